@@ -1,0 +1,1 @@
+"""Stage 6: why not, and what to do."""

@@ -1,0 +1,1 @@
+"""Stage 4: the lock, made real on disk."""

@@ -1,0 +1,1 @@
+"""Stage 2: which exact files answer it."""

@@ -1,0 +1,1 @@
+"""Stage 5: does it work on this machine."""
