@@ -1,0 +1,305 @@
+"""What validation is asked and what it answers."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from provisioner.errors import ValidateError
+
+SCHEMA = "provision.report/1"
+
+JSON = Any
+"""A value that `json` can write: the measured values have no narrower common type."""
+
+STAGES = (
+    "packages",
+    "imports",
+    "device",
+    "kernels",
+    "weights",
+    "reference",
+    "conversion",
+    "forward",
+    "comparison",
+    "generation",
+    "width",
+    "speed",
+    "commands",
+    "exit",
+)
+"""Every check in the order in which it runs."""
+
+DEADLINES_S: Mapping[str, float] = {
+    "start": 60,
+    "packages": 180,
+    "imports": 300,
+    "device": 120,
+    "kernels": 600,  # the first call on a device compiles its kernels
+    "weights": 600,
+    "reference": 600,
+    "conversion": 600,
+    "forward": 900,
+    "comparison": 120,
+    "generation": 600,
+    "width": 900,
+    "speed": 600,
+    "commands": 120,
+    "exit": 30,
+}
+"""Seconds that a check may take. At least 120 for those that can make the first call on a device."""
+
+TOLERANCES: Mapping[str, float] = {"fp32": 1e-3, "fp16": 0.05, "bf16": 0.12, "sym_int8": 0.2, "sym_int4": 1.1}
+"""Largest relative norm of the difference of logits by precision, where the profile names none.
+
+Seen with SmolLM2-135M on a CPU: 0.085 with `sym_int8`, 0.86 with `sym_int4`.
+"""
+
+
+class Status(StrEnum):
+    """How one check ended; ``error`` is a check that could not be made."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    ERROR = "error"
+
+
+class Verdict(StrEnum):
+    """What all checks together say.
+
+    ``unvalidated``: the device that was asked for is absent. ``error``: our side could not make the checks.
+    """
+
+    PASSED = "passed"
+    FAILED = "failed"
+    UNVALIDATED = "unvalidated"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CheckRecord:
+    """One check.
+
+    Attributes:
+        name: One of ``STAGES``.
+        measured: What was seen, passed or not.
+        reason: One sentence: why it did not pass, or why it was skipped.
+        code: Cause in one word (``crash``, ``timeout``, ``device_missing``), None when it passed.
+    """
+
+    name: str
+    status: Status
+    seconds: float
+    measured: Mapping[str, JSON] = field(default_factory=dict)
+    reason: str | None = None
+    hints: tuple[str, ...] = ()
+    code: str | None = None
+
+    def as_json(self) -> dict[str, JSON]:
+        """Return the record as a JSON object."""
+        return {
+            "name": self.name,
+            "status": self.status.value,
+            "seconds": round(self.seconds, 3),
+            "measured": dict(self.measured),
+            "reason": self.reason,
+            "hints": list(self.hints),
+            "code": self.code,
+        }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Report:
+    """The account of one validation.
+
+    Attributes:
+        stage: The check that decided a verdict other than passed.
+        code: Its cause in one word; ``validate.<code>`` is the error's code.
+        device: Asked, kind, name, driver and what else the device stage saw.
+        versions: Distribution name, or ``python``, to version.
+        environment: Name or folder of the environment.
+        family: ``llama3`` or ``chatglm2``.
+        not_proven: Sentences: what a reader may expect of this report and it does not show.
+        created_at: ISO 8601 in UTC.
+        output: Tail of what the probe printed, only where it helps: not for a passed report.
+    """
+
+    verdict: Verdict
+    stage: str | None = None
+    reason: str | None = None
+    hints: tuple[str, ...] = ()
+    code: str | None = None
+    records: tuple[CheckRecord, ...] = ()
+    device: Mapping[str, JSON] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    environment: str = ""
+    family: str = ""
+    backend: str = ""
+    precision: str = ""
+    lock_fingerprint: str | None = None
+    not_proven: tuple[str, ...] = ()
+    created_at: str = ""
+    tool_version: str = ""
+    output: str = ""
+
+    @property
+    def seconds(self) -> float:
+        """Return the seconds that all checks took together."""
+        return sum(record.seconds for record in self.records)
+
+    def find_record(self, name: str) -> CheckRecord | None:
+        """Return one check's record, None if it was never reached."""
+        return next((record for record in self.records if record.name == name), None)
+
+    def as_json(self) -> dict[str, JSON]:
+        """Return the report as a JSON object of schema ``provision.report/1``."""
+        return {
+            "schema": SCHEMA,
+            "verdict": self.verdict.value,
+            "stage": self.stage,
+            "reason": self.reason,
+            "hints": list(self.hints),
+            "code": self.code,
+            "records": [record.as_json() for record in self.records],
+            "device": dict(self.device),
+            "versions": dict(self.versions),
+            "environment": self.environment,
+            "family": self.family,
+            "backend": self.backend,
+            "precision": self.precision,
+            "lock_fingerprint": self.lock_fingerprint,
+            "not_proven": list(self.not_proven),
+            "created_at": self.created_at,
+            "tool_version": self.tool_version,
+            "output": self.output,
+        }
+
+
+def parse_report(document: Mapping[str, JSON]) -> Report:
+    """Read a report back.
+
+    Raises:
+        ValidateError: It is not a report of this schema.
+    """
+    if document.get("schema") != SCHEMA:
+        raise ValidateError(
+            "validate.report",
+            f"the stored report has schema `{document.get('schema')}`, not `{SCHEMA}`",
+            hints=["run `provision validate` again"],
+        )
+    try:
+        values = {name: document[name] for name in Report.__dataclass_fields__}
+        values["verdict"] = Verdict(values["verdict"])
+        values["records"] = tuple(_parse_record(record) for record in values["records"])
+        values |= {name: tuple(map(str, values[name])) for name in ("hints", "not_proven")}
+        values |= {name: dict(values[name]) for name in ("device", "versions")}
+        return Report(**values)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValidateError(
+            "validate.report",
+            f"the stored report is damaged: {error!r}",
+            hints=["run `provision validate` again"],
+        ) from error
+
+
+def _parse_record(document: Mapping[str, JSON]) -> CheckRecord:
+    return CheckRecord(
+        name=str(document["name"]),
+        status=Status(document["status"]),
+        seconds=float(document["seconds"]),
+        measured=dict(document["measured"]),
+        reason=None if document["reason"] is None else str(document["reason"]),
+        hints=tuple(map(str, document["hints"])),
+        code=None if document["code"] is None else str(document["code"]),
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ValidationRequest:
+    """Everything that decides how an environment is checked.
+
+    Attributes:
+        interpreter: The environment's Python.
+        prefix: The environment's folder; modules from elsewhere are offenders.
+        device: ``cpu``, ``xpu``, ``xpu:1``, ``cuda``, …
+        profile_device: The kind of device that the profile is for; another ``device`` proves less, and the
+            report says so.
+        torch_variant: Local part of the locked torch's version (``cpu``, ``xpu``, ``cxx11.abi``); None: not
+            checked.
+        locked: Normalised distribution name to locked version, of everything that pip installs. Empty: not
+            checked.
+        forbidden: Normalised distribution name to the reason why it must not be there.
+        transformers: Specifier set that the family needs, or None.
+        weights_dir: Folder made by `models.smollm2.convert_gguf`; None for seeded random weights.
+        expected: Text that the continuation of ``prompt`` must contain; None for random weights.
+        tolerance: Largest relative norm of the difference of logits; None: by precision.
+        width: Whether to run the layers of production size.
+        imports: Further modules that must import.
+        commands: Argument lists that must exit 0, the program looked up in the environment.
+        env: Variables of the profile; ``{prefix}`` stands for the folder.
+        host_env: Our own environment, of which a few variables are let through.
+        deadlines_s: Check name to seconds, over ``DEADLINES_S``.
+        memory_limit_bytes: Cap on the probe's own memory (Linux), None for none.
+        model_dir: A user's own weights and tokenizer, in place of ``weights_dir``.
+        trust_remote_code: Whether code that lies in ``model_dir`` may run.
+    """
+
+    interpreter: Path
+    prefix: Path
+    device: str
+    family: str
+    precision: str
+    backend: str = "ipex-llm"
+    profile_device: str | None = None
+    torch_variant: str | None = None
+    locked: Mapping[str, str] = field(default_factory=dict)
+    forbidden: Mapping[str, str] = field(default_factory=dict)
+    transformers: str | None = None
+    weights_dir: Path | None = None
+    prompt: str | None = None
+    expected: str | None = None
+    tolerance: float | None = None
+    width: bool = False
+    imports: tuple[str, ...] = ()
+    commands: tuple[tuple[str, ...], ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    host_env: Mapping[str, str] = field(default_factory=dict)
+    deadlines_s: Mapping[str, float] = field(default_factory=dict)
+    memory_limit_bytes: int | None = None
+    model_dir: Path | None = None
+    trust_remote_code: bool = False
+    environment: str = ""
+    lock_fingerprint: str | None = None
+
+    @property
+    def device_kind(self) -> str:
+        """Return the device without its number."""
+        return self.device.partition(":")[0]
+
+    @property
+    def largest_difference(self) -> float:
+        """Return the tolerance that holds: the profile's, else that of the precision."""
+        return TOLERANCES[self.precision] if self.tolerance is None else self.tolerance
+
+    def deadline_s(self, stage: str) -> float:
+        """Return the seconds that a check may take."""
+        return self.deadlines_s.get(stage, DEADLINES_S[stage])
+
+
+def parse_strict_json(line: bytes) -> dict[str, JSON]:
+    """Read one JSON object; NaN and infinity, which Python's reader would take, are errors.
+
+    Raises:
+        ValueError: It is not one JSON object.
+    """
+
+    def refuse(name: str) -> None:
+        raise ValueError(f"`{name}` is not a number of JSON")
+
+    document = json.loads(line, parse_constant=refuse)
+    if not isinstance(document, dict):
+        raise TypeError("not an object")
+    return document
