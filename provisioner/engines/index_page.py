@@ -1,0 +1,102 @@
+"""Read one project's page of a package index, in HTML or JSON (PEP 503, PEP 691)."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urldefrag, urljoin
+
+from provisioner.errors import UnavailableError
+
+ACCEPT = "application/vnd.pypi.simple.v1+json, text/html;q=0.2"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IndexFile:
+    """One wheel that an index offers.
+
+    Attributes:
+        url: As the index gave it, made absolute.
+        sha256: Lower-case hex; None where the index says none.
+        uploaded: ISO time of the upload; None where the index says none.
+        yanked: The reason, empty where none was given; None where the file is not yanked.
+        metadata: Whether the index serves the wheel's metadata beside it (PEP 658).
+    """
+
+    filename: str
+    url: str
+    sha256: str | None
+    requires_python: str | None
+    uploaded: str | None
+    yanked: str | None
+    metadata: bool
+    size: int | None
+
+
+def parse_page(body: bytes, *, kind: str, url: str, project: str) -> tuple[IndexFile, ...]:
+    """Return the wheels on the page; source distributions are left out.
+
+    Args:
+        body: What the index answered.
+        kind: The answer's content type.
+        url: Where the answer came from; links are relative to it.
+        project: The project asked for.
+
+    Raises:
+        UnavailableError: The answer is not a page of an index.
+    """
+    try:
+        if "json" in kind:
+            files = [
+                _from_json(file, url) for file in json.loads(body)["files"] if _is_wheel(file["filename"])
+            ]
+        else:
+            files = _from_html(body.decode(), url=url, project=project)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UnavailableError(
+            "unavailable.bad_page",
+            f"the answer for `{project}` from {url} is not a package index's page ({type(error).__name__})",
+            hints=["check the index's address, and whether a proxy or a login page answers for it"],
+            context={"url": url, "project": project},
+        ) from error
+    return tuple(files)
+
+
+def _is_wheel(filename: object) -> bool:
+    return isinstance(filename, str) and filename.endswith(".whl") and "/" not in filename
+
+
+def _from_json(file: Mapping[str, Any], base: str) -> IndexFile:
+    yanked = file.get("yanked", False)
+    core = file.get("core-metadata", file.get("dist-info-metadata", False))
+    return IndexFile(
+        filename=file["filename"],
+        url=urldefrag(urljoin(base, file["url"])).url,
+        sha256=file.get("hashes", {}).get("sha256"),
+        requires_python=file.get("requires-python"),
+        uploaded=file.get("upload-time"),
+        yanked=None if yanked is False else (yanked if isinstance(yanked, str) else ""),
+        metadata=bool(core),
+        size=file.get("size"),
+    )
+
+
+def _from_html(text: str, *, url: str, project: str) -> list[IndexFile]:
+    # Imported here: it brings requests, which JSON indexes do not need.
+    from pypi_simple import ProjectPage  # noqa: PLC0415 - see above
+
+    page = ProjectPage.from_html(project, text, base_url=url)
+    return [
+        IndexFile(
+            filename=package.filename,
+            url=package.url,
+            sha256=(package.digests or {}).get("sha256"),
+            requires_python=package.requires_python,
+            uploaded=package.upload_time.isoformat() if package.upload_time else None,
+            yanked=(package.yanked_reason or "") if package.is_yanked else None,
+            metadata=bool(package.has_metadata),
+            size=package.size,
+        )
+        for package in page.packages
+        if _is_wheel(package.filename)
+    ]

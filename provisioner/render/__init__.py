@@ -1,0 +1,1 @@
+"""Results, errors and progress, as words or as JSON."""
