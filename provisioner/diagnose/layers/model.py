@@ -1,0 +1,118 @@
+"""What a layer says, and what the facts are judged against."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class Verdict(StrEnum):
+    """What is known about one layer; ``unknown`` is never a pass."""
+
+    PASS = "pass"  # noqa: S105 # a verdict, no password
+    FAIL = "fail"
+    UNKNOWN = "unknown"
+    NOT_NEEDED = "not needed"
+
+
+class Outcome(StrEnum):
+    """What all judged layers say together."""
+
+    OK = "ok"
+    FAIL = "fail"
+    UNSUPPORTED = "unsupported"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LayerResult:
+    """The verdict on one layer: one line of evidence, and one imperative where something is to be done."""
+
+    name: str
+    verdict: Verdict
+    evidence: str
+    hint: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the layer as an entry of the document's ``layers``."""
+        return {
+            "name": self.name,
+            "verdict": self.verdict.value,
+            "evidence": self.evidence,
+            "hint": self.hint,
+        }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WantedHost:
+    """What a profile, or an environment, asks of a machine.
+
+    Attributes:
+        device: ``cpu`` or ``xpu``; for ``cpu`` no GPU layer is needed.
+        stack: Name for messages.
+        gpu_classes: GPU classes that the stack runs on (``arc-a`` ...); empty: every supported one.
+        driver_floor: Oldest user-space driver of this platform. Windows: the display driver
+            (``31.0.101.5122``). Linux: compute-runtime's release or library version; their third part, the
+            build, is compared.
+        kernel_floor: Oldest Linux kernel release.
+        system_oneapi: The stack takes oneAPI from the system (``setvars``), as IPEX 2.1 may on Linux.
+        hides_integrated: torch itself leaves integrated GPUs out where a card is present (2.7 and later).
+        variables: Environment variables that activation sets; they win over inherited ones.
+        install_bytes: Space that the environment and its downloads take; None: a rule of thumb.
+        indexes: Names of the indexes and channels that are needed, see ``Reach.name``.
+        built: An environment is expected to be there; without, its layers are not needed.
+        torch: Variant that the environment must have: ``cpu``, ``xpu`` or ``ipex``.
+        packages: Normalised name to specifier set (``==2.1.0a0``) that the environment must satisfy.
+    """
+
+    device: str
+    stack: str = ""
+    gpu_classes: tuple[str, ...] = ()
+    driver_floor: str | None = None
+    kernel_floor: str | None = None
+    system_oneapi: bool = False
+    hides_integrated: bool = False
+    variables: Mapping[str, str] = field(default_factory=dict)
+    install_bytes: int | None = None
+    indexes: tuple[str, ...] = ()
+    built: bool = False
+    torch: str | None = None
+    packages: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def uses_gpu(self) -> bool:
+        """Return whether the GPU layers are needed."""
+        return self.device == "xpu"
+
+
+def passed(name: str, evidence: str) -> LayerResult:
+    """Return a pass."""
+    return LayerResult(name=name, verdict=Verdict.PASS, evidence=evidence)
+
+
+def failed(name: str, evidence: str, hint: str) -> LayerResult:
+    """Return a failure with what to do."""
+    return LayerResult(name=name, verdict=Verdict.FAIL, evidence=evidence, hint=hint)
+
+
+def unknown(name: str, evidence: str, hint: str | None = None) -> LayerResult:
+    """Return that it could not be found out."""
+    return LayerResult(name=name, verdict=Verdict.UNKNOWN, evidence=evidence, hint=hint)
+
+
+def not_needed(name: str, evidence: str) -> LayerResult:
+    """Return that nothing depends on it here."""
+    return LayerResult(name=name, verdict=Verdict.NOT_NEEDED, evidence=evidence)
+
+
+def parse_version(text: str) -> tuple[int, ...]:
+    """Return the leading numbers of a version: ``6.8.0-51-generic`` gives ``(6, 8, 0)``; none: empty."""
+    numbers: list[int] = []
+    for part in text.split("."):
+        digits = part[: len(part) - len(part.lstrip("0123456789"))]
+        if not digits:
+            break
+        numbers.append(int(digits[:9]))
+        if digits != part:
+            break
+    return tuple(numbers)
