@@ -95,7 +95,8 @@ class Platform:
         overrides: Requirements that replace what any package asks for.
         yanked: Exact requirements whose yanked files are allowed.
         env: Environment variables of the built environment; ``{prefix}`` stands for its folder.
-        env_by_gpu: GPU class (``arc-a``, ``arc-b``, ``integrated``, ``flex``, ``max``) to variables added for it.
+        env_by_gpu: GPU class (``arc-a``, ``arc-b``, ``integrated``, ``flex``, ``max``) to variables added
+            for it.
     """
 
     name: str
@@ -142,10 +143,13 @@ class Profile:
     """One profile, merged.
 
     Attributes:
-        stacks: Names of the profiles it extends, nearest first.
+        stacks: Names of the profiles it extends, directly or through others, nearest first.
         as_of: ISO date; files uploaded to the default index after its end do not exist. None: no limit.
         transformers: Specifier set that the family's models need on this stack, for example ``==4.37.0``.
-        origins: Dotted key (``pip.packages[2]``, ``linux-64.env.X``) to the place where the value was written.
+        origins: Dotted key of every merged value to the place where it was written: ``python``,
+            ``indexes.intel``, ``validation.precision``, and per platform ``linux-64.pip.packages[2]`` (the number
+            counts in ``Platform.pip``), ``linux-64.pip.routes.torch``, ``linux-64.env.X``. Defaults have none.
+        file: The profile's own file, as it was found.
     """
 
     name: str
@@ -162,3 +166,4 @@ class Profile:
     upstream: Upstream = field(default_factory=Upstream)
     validation: Validation = field(default_factory=Validation)
     origins: Mapping[str, Origin] = field(default_factory=dict)
+    file: str = ""

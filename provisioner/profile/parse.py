@@ -1,0 +1,95 @@
+"""Check one profile file beyond the shape of its keys: what it says twice, and what it must not say."""
+
+from dataclasses import dataclass
+
+from provisioner.profile import rules
+from provisioner.profile.fields import check_node
+from provisioner.profile.keys import PROFILE, REQUIRED_MERGED
+from provisioner.profile.model import PLATFORMS
+from provisioner.profile.nodes import Branch, Kind, Leaf, Node, Problem, Table, shown
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProfileFile:
+    """One file whose keys and values are checked; ``extends`` are the names as written, nearest first."""
+
+    name: str
+    file: str
+    root: Table
+    extends: tuple[Leaf, ...]
+    stack: bool
+
+
+def parse_file(name: str, file: str, root: Table, problems: list[Problem]) -> ProfileFile:
+    """Return what fits in ``root``; add every problem of this file on its own.
+
+    Args:
+        name: The profile's name, from the file's name.
+        file: The file for messages.
+        root: The reader's tree.
+        problems: Receives the problems.
+    """
+    checked = check_node(root, PROFILE, problems, name="the profile")
+    table = checked if isinstance(checked, Table) else Table(entries=(), origin=root.origin)
+    for section in (table, *(table.get(platform) for platform in PLATFORMS)):
+        if isinstance(section, Table):
+            _check_section(section, problems)
+    stack = table.get("stack")
+    extends = tuple(leaf for leaf in items(table.get("extends")) if isinstance(leaf, Leaf))
+    parsed = ProfileFile(
+        name=name,
+        file=file,
+        root=table,
+        extends=extends,
+        stack=isinstance(stack, Leaf) and stack.text == "true",
+    )
+    if not parsed.stack and root.get("extends") is None:
+        for key in REQUIRED_MERGED:
+            if root.get(key) is None:
+                message = f"key {shown(key)} is missing in the profile"
+                problems.append(Problem(code="profile.missing_key", message=message, origin=root.origin))
+    return parsed
+
+
+def items(node: Node | None) -> tuple[Node, ...]:
+    """Return a list's items; nothing for what is absent or no list."""
+    return node.items if isinstance(node, Branch) else ()
+
+
+def child(node: Node | None, *path: str) -> Node | None:
+    """Return what lies under nested keys, None where one is absent."""
+    for key in path:
+        node = node.get(key) if isinstance(node, Table) else None
+    return node
+
+
+def _check_section(section: Table, problems: list[Problem]) -> None:
+    """Find what one section says twice, and paths that leave the environment."""
+    _check_once(items(child(section, "pip", "packages")), rules.requirement_name, problems)
+    _check_once(items(child(section, "conda", "packages")), rules.conda_name, problems)
+    for key in ("overrides", "yanked"):
+        table = child(section, "pip", key)
+        if isinstance(table, Table):
+            _check_once(tuple(entry.key for entry in table), rules.requirement_name, problems)
+    gpus = child(section, "gpus")
+    classes = [entry.value for entry in gpus] if isinstance(gpus, Table) else []
+    for owner in (section, *classes):
+        value = child(owner, "env", "LD_LIBRARY_PATH")
+        if isinstance(value, Leaf) and (reason := rules.check_library_path(value.text)):
+            problems.append(Problem(code="profile.forbidden_variable", message=reason, origin=value.origin))
+
+
+def _check_once(nodes: tuple[Node, ...], name_of: rules.NameOf, problems: list[Problem]) -> None:
+    """Add a problem for every package that stands in a list again."""
+    first: dict[str, Leaf] = {}
+    for leaf in nodes:
+        if not isinstance(leaf, Leaf) or leaf.kind is not Kind.TEXT:
+            continue
+        name = name_of(leaf.text)
+        if name in first:
+            message = f"package {shown(name)} is already given at {first[name].origin}"
+            hints = ("keep one of the two",)
+            problems.append(
+                Problem(code="profile.duplicate_package", message=message, origin=leaf.origin, hints=hints)
+            )
+        first.setdefault(name, leaf)
