@@ -1,0 +1,207 @@
+"""Read what the user told pip and uv about indexes, wheelhouses, certificates and proxies.
+
+pip's rules (``pip._internal.configuration``): site-wide files, then the user's, then the interpreter's, then
+the file that ``PIP_CONFIG_FILE`` names, then ``PIP_…`` variables; the later wins. A command's section wins
+over ``[global]``. Lists are separated by white space and are replaced, not added to. uv's variables win over
+pip's: whoever sets one means the engine that we run.
+"""
+
+import configparser
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
+
+_SECTIONS = ("global", "download", "install")  # the later wins
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PackageSettings:
+    """The user's package settings.
+
+    Attributes:
+        default_index: Address of the default index, None where nobody named one. May hold credentials.
+        extra_indexes: Further indexes, for files that are known by name and sha256 only.
+        find_links: Folders, ``file:`` addresses or web pages that hold wheels.
+        no_index: True where the user forbids indexes.
+        cert: Path of a CA bundle.
+        proxy: Address of a proxy; may hold credentials.
+        timeout_s: Seconds without a byte; None for our own default.
+        trusted_hosts: Hosts whose certificate pip would not check. Reported, never followed.
+        sources: Field name to the file or variable that said it.
+    """
+
+    default_index: str | None = None
+    extra_indexes: tuple[str, ...] = ()
+    find_links: tuple[str, ...] = ()
+    no_index: bool = False
+    cert: str | None = None
+    proxy: str | None = None
+    timeout_s: float | None = None
+    trusted_hosts: tuple[str, ...] = ()
+    sources: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Value:
+    text: str
+    source: str
+
+
+def read_pip_settings(
+    environ: Mapping[str, str],
+    *,
+    windows: bool = os.name == "nt",
+    prefix: str | None = None,
+    read_text: Callable[[str], str | None] | None = None,
+) -> PackageSettings:
+    """Read pip's configuration files and pip's and uv's variables.
+
+    Args:
+        environ: The environment of the process.
+        windows: Whether to look where pip looks on Windows.
+        prefix: Folder of the interpreter whose ``pip.conf`` counts; None for none.
+        read_text: Returns a file's text, or None where there is no such file; tests give their own.
+    """
+    values = _from_files(environ, windows=windows, prefix=prefix, read_text=read_text or _read_text)
+    values |= _from_pip_variables(environ)
+    index = (
+        _first(environ, "UV_DEFAULT_INDEX", "UV_INDEX_URL")
+        or values.get("index-url")
+        or values.get("pypi-url")
+    )
+    extra = _first(environ, "UV_INDEX", "UV_EXTRA_INDEX_URL") or values.get("extra-index-url")
+    links = _first(environ, "UV_FIND_LINKS") or values.get("find-links")
+    cert = (
+        _first(environ, "SSL_CERT_FILE")
+        or values.get("cert")
+        or _first(environ, "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+    )
+    timeout = _first(environ, "UV_HTTP_TIMEOUT") or values.get("timeout") or values.get("default-timeout")
+    found = {
+        "default_index": index,
+        "extra_indexes": extra,
+        "find_links": links,
+        "no_index": _first(environ, "UV_NO_INDEX") or values.get("no-index"),
+        "cert": cert,
+        "proxy": values.get("proxy"),
+        "timeout_s": timeout,
+        "trusted_hosts": values.get("trusted-host"),
+    }
+    return PackageSettings(
+        default_index=_without_name(index.text) if index else None,
+        extra_indexes=tuple(_without_name(part) for part in _words(extra)),
+        find_links=tuple(_without_home(part, environ, windows=windows) for part in _words(links)),
+        no_index=_is_true(found["no_index"]),
+        cert=cert.text if cert else None,
+        proxy=found["proxy"].text if found["proxy"] else None,
+        timeout_s=_seconds(timeout),
+        trusted_hosts=_words(found["trusted_hosts"]),
+        sources={name: value.source for name, value in found.items() if value is not None},
+    )
+
+
+def list_pip_config_files(
+    environ: Mapping[str, str], *, windows: bool, prefix: str | None
+) -> tuple[str, ...]:
+    """Return the files that pip would read, weakest first, whether they exist or not."""
+    named = environ.get("PIP_CONFIG_FILE")
+    if named == os.devnull:
+        return ()
+    flavour: type[PurePath] = PureWindowsPath if windows else PurePosixPath
+    name = "pip.ini" if windows else "pip.conf"
+    home = environ.get("USERPROFILE" if windows else "HOME") or str(Path("~").expanduser())
+    if windows:
+        site = [flavour(environ.get("PROGRAMDATA", "C:\\ProgramData"), "pip", name)]
+        user = [flavour(home, "pip", name), flavour(environ.get("APPDATA", home), "pip", name)]
+    else:
+        folders = environ.get("XDG_CONFIG_DIRS") or "/etc/xdg"
+        site = [
+            *(flavour(folder, "pip", name) for folder in folders.split(":") if folder),
+            flavour("/etc", name),
+        ]
+        config = environ.get("XDG_CONFIG_HOME") or str(flavour(home, ".config"))
+        user = [flavour(home, ".pip", name), flavour(config, "pip", name)]
+    interpreter = [flavour(prefix, name)] if prefix else []
+    # pip leaves the user's own files out when a file is named that exists
+    middle = [] if named and Path(named).exists() else user
+    return tuple(str(path) for path in (*site, *middle, *interpreter)) + ((named,) if named else ())
+
+
+def _from_files(
+    environ: Mapping[str, str], *, windows: bool, prefix: str | None, read_text: Callable[[str], str | None]
+) -> dict[str, _Value]:
+    """Return key to value, merged over all files, then over the sections."""
+    by_section: dict[str, dict[str, _Value]] = {section: {} for section in _SECTIONS}
+    for path in list_pip_config_files(environ, windows=windows, prefix=prefix):
+        text = read_text(path)
+        if text is None:
+            continue
+        parser = configparser.RawConfigParser()
+        try:
+            parser.read_string(text)
+        except configparser.Error:
+            continue  # pip refuses to start with it and tells the user; its other files still help us
+        for section in _SECTIONS:
+            if parser.has_section(section):
+                for key, value in parser.items(section):
+                    if value:
+                        by_section[section][_normal_key(key)] = _Value(text=value, source=path)
+    merged: dict[str, _Value] = {}
+    for section in _SECTIONS:
+        merged |= by_section[section]
+    return merged
+
+
+def _from_pip_variables(environ: Mapping[str, str]) -> dict[str, _Value]:
+    return {
+        _normal_key(name[4:]): _Value(text=value, source=name)
+        for name, value in environ.items()
+        if name.startswith("PIP_") and value
+    }
+
+
+def _normal_key(key: str) -> str:
+    return key.lower().replace("_", "-").removeprefix("--")
+
+
+def _first(environ: Mapping[str, str], *names: str) -> _Value | None:
+    return next((_Value(text=environ[name], source=name) for name in names if environ.get(name)), None)
+
+
+def _words(value: _Value | None) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    text = value.text.replace(",", " ") if value.source == "UV_FIND_LINKS" else value.text
+    return tuple(text.split())
+
+
+def _without_name(index: str) -> str:
+    """Return the address of uv's ``name=https://…``; plain addresses pass."""
+    name, separator, address = index.partition("=")
+    return address if separator and "/" not in name and ":" not in name else index
+
+
+def _without_home(link: str, environ: Mapping[str, str], *, windows: bool) -> str:
+    if not link.startswith("~"):
+        return link
+    home = environ.get("USERPROFILE" if windows else "HOME")
+    return home + link[1:] if home else link
+
+
+def _is_true(value: _Value | None) -> bool:
+    return value is not None and value.text.strip().lower() in {"1", "true", "yes", "on", "y", "t"}
+
+
+def _seconds(value: _Value | None) -> float | None:
+    try:
+        return float(value.text) if value else None
+    except ValueError:
+        return None
+
+
+def _read_text(path: str) -> str | None:
+    try:
+        return Path(path).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
