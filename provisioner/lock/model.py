@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from provisioner.errors import LockError
 from provisioner.resolve.model import CondaPackage, PipPackage
 
 
@@ -32,8 +33,9 @@ class Lock:
         source: Path of the profile, relative to the lockfile's folder, with ``/``.
         channels: Canonical conda channels.
         indexes: Index name to canonical address, without the default index.
-        inputs: Fingerprint field (``linux-64 pip``) to its canonical JSON: what the profile said when it was locked.
+        inputs: Fingerprint field (``linux-64 pip``) to its canonical JSON: what the profile said when locked.
         notes: Sentences from resolving (yanked files allowed, overrides and their reasons).
+        fingerprint_version: The list of fields that ``inputs`` was made with.
     """
 
     profile: str
@@ -43,3 +45,38 @@ class Lock:
     indexes: Mapping[str, str] = field(default_factory=dict)
     inputs: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    fingerprint_version: int = 1
+
+    def find_platform(self, name: str) -> LockedPlatform:
+        """Return what one platform installs.
+
+        Raises:
+            LockError: The lock has no such platform.
+        """
+        for platform in self.platforms:
+            if platform.platform == name:
+                return platform
+        known = ", ".join(f"`{platform.platform}`" for platform in self.platforms)
+        raise LockError(
+            "lock.platform",
+            f"the lock of `{self.profile}` is for {known}, not for `{name}`",
+            hints=[f"add `{name}` to the platforms of the profile and run `provision lock {self.profile}`"],
+            context={"profile": self.profile, "platform": name},
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LockHead:
+    """What stands before the packages of a lockfile: enough to tell fresh from stale, and quick to read.
+
+    Attributes are those of ``Lock``; ``fingerprints`` maps platform to fingerprint.
+    """
+
+    profile: str
+    source: str
+    fingerprints: Mapping[str, str]
+    channels: tuple[str, ...] = ()
+    indexes: Mapping[str, str] = field(default_factory=dict)
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    fingerprint_version: int = 1
