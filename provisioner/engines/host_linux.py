@@ -1,10 +1,11 @@
 """Read a Linux machine from ``/sys``, ``/proc``, ``/etc`` and ``/dev``, without root and without a program.
 
-Sources: linux Documentation/ABI/testing/sysfs-bus-pci (``class``, ``vendor``, ``device``, ``resource``, ``driver``).
+Source of the layout: linux, Documentation/ABI/testing/sysfs-bus-pci.
 """
 
 import os
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -50,11 +51,15 @@ def _can_open(path: Path) -> bool:
 
 
 def _read_group_ids() -> tuple[int, ...]:
-    return () if os.name == "nt" else (*os.getgroups(), os.getegid())
+    if sys.platform == "win32":
+        return ()
+    return (*os.getgroups(), os.getegid())
 
 
 def _read_user_id() -> int | None:
-    return None if os.name == "nt" else os.getuid()
+    if sys.platform == "win32":
+        return None
+    return os.getuid()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,7 +80,7 @@ def gather_linux(system: LinuxSystem, variables: Mapping[str, str]) -> HostFacts
         variables: The inherited environment, for ``LD_LIBRARY_PATH``.
     """
     root = system.root
-    kernel = _read(root / "proc/sys/kernel/osrelease")
+    kernel = _read_kernel(root)
     groups = _read_groups(root)
     wsl = "microsoft" in kernel.lower() or (root / "dev/dxg").exists() if kernel else None
     return HostFacts(
@@ -110,6 +115,12 @@ def _list_folder(path: Path) -> list[Path] | None:
         return []
     except OSError:
         return None
+
+
+def _read_kernel(root: Path) -> str | None:
+    release = _read(root / "proc/sys/kernel/osrelease")
+    match = re.match(r"Linux version (\S+)", _read(root / "proc/version") or "")
+    return release or (match.group(1) if match else None)
 
 
 def _read_release(root: Path) -> str | None:
@@ -152,7 +163,7 @@ def _read_display(entry: Path) -> DisplayDevice | None:
 
 def _read_link_name(path: Path) -> str | None:
     try:
-        return Path(os.readlink(path)).name
+        return path.readlink().name
     except OSError:
         return None
 

@@ -1,9 +1,8 @@
 r"""Read a Windows machine through one PowerShell call that prints JSON.
 
 ``wmic`` is gone from current Windows 11. Sources: Microsoft's reference of ``Win32_VideoController``,
-``Win32_PnPEntity`` and ``Win32_DeviceMemoryAddress``, the registry value
-``HKLM\SYSTEM\CurrentControlSet\Control\FileSystem\LongPathsEnabled``, and of the Visual C++ runtime
-``HKLM\SOFTWARE\Microsoft\VisualStudio\14.0\VC\Runtimes\x64``.
+``Win32_PnPEntity`` (problem codes, ``CompatibleID``) and ``Win32_DeviceMemoryAddress``, and the registry's
+``HKLM\SYSTEM\CurrentControlSet\Control\FileSystem\LongPathsEnabled``.
 """
 
 import json
@@ -17,17 +16,19 @@ from provisioner.engines.process import ProgramTimeoutError, run_program
 
 TIMEOUT_S = 10.0
 
+# No double quotes: it travels as one argument of the command line.
 SCRIPT = r"""
 $ErrorActionPreference = 'SilentlyContinue'
 [Console]::OutputEncoding = [Text.Encoding]::UTF8
-$displays = @(Get-CimInstance Win32_PnPEntity -Filter "PNPClass='Display'" | ForEach-Object {
+$videos = @(Get-CimInstance Win32_VideoController)
+$displays = @(Get-CimInstance Win32_PnPEntity -Filter 'DeviceID LIKE ''PCI%''' |
+  Where-Object { $_.PNPClass -eq 'Display' -or ($_.CompatibleID -match 'CC_03') } | ForEach-Object {
   $entity = $_
-  $video = Get-CimInstance Win32_VideoController | Where-Object { $_.PNPDeviceID -eq $entity.PNPDeviceID }
+  $video = $videos | Where-Object { $_.PNPDeviceID -eq $entity.PNPDeviceID } | Select-Object -First 1
   $bars = @(Get-CimAssociatedInstance -InputObject $entity -ResultClassName Win32_DeviceMemoryAddress |
     ForEach-Object { [string]([uint64]$_.EndingAddress - [uint64]$_.StartingAddress + 1) })
   @{ id = $entity.PNPDeviceID; name = $entity.Name; service = $entity.Service;
-     problem = $entity.ConfigManagerErrorCode; version = ($video | Select-Object -First 1).DriverVersion;
-     bars = $bars } })
+     problem = $entity.ConfigManagerErrorCode; version = $video.DriverVersion; bars = $bars } })
 $system = [Environment]::SystemDirectory
 $loader = Get-Item (Join-Path $system 'ze_loader.dll')
 $runtime = Get-Item (Join-Path $system 'vcruntime140_1.dll')
@@ -51,9 +52,9 @@ def gather_windows(variables: Mapping[str, str]) -> HostFacts:
     """
     folder = Path(variables.get("SYSTEMROOT") or variables.get("SystemRoot") or r"C:\Windows") / "System32"
     program = folder / "WindowsPowerShell" / "v1.0" / "powershell.exe"
-    argv = [program, "-NoProfile", "-NonInteractive", "-Command", "-"]
+    argv = (program, "-NoProfile", "-NonInteractive", "-Command", SCRIPT)
     try:
-        done = run_program(argv, env=variables, cwd=folder, timeout_s=TIMEOUT_S, stdin=SCRIPT.encode())
+        done = run_program(argv, env=variables, cwd=folder, timeout_s=TIMEOUT_S)
     except (OSError, ProgramTimeoutError):
         return HostFacts(os="windows", container=False, wsl=False)
     return parse_windows_facts(done.stdout)
@@ -96,7 +97,8 @@ def _read_display(item: dict[str, Any]) -> DisplayDevice | None:
         return None
     problem = item.get("problem")
     bars = item.get("bars")
-    sizes = [int(size) for size in (bars if isinstance(bars, list) else [bars]) if str(size).isdecimal()]
+    texts = [str(size) for size in (bars if isinstance(bars, list) else [bars])]
+    sizes = [int(size) for size in texts if size.isdecimal() and len(size) < 20]
     return DisplayDevice(
         vendor=match.group(1).lower(),
         device=match.group(2).lower(),
