@@ -1,0 +1,34 @@
+"""When we crash: keep what a bug report needs in a file, and say where it is."""
+
+import platform
+import sys
+import tempfile
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+from provisioner import __version__
+from provisioner.engines.addresses import redact_text
+from provisioner.errors import InternalError
+
+
+def write_crash_report(error: BaseException, arguments: Sequence[str]) -> InternalError:
+    """Write the report and return the error that names it; addresses in it lose their secrets."""
+    lines = [
+        f"provision {__version__}, python {platform.python_version()}, {platform.platform()}",
+        f"arguments: {' '.join(arguments)}",
+        "",
+        *traceback.format_exception(error),
+    ]
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="provision-crash-", suffix=".txt", delete=False, encoding="utf-8"
+    ) as file:
+        file.write(redact_text("\n".join(lines)))
+    if "--debug" in sys.argv:
+        traceback.print_exception(error)
+    return InternalError(
+        "internal.crash",
+        f"provision failed with {type(error).__name__}: {redact_text(str(error))}; this is a bug of provision",
+        hints=[f"send the report `{Path(file.name)}` with the command that you ran"],
+        context={"report": file.name},
+    )

@@ -1,0 +1,162 @@
+"""Build the engines from the settings, each when it is first needed."""
+
+import hashlib
+import shutil
+from functools import cached_property
+from pathlib import Path
+
+from provisioner.cli.settings import Settings
+from provisioner.engines.addresses import to_canonical, to_mirror
+from provisioner.engines.download import Downloader
+from provisioner.engines.index_page import IndexFile
+from provisioner.engines.index_source import IndexSource
+from provisioner.engines.network import NetworkSettings, read_network_settings
+from provisioner.engines.pip_config import PackageSettings, read_pip_settings
+from provisioner.events import Listener, ignore_events
+from provisioner.profile.model import DEFAULT_INDEX, Profile
+from provisioner.resolve.request import CondaSolver, PipSolver
+
+# What a child process may know of our environment: where programs, temporary files and certificates are.
+_PASSED_ON = (
+    "PATH",
+    "HOME",
+    "TMPDIR",
+    "TEMP",
+    "TMP",
+    "SYSTEMROOT",
+    "SYSTEMDRIVE",
+    "USERPROFILE",
+    "APPDATA",
+    "LOCALAPPDATA",
+    "PROGRAMDATA",
+    "COMSPEC",
+    "PATHEXT",
+    "LANG",
+    "LC_ALL",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "no_proxy",
+)
+
+
+class Engines:
+    """The outside tools of one run."""
+
+    def __init__(self, settings: Settings, *, on_event: Listener = ignore_events) -> None:
+        """Build nothing yet."""
+        self.settings = settings
+        self.on_event = on_event
+
+    @cached_property
+    def child_environ(self) -> dict[str, str]:
+        """The environment of engines that run as child processes."""
+        environ = self.settings.environ
+        return {name: environ[name] for name in _PASSED_ON if name in environ}
+
+    @cached_property
+    def packages(self) -> PackageSettings:
+        """What the user told pip and uv."""
+        return read_pip_settings(self.settings.environ)
+
+    @cached_property
+    def network(self) -> NetworkSettings:
+        """How to reach the network."""
+        return read_network_settings(
+            self.settings.environ,
+            self.packages,
+            mirrors=self.settings.mirrors,
+            offline=self.settings.offline,
+        )
+
+    @cached_property
+    def downloader(self) -> Downloader:
+        """The one client of the network."""
+        return Downloader(self.network, on_event=self.on_event)
+
+    @property
+    def cache(self) -> Path:
+        """The folder of what can be fetched again."""
+        return self.settings.data / "cache"
+
+    @cached_property
+    def default_index(self) -> str:
+        """The address of the default index: the user's, else the one that a library knows."""
+        if self.packages.default_index:
+            return self.packages.default_index
+        # Imported here: it brings requests, which a user with an index of their own does not need.
+        from pypi_simple import PYPI_SIMPLE_ENDPOINT  # noqa: PLC0415 - see above
+
+        return PYPI_SIMPLE_ENDPOINT
+
+    @cached_property
+    def _source_by_indexes(self) -> dict[tuple[tuple[str, str], ...], IndexSource]:
+        return {}
+
+    def index_source(self, profile: Profile) -> IndexSource:
+        """Return the reader of a profile's indexes; profiles with the same indexes share what it has read."""
+        addresses = {index.name: index.url for index in profile.indexes}
+        key = tuple(sorted(addresses.items()))
+        if key not in self._source_by_indexes:
+            self._source_by_indexes[key] = IndexSource(
+                self.downloader,
+                addresses={**addresses, DEFAULT_INDEX: self.default_index},
+                cache=self.cache / "index",
+                fetch_wheel=self._fetch_unhashed,
+            )
+        return self._source_by_indexes[key]
+
+    def pip_solver(self, profile: Profile) -> PipSolver:
+        """Return uv, looking at the indexes of a profile."""
+        from provisioner.engines.uv import UvSolver  # noqa: PLC0415 - only resolving needs it
+
+        return UvSolver(
+            self.index_source(profile),
+            cache=self.cache / "uv",
+            hash_file=self._hash,
+            canonical=self._canonical,
+            environ=self.child_environ,
+        )
+
+    @cached_property
+    def conda_solver(self) -> CondaSolver:
+        """Rattler."""
+        from provisioner.engines.rattler import RattlerSolver  # noqa: PLC0415 - only resolving needs it
+
+        return RattlerSolver(
+            cache=self.cache / "rattler-repodata",
+            mirror=lambda url: to_mirror(url, self.settings.mirrors),
+            canonical=self._canonical,
+            environ=self.child_environ,
+            offline=self.settings.offline,
+        )
+
+    def close(self) -> None:
+        """End transfers and close connections."""
+        if "downloader" in self.__dict__:
+            self.downloader.close()
+
+    def _canonical(self, url: str) -> str:
+        return to_canonical(url, self.settings.mirrors)
+
+    def _fetch_unhashed(self, index: str, file: IndexFile) -> Path:
+        """Fetch a file whose index says no digest, to compute it; kept for the next lock and the install."""
+        del index
+        folder = self.cache / "unhashed" / hashlib.sha256(file.url.encode()).hexdigest()
+        path = folder / file.filename
+        if not path.is_file():
+            folder.mkdir(parents=True, exist_ok=True)
+            part = folder / f"{file.filename}.part"
+            self.downloader.fetch_to(file.url, part=part, sha256=file.sha256)
+            shutil.move(part, path)
+        return path
+
+    def _hash(self, index: str, file: IndexFile) -> str:
+        with self._fetch_unhashed(index, file).open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,97 @@
+"""Show what stages tell: moving bars on a terminal, plain lines elsewhere; always on stderr."""
+
+import os
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TextIO
+
+from provisioner.events import Event, Listener, Notice, Progress, StageFinished, StageStarted
+
+
+@contextmanager
+def show_progress(environ: Mapping[str, str], *, quiet: bool = False) -> Iterator[Listener]:
+    """Yield the listener that fits the terminal; what it drew is complete when the block ends."""
+    if quiet:
+        yield _Warnings(sys.stderr)
+    elif _is_interactive(environ):
+        # 70 ms that a run without a terminal does not pay.
+        from provisioner.render.bars import Bars  # noqa: PLC0415 - see above
+
+        with Bars() as bars:
+            yield bars
+    else:
+        yield PlainLines(sys.stderr)
+
+
+def _is_interactive(environ: Mapping[str, str]) -> bool:
+    return (
+        sys.stderr.isatty()
+        and not environ.get("CI")
+        and not environ.get("NO_COLOR")
+        and environ.get("TERM") != "dumb"
+    )
+
+
+class _Warnings:
+    """Shows warnings only."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, Notice) and event.level == "warning":
+            self._stream.write(f"warning: {event.message}\n")
+
+
+class PlainLines:
+    """One line per step, and one per file that is complete; a long download says so every ten seconds."""
+
+    _EVERY_S = 10.0
+
+    def __init__(self, stream: TextIO) -> None:
+        """Keep the stream."""
+        self._stream = stream
+        self._last = time.monotonic()
+
+    def __call__(self, event: Event) -> None:
+        """Write the event, if it is worth a line."""
+        line = self._line(event)
+        if line is not None:
+            self._stream.write(f"{line}\n")
+            self._stream.flush()
+
+    def _line(self, event: Event) -> str | None:
+        match event:
+            case StageStarted(stage=stage, detail=detail):
+                return f"{stage}: {detail}" if detail else stage
+            case StageFinished(stage=stage, detail=detail, seconds=seconds):
+                return f"{stage}: {detail or 'done'} ({seconds:.1f} s)" if seconds >= 0.05 else None
+            case Notice(message=message, level=level):
+                return f"{level}: {message}" if level == "warning" else f"note: {message}"
+            case Progress():
+                return self._progress(event)
+
+    def _progress(self, event: Progress) -> str | None:
+        now = time.monotonic()
+        if now - self._last < self._EVERY_S:
+            return None
+        self._last = now
+        return f"{event.stage}: {event.item} {describe(event)}"
+
+
+def describe(event: Progress) -> str:
+    """Return how far it is: ``12.3 of 45.6 MB`` or ``12 of 45 files``."""
+    if event.unit != "bytes":
+        return f"{event.done} of {event.total} {event.unit}" if event.total else f"{event.done} {event.unit}"
+    done = f"{event.done / 1e6:.1f}"
+    return f"{done} of {event.total / 1e6:.1f} MB" if event.total else f"{done} MB"
+
+
+def terminal_width() -> int:
+    """Return the columns of the terminal; 80 where there is none."""
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns
+    except OSError:
+        return 80
