@@ -388,7 +388,7 @@ TORCH_LIBRARY_IMPL(torch_ipex, XPU, m) {
 
 } // namespace
 
-PYBIND11_MODULE(_C, m) {
+PYBIND11_MODULE(native, m) {
   m.def("configure", [](const std::vector<int64_t>& totals, const std::vector<int64_t>& limits, const std::string& name, int64_t after) {
     memory.assign(totals.size(), Memory{});
     for (size_t i = 0; i < totals.size(); ++i) {

@@ -2,11 +2,11 @@
 
 Tests use it where a GPU would be. Environment variables, read once:
 
-`SOFTXPU_DEVICES`       number of devices, default 1. With 2, `xpu:0` is an integrated GPU and `xpu:1` a discrete one.
+`SOFTXPU_DEVICES`       how many, default 1. Of 2, `xpu:0` is an integrated GPU and `xpu:1` a discrete one.
 `ONEAPI_DEVICE_SELECTOR` and `ZE_AFFINITY_MASK` choose among them (`level_zero:1`, `1`), as on hardware.
 `SOFTXPU_MEMORY_BYTES`  memory of each device, default 16 GiB (4 GiB for the integrated one).
-`SOFTXPU_FAULT`         one of `FAULTS`, with `@N` to let the first N matrix products (for `hang`: kernels and copies)
-                        pass first, for instance `nan@20`.
+`SOFTXPU_FAULT`         one of `FAULTS`; with `@N`, for instance `nan@20`, it begins after N matrix products
+                        (`hang`: after N kernels and copies).
 """
 
 import dataclasses
@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from . import _C
+from . import native
 
 FAULTS = {
     "absent": "no device: `device_count()` is 0",
@@ -38,7 +38,7 @@ GIB = 1 << 30
 
 @dataclasses.dataclass
 class XpuDeviceProperties:
-    """The attributes of torch 2.13's `_XpuDeviceProperties`, with an Arc A770's figures except where it says software."""
+    """The attributes of torch 2.13's `_XpuDeviceProperties`; sizes are an Arc A770's."""
 
     name: str = "Software XPU (provision tests)"
     platform_name: str = "Software XPU in host memory"
@@ -107,7 +107,7 @@ def _describe(count: int) -> list[XpuDeviceProperties]:
 
 _fault, _after = _read_fault(os.environ.get("SOFTXPU_FAULT", ""))
 _properties = [] if _fault == "absent" else _describe(int(os.environ.get("SOFTXPU_DEVICES", "1")))
-_C.configure(
+native.configure(
     [device.total_memory for device in _properties],
     [OOM_LIMIT_BYTES if _fault == "oom" else device.total_memory for device in _properties],
     _fault,
@@ -117,22 +117,22 @@ _C.configure(
 
 def _device_count() -> int:
     if _fault == "crash-available":
-        _C.crash()
-    return int(_C.device_count())
+        native.crash()
+    return int(native.device_count())
 
 
 def _init() -> None:
     """Refuse as torch's own XPU runtime does where no device is; set what its initialisation sets."""
-    if _C.device_count() == 0:
+    if native.device_count() == 0:
         raise RuntimeError("No XPU devices are available.")
-    torch.xpu.default_generators = (torch.default_generator,) * _C.device_count()
+    torch.xpu.default_generators = (torch.default_generator,) * native.device_count()
 
 
 def _get_device_properties(index: int) -> XpuDeviceProperties:
     if _fault == "crash-properties":
-        _C.crash()
+        native.crash()
     if _fault == "hang-properties":
-        _C.hang()
+        native.hang()
     if not 0 <= index < len(_properties):
         raise RuntimeError(
             f"The device index is out of range. It must be in [0, {len(_properties)}), but got {index}."
@@ -141,14 +141,14 @@ def _get_device_properties(index: int) -> XpuDeviceProperties:
 
 
 def _memory_stats(index: int) -> dict[str, dict[str, dict[str, int]]]:
-    """Return the statistics in the nesting of torch's caching allocators; nothing is cached here, so reserved = allocated."""
-    counted = _C.memory(index)
+    """Return the statistics as torch nests them; nothing is cached, so reserved is allocated."""
+    counted = native.memory(index)
     stat = {"all": {key: counted[key] for key in ("current", "peak", "allocated", "freed")}}
     return {"allocated_bytes": stat, "reserved_bytes": stat, "active_bytes": stat, "requested_bytes": stat}
 
 
 def _memory_info(index: int) -> tuple[int, int]:
-    counted = _C.memory(index)
+    counted = native.memory(index)
     return counted["limit"] - counted["current"], counted["total"]
 
 
@@ -159,16 +159,16 @@ _NATIVE = {
     "_xpu_init": _init,
     "_xpu_isInBadFork": lambda: False,
     "_xpu_getDeviceCount": _device_count,
-    "_xpu_getDevice": _C.current_device,
-    "_xpu_setDevice": _C.exchange_device,
-    "_xpu_exchangeDevice": _C.exchange_device,
-    "_xpu_maybeExchangeDevice": _C.exchange_device,
+    "_xpu_getDevice": native.current_device,
+    "_xpu_setDevice": native.exchange_device,
+    "_xpu_exchangeDevice": native.exchange_device,
+    "_xpu_maybeExchangeDevice": native.exchange_device,
     "_xpu_canDeviceAccessPeer": lambda _device, _peer: False,
     "_xpu_getArchFlags": lambda: "softxpu",
-    "_xpu_synchronize": lambda _device: _C.synchronize(),
+    "_xpu_synchronize": lambda _device: native.synchronize(),
     "_xpu_emptyCache": lambda: None,
     "_xpu_memoryStats": _memory_stats,
-    "_xpu_resetPeakMemoryStats": _C.reset_peak,
+    "_xpu_resetPeakMemoryStats": native.reset_peak,
     "_xpu_resetAccumulatedMemoryStats": lambda _device: None,
     "_xpu_getMemoryInfo": _memory_info,
 }
@@ -179,7 +179,7 @@ def autoload() -> None:
     for name, value in _NATIVE.items():
         setattr(torch._C, name, value)  # noqa: SLF001 - the private seam between torch.xpu and a backend
     torch.xpu._XpuDeviceProperties = XpuDeviceProperties  # noqa: SLF001 - copied at import time by torch.xpu
-    torch.xpu._exchange_device = _C.exchange_device  # noqa: SLF001 - the same
-    torch.xpu._maybe_exchange_device = _C.exchange_device  # noqa: SLF001 - the same
+    torch.xpu._exchange_device = native.exchange_device  # noqa: SLF001 - the same
+    torch.xpu._maybe_exchange_device = native.exchange_device  # noqa: SLF001 - the same
     torch.xpu._get_device_properties = _get_device_properties  # noqa: SLF001 - set by torch's own C++ initialisation
     torch.version.xpu = "software"

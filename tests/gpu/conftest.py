@@ -1,0 +1,108 @@
+"""Environments with a real PyTorch, built once per machine and kept in the user's cache folder."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import platformdirs
+import pytest
+from filelock import FileLock
+
+SOFTXPU = Path(__file__).parents[1] / "softxpu"
+# The local version keeps CUDA builds out: only PyTorch's CPU index or a wheelhouse has it.
+TORCH = "torch==2.13.0+cpu"
+REQUIREMENTS = (
+    TORCH,
+    "accelerate==0.23.0",
+    "ipex-llm==2.2.0",
+    "mpmath==1.3.0",
+    "numpy==1.26.4",
+    "protobuf",
+    "py-cpuinfo",
+    "sentencepiece",
+    "setuptools<81",  # ipex-llm imports pkg_resources
+    "tabulate",
+    "tokenizers==0.15.2",
+    "transformers==4.37.0",
+    "wheel",
+)
+
+
+def _interpreter(prefix: Path) -> Path:
+    return prefix / "bin" / "python"
+
+
+def _site_packages(prefix: Path) -> Path:
+    return prefix / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
+
+
+def _pip(python: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run pip of one environment with the machine's own pip configuration."""
+    return subprocess.run(
+        [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *arguments],
+        check=False,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"MAX_JOBS": "1"},
+    )
+
+
+def _prefix(kind: str, *ingredients: bytes) -> Path:
+    """Return the folder in the user's cache for an environment with these ingredients."""
+    key = hashlib.sha256(b"\0".join((sys.version.encode(), *ingredients))).hexdigest()[:16]
+    folder = Path(platformdirs.user_cache_dir("provision-tests")) / kind
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / key
+
+
+@pytest.fixture(scope="session")
+def torch_python() -> Path:
+    """The interpreter of an environment with CPU PyTorch, transformers and ipex-llm.
+
+    `PROVISION_TEST_TORCH_PYTHON` names one that exists already.
+    """
+    if named := os.environ.get("PROVISION_TEST_TORCH_PYTHON"):
+        return Path(named)
+    if sys.platform != "linux" or sys.version_info[:2] != (3, 11):
+        pytest.skip(reason="the test environment's wheels are for Python 3.11 on Linux")
+    prefix = _prefix("torch", *(requirement.encode() for requirement in REQUIREMENTS))
+    with FileLock(f"{prefix}.lock"):
+        if not (prefix / "ready").exists():
+            shutil.rmtree(prefix, ignore_errors=True)
+            subprocess.run([sys.executable, "-m", "venv", str(prefix)], check=True)
+            made = _pip(_interpreter(prefix), "--only-binary", ":all:", *REQUIREMENTS)
+            if f"No matching distribution found for {TORCH}" in made.stderr:
+                pytest.skip(reason=f"no index of pip's configuration has {TORCH}")
+            assert made.returncode == 0, made.stderr
+            (prefix / "ready").touch()
+    return _interpreter(prefix)
+
+
+@pytest.fixture(scope="session")
+def softxpu_python(torch_python: Path) -> Path:
+    """The interpreter of an environment over `torch_python`'s that has the software XPU as well."""
+    if sys.platform != "linux":
+        pytest.skip(reason="the software XPU is built with the tools of Linux")
+    if shutil.which("g++") is None:
+        pytest.skip(reason="the software XPU is compiled with g++, which is not here")
+    sources = sorted(path for path in SOFTXPU.rglob("*") if path.suffix in {".cpp", ".py", ".toml"})
+    prefix = _prefix("softxpu", str(torch_python).encode(), *(path.read_bytes() for path in sources))
+    with FileLock(f"{prefix}.lock"):
+        if not (prefix / "ready").exists():
+            shutil.rmtree(prefix, ignore_errors=True)
+            subprocess.run([str(torch_python), "-m", "venv", "--without-pip", str(prefix)], check=True)
+            site = _site_packages(prefix)
+            where = "import sysconfig; print(sysconfig.get_path('purelib'))"
+            below = subprocess.run(
+                [str(torch_python), "-c", where], check=True, capture_output=True, text=True
+            )
+            (site / "torch-environment.pth").write_text(below.stdout)
+            made = _pip(
+                torch_python, "--no-build-isolation", "--no-deps", "--target", str(site), str(SOFTXPU)
+            )
+            assert made.returncode == 0, made.stderr
+            (prefix / "ready").touch()
+    return _interpreter(prefix)
