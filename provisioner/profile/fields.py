@@ -1,6 +1,6 @@
 """Kinds of value that a YAML file may hold, and the check of a file's tree against them.
 
-One table of these drives the parser (``check_node``) and the JSON Schema (``schema.py``): they cannot disagree.
+One table of these drives the parser (``check_node``) and the JSON Schema (``schema.py``): they agree.
 """
 
 import difflib

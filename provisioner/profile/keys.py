@@ -83,6 +83,11 @@ PIP = Record(
             value=_line("Why."),
             description="Exact requirement whose yanked file is allowed, to the reason.",
         ),
+        "sdists": MapOf(
+            key=_PACKAGE_NAME,
+            value=_line("Why."),
+            description="Package that may come as a source distribution, to the reason.",
+        ),
     },
     description="The pip part.",
 )

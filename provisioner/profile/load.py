@@ -23,7 +23,7 @@ SUFFIX = ".yaml"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ProfileEntry:
-    """One line of ``provision list``; where ``error`` is set, the profile cannot be used, the rest is None."""
+    """One line of ``provision list``; where ``error`` is set, the profile cannot be used."""
 
     name: str
     file: str

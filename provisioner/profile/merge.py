@@ -30,8 +30,8 @@ from provisioner.profile.model import (
 from provisioner.profile.nodes import Leaf, Node, Problem, Table, plain, shown
 from provisioner.profile.parse import ProfileFile, child, items
 
-# What a conversion costs in accuracy: sym_int8 and sym_int4 as measured with SmolLM2-135M (0.085 and 0.86), the
-# others by the width of their mantissa.
+# What a conversion costs in accuracy: sym_int8 and sym_int4 as measured with SmolLM2-135M (0.085 and 0.86),
+# the others by the width of their mantissa.
 DEFAULT_TOLERANCE = {"fp32": 0.001, "fp16": 0.02, "bf16": 0.05, "sym_int8": 0.15, "sym_int4": 1.0}
 
 
@@ -59,6 +59,7 @@ class Section:
     prereleases: Items = field(default_factory=dict)
     overrides: Items = field(default_factory=dict)
     yanked: Items = field(default_factory=dict)
+    sdists: Items = field(default_factory=dict)
     env: Items = field(default_factory=dict)
     gpus: dict[str, Items] = field(default_factory=dict)
 
@@ -163,11 +164,16 @@ def _build_platform(section: Section) -> Platform:
         pip=_values(section.pip),
         routes={name: item.value for name, item in section.routes.items()},
         prereleases=_values(section.prereleases),
-        overrides=tuple(Decision(requirement=i.value, reason=i.reason) for i in section.overrides.values()),
-        yanked=tuple(Decision(requirement=i.value, reason=i.reason) for i in section.yanked.values()),
+        overrides=_decisions(section.overrides),
+        yanked=_decisions(section.yanked),
+        sdists=_decisions(section.sdists),
         env={name: item.value for name, item in section.env.items()},
         env_by_gpu={gpu: {name: i.value for name, i in env.items()} for gpu, env in section.gpus.items()},
     )
+
+
+def _decisions(part: Items) -> tuple[Decision, ...]:
+    return tuple(Decision(requirement=item.value, reason=item.reason) for item in part.values())
 
 
 def _values(part: Items) -> tuple[str, ...]:
@@ -189,6 +195,7 @@ def _origins(merged: Merged) -> dict[str, Origin]:
             ("pip.prereleases", section.prereleases),
             ("pip.overrides", section.overrides),
             ("pip.yanked", section.yanked),
+            ("pip.sdists", section.sdists),
         ):
             found |= {f"{section.name}.{key}[{i}]": item.origin for i, item in enumerate(part.values())}
         maps = {"pip.routes": section.routes, "env": section.env}
@@ -245,6 +252,7 @@ def _add_section(section: Section, table: Table) -> None:
     )
     _add_decisions(section.overrides, child(table, "pip", "overrides"))
     _add_decisions(section.yanked, child(table, "pip", "yanked"))
+    _add_decisions(section.sdists, child(table, "pip", "sdists"))
     _add_map(section.env, table.get("env"))
     for gpu in GPU_CLASSES:
         if env := child(table, "gpus", gpu, "env"):

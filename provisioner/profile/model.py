@@ -94,6 +94,8 @@ class Platform:
         prereleases: Normalised names whose pre-releases are allowed.
         overrides: Requirements that replace what any package asks for.
         yanked: Exact requirements whose yanked files are allowed.
+        sdists: Packages that may come as source distributions, because they have no wheel; ``requirement`` is
+            the normalised name.
         env: Environment variables of the built environment; ``{prefix}`` stands for its folder.
         env_by_gpu: GPU class (``arc-a``, ``arc-b``, ``integrated``, ``flex``, ``max``) to variables added
             for it.
@@ -107,6 +109,7 @@ class Platform:
     prereleases: tuple[str, ...] = ()
     overrides: tuple[Decision, ...] = ()
     yanked: tuple[Decision, ...] = ()
+    sdists: tuple[Decision, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
     env_by_gpu: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
@@ -147,8 +150,9 @@ class Profile:
         as_of: ISO date; files uploaded to the default index after its end do not exist. None: no limit.
         transformers: Specifier set that the family's models need on this stack, for example ``==4.37.0``.
         origins: Dotted key of every merged value to the place where it was written: ``python``,
-            ``indexes.intel``, ``validation.precision``, and per platform ``linux-64.pip.packages[2]`` (the number
-            counts in ``Platform.pip``), ``linux-64.pip.routes.torch``, ``linux-64.env.X``. Defaults have none.
+            ``indexes.intel``, ``validation.precision``, and per platform ``linux-64.pip.packages[2]`` (the
+            number counts in ``Platform.pip``), ``linux-64.pip.routes.torch``, ``linux-64.env.X``. Defaults
+            have none.
         file: The profile's own file, as it was found.
     """
 

@@ -67,7 +67,7 @@ def _check_section(section: Table, problems: list[Problem]) -> None:
     """Find what one section says twice, and paths that leave the environment."""
     _check_once(items(child(section, "pip", "packages")), rules.requirement_name, problems)
     _check_once(items(child(section, "conda", "packages")), rules.conda_name, problems)
-    for key in ("overrides", "yanked"):
+    for key in ("overrides", "yanked", "sdists"):
         table = child(section, "pip", key)
         if isinstance(table, Table):
             _check_once(tuple(entry.key for entry in table), rules.requirement_name, problems)

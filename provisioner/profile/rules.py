@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from functools import cache
 from urllib.parse import urlsplit
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -27,8 +28,20 @@ _CONDA_SPEC = re.compile(
 _PLACEHOLDER = re.compile(r"\{[^{}]*\}")
 # Variables that decide which code runs in the environment, or that belong to the tools around it.
 _FORBIDDEN_NAMES = frozenset(
-    ("BASH_ENV", "COMSPEC", "ENV", "HOME", "IFS", "PATH", "PATHEXT", "PROMPT_COMMAND", "PS1", "PS4", "SHELL")
-    + ("SHELLOPTS", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR", "USERPROFILE", "VIRTUAL_ENV", "WINDIR")
+    {
+        *("BASH_ENV", "COMSPEC", "ENV", "HOME", "IFS", "PATH", "PATHEXT", "PROMPT_COMMAND", "PS1", "PS4"),
+        *(
+            "SHELL",
+            "SHELLOPTS",
+            "SYSTEMROOT",
+            "TEMP",
+            "TMP",
+            "TMPDIR",
+            "USERPROFILE",
+            "VIRTUAL_ENV",
+            "WINDIR",
+        ),
+    }
 )
 _FORBIDDEN_PREFIXES = ("CONDA_", "DYLD_", "LD_", "MAMBA_", "PIP_", "PROVISION_", "PYTHON", "UV_")
 _ALLOWED_NAMES = frozenset(
@@ -51,6 +64,12 @@ def check_index_name(text: str) -> str | None:
     return "`pypi` is the default index and has no address here" if text == "pypi" else None
 
 
+@cache
+def _parse_requirement(text: str) -> Requirement:
+    """Parse a requirement once; a profile and its stacks are looked at per platform."""
+    return Requirement(text)
+
+
 def check_requirement(text: str) -> str | None:
     """Say why ``text`` is not a name with extras and versions (PEP 508 without addresses and markers)."""
     if text.startswith("-"):
@@ -58,7 +77,7 @@ def check_requirement(text: str) -> str | None:
     if "://" in text or "@" in text:
         return "a package is named by version here, not by address"
     try:
-        requirement = Requirement(text)
+        requirement = _parse_requirement(text)
     except InvalidRequirement as error:
         return f"{shown(text)} is not a requirement: {str(error).splitlines()[0]}"
     if requirement.marker:
@@ -77,7 +96,7 @@ def check_exact_requirement(text: str) -> str | None:
 
 def exact_version(text: str) -> str | None:
     """Return the version of a checked requirement ``name==version``, None where it leaves a choice."""
-    specifiers = list(Requirement(text).specifier)
+    specifiers = list(_parse_requirement(text).specifier)
     if len(specifiers) != 1 or specifiers[0].operator not in {"==", "==="} or "*" in specifiers[0].version:
         return None
     return specifiers[0].version
@@ -85,17 +104,17 @@ def exact_version(text: str) -> str | None:
 
 def allows(text: str, version: str) -> bool:
     """Say whether a checked requirement takes ``version``, pre-release or not."""
-    return Requirement(text).specifier.contains(version, prereleases=True)
+    return _parse_requirement(text).specifier.contains(version, prereleases=True)
 
 
 def requirement_name(text: str) -> str:
     """Return the normalised package name (PEP 503) of a checked requirement."""
-    return canonicalize_name(Requirement(text).name)
+    return canonicalize_name(_parse_requirement(text).name)
 
 
 def canonical_requirement(text: str) -> str:
     """Return a checked requirement as it is always written: normalised names, sorted, no spaces."""
-    requirement = Requirement(text)
+    requirement = _parse_requirement(text)
     extras = ",".join(sorted(canonicalize_name(extra) for extra in requirement.extras))
     return f"{canonicalize_name(requirement.name)}{f'[{extras}]' if extras else ''}{requirement.specifier}"
 
@@ -167,7 +186,7 @@ def check_variable(name: str) -> str | None:
 
 
 def check_variable_value(text: str) -> str | None:
-    """Say why ``text`` cannot be a variable's value: ``{prefix}`` is replaced, a shell reads no more into it."""
+    """Say why ``text`` cannot be a variable's value: ``{prefix}`` is replaced, a shell finds nothing."""
     unknown = next((p for p in _PLACEHOLDER.findall(text) if p != "{prefix}"), None)
     if unknown:
         return f"{shown(unknown)} is not known; `{{prefix}}` is the only placeholder"

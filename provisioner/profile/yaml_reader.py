@@ -131,7 +131,7 @@ class _Reader:
         """Build the node that ``event`` begins."""
         if isinstance(event, yaml.AliasEvent):
             self._note(
-                "alias", f"alias {shown('*' + event.anchor)} is not read here", event, "write the value out"
+                "alias", f"alias {shown(f'*{event.anchor}')} is not read here", event, "write the value out"
             )
             return self._refused(event)
         if depth > MAX_DEPTH:
@@ -199,7 +199,8 @@ class _Reader:
 
     def _origin(self, event: yaml.Event) -> Origin:
         mark = event.start_mark
-        return Origin(file=self.file, line=mark.line + 1, column=mark.column + 1)
+        line, column = (mark.line, mark.column) if mark else (0, 0)
+        return Origin(file=self.file, line=line + 1, column=column + 1)
 
     def _note(self, code: str, message: str, at: yaml.Event | Origin, *hints: str) -> None:
         origin = at if isinstance(at, Origin) else self._origin(at)
