@@ -1,0 +1,118 @@
+"""The document of a machine's facts: nothing private goes out, nothing hostile comes in."""
+
+import json
+from typing import Any
+
+import pytest
+
+from provisioner.diagnose.doctor import load_facts, save_facts
+from provisioner.diagnose.facts import (
+    DeviceNode,
+    DisplayDevice,
+    EnvironmentFacts,
+    HostFacts,
+    Library,
+    Reach,
+    TorchFacts,
+    keep_variables,
+)
+from provisioner.diagnose.facts_json import as_json
+from provisioner.errors import UsageError
+
+INHERITED = {
+    "HOME": "/home/mona",
+    "USER": "mona",
+    "HOSTNAME": "mona-tower",
+    "PYTHONPATH": "/home/mona/lib:/srv/mona/lib:/home/other/x",
+    "LD_LIBRARY_PATH": "/opt/intel/oneapi/lib",
+    "AWS_SECRET_ACCESS_KEY": "hunter2",
+    "HTTPS_PROXY": "http://mona:hunter2@proxy.example:8080",
+}
+
+FULL = HostFacts(
+    os="linux",
+    release="Ubuntu 24.04",
+    kernel="6.11.0",
+    container=False,
+    wsl=False,
+    displays=(DisplayDevice(vendor="8086", device="56a0", driver="i915", bar_bytes=17179869184),),
+    nodes=(DeviceNode(path="/dev/dri/renderD128", mode="0660", group="render", accessible=True),),
+    groups=("render",),
+    libraries=(Library(kind="loader", path="/home/mona/lib/libze_loader.so.1", version="1.2.3"),),
+    opencl_vendors=(),
+    variables=keep_variables(INHERITED),
+    disk_free_bytes=1,
+    target="/home/mona/envs",
+    target_length=15,
+    reach=(Reach(name="pypi", reached=False, detail="http://mona:hunter2@mirror.example refused"),),
+    environment=EnvironmentFacts(
+        python="3.11", distributions={"torch": "2.6.0+xpu"}, drift=("/home/mona/x.py changed",)
+    ),
+    torch=TorchFacts(version="2.6.0", devices=(), error="cannot open C:\\Users\\Mona\\torch\n"),
+)
+
+
+def test_nothing_private_is_saved() -> None:
+    """A saved document holds no user name, host name, home folder, password or unlisted variable."""
+    text = json.dumps(save_facts(FULL, variables=INHERITED), ensure_ascii=False)
+    for word in ("mona", "Mona", "hunter2", "proxy.example", "/home/", "AWS_SECRET"):
+        assert word not in text
+    assert "/opt/intel/oneapi/lib" in text
+    assert '"HTTPS_PROXY": "set"' in text
+
+
+def test_what_is_saved_can_be_loaded() -> None:
+    """A document that was saved loads, as JSON text too, and saves to the same document again."""
+    document = json.loads(json.dumps(save_facts(FULL, variables=INHERITED)))
+    facts = load_facts(document)
+    assert as_json(facts) == document
+    assert facts.displays == FULL.displays
+    assert facts.environment is not None
+    assert facts.environment.distributions == {"torch": "2.6.0+xpu"}
+
+
+def test_unknown_stays_unknown() -> None:
+    """What was not gathered is left out of the document and is None again, never empty."""
+    document = as_json(HostFacts(os="linux", displays=()))
+    assert "nodes" not in document
+    assert load_facts(document).nodes is None
+    assert load_facts(document).displays == ()
+
+
+GOOD: dict[str, Any] = {"schema": "provision.host/1", "os": "linux"}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        None,
+        [],
+        {},
+        {"schema": "provision.host/2", "os": "linux"},
+        {"schema": "provision.host/1"},
+        GOOD | {"os": 7},
+        GOOD | {"os": "linux\x1b[31m"},
+        GOOD | {"kernel": "x" * 10_000},
+        GOOD | {"container": 1},
+        GOOD | {"disk_free_bytes": True},
+        GOOD | {"displays": {"vendor": "8086"}},
+        GOOD | {"displays": [{"vendor": "8086"}]},
+        GOOD | {"displays": ["8086:56a0"]},
+        GOOD | {"variables": {"A": 1}},
+        GOOD | {"variables": []},
+        GOOD | {"nodes": ["x"] * 30_000},
+        GOOD | {"environment": {"distributions": {"torch\n": "1"}}},
+    ],
+)
+def test_a_document_of_the_wrong_form_is_refused(document: object) -> None:
+    """Documents come from anyone: wrong types, control characters and endless texts are usage errors."""
+    with pytest.raises(UsageError) as caught:
+        load_facts(document)
+    assert caught.value.code == "doctor.bad_facts"
+    assert caught.value.message.isprintable()
+    assert caught.value.hints
+
+
+def test_keys_of_later_versions_are_left_aside() -> None:
+    """A document with keys that this version does not know still loads."""
+    assert load_facts(GOOD | {"source": "somewhere", "later": {"a": []}}).os == "linux"

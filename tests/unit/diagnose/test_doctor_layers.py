@@ -1,0 +1,414 @@
+"""Single rules of the layers, beyond the recorded machines."""
+
+from dataclasses import replace
+
+import pytest
+
+from provisioner.diagnose.doctor import describe, list_layers
+from provisioner.diagnose.facts import (
+    DeviceNode,
+    DisplayDevice,
+    EnvironmentFacts,
+    HostFacts,
+    Library,
+    Reach,
+    TorchFacts,
+)
+from provisioner.diagnose.gate import find_obstacle, judge_gate
+from provisioner.diagnose.layers import LAYERS, LayerResult, Outcome, Verdict, WantedHost, judge, verdict_of
+from provisioner.errors import ExitCode, UsageError
+
+GIB = 1024**3
+A770 = DisplayDevice(
+    vendor="8086", device="56a0", address="0000:03:00.0", driver="i915", problem=0, bar_bytes=16 * GIB
+)
+LINUX = HostFacts(
+    os="linux",
+    kernel="6.8.0",
+    container=False,
+    wsl=False,
+    displays=(A770,),
+    nodes=(
+        DeviceNode(
+            path="/dev/dri/renderD128",
+            mode="0660",
+            group="render",
+            accessible=True,
+            pci_address="0000:03:00.0",
+        ),
+    ),
+    groups=("render",),
+    account_groups=("render",),
+    libraries=(
+        Library(kind="loader", path="/usr/lib/libze_loader.so.1", version="1.17.0"),
+        Library(kind="gpu-driver", path="/usr/lib/libze_intel_gpu.so.1", version="1.3.29735"),
+    ),
+    opencl_vendors=("intel.icd: libigdrcl.so",),
+    disk_free_bytes=100 * GIB,
+    target="~/envs",
+    target_length=20,
+)
+XPU = WantedHost(device="xpu", stack="the stack")
+
+
+def _one(name: str, facts: HostFacts, wanted: WantedHost = XPU) -> LayerResult:
+    return judge(facts, wanted, layers=[name])[0]
+
+
+def _installed(**distributions: str) -> HostFacts:
+    named = {name.replace("_", "-"): version for name, version in distributions.items()}
+    return replace(LINUX, environment=EnvironmentFacts(distributions=named, drift=(), missing_libraries=()))
+
+
+def test_nothing_known_is_never_a_pass() -> None:
+    """A machine of which nothing is known passes no GPU layer, and is not ok."""
+    results = judge(HostFacts(os="linux"), replace(XPU, built=True, indexes=("pypi",)))
+    verdicts = {result.name: result.verdict for result in results}
+    assert verdicts.pop("variables") is Verdict.PASS  # nothing inherited is known to be nothing
+    assert set(verdicts.values()) == {Verdict.UNKNOWN}
+    assert verdict_of(results) is Outcome.UNKNOWN
+
+
+def test_nothing_judged_is_never_ok() -> None:
+    """No layers, or only layers that are not needed, do not add up to `ok`."""
+    assert verdict_of(()) is Outcome.UNKNOWN
+    assert verdict_of(judge(LINUX, WantedHost(device="cpu"), layers=["gpu"])) is Outcome.UNKNOWN
+    assert describe(())["outcome"] == "unknown"
+
+
+def test_layers_above_do_not_hide_layers_below() -> None:
+    """With no GPU and no driver, disk, indexes and environment are still judged."""
+    facts = replace(
+        LINUX, displays=(), libraries=(), disk_free_bytes=1, reach=(Reach(name="pypi", reached=True),)
+    )
+    results = judge(facts, replace(XPU, indexes=("pypi",)))
+    verdicts = {result.name: result.verdict for result in results}
+    assert verdicts["gpu"] is Verdict.FAIL
+    assert verdicts["disk"] is Verdict.FAIL
+    assert verdicts["indexes"] is Verdict.PASS
+    assert verdict_of(results) is Outcome.UNSUPPORTED
+
+
+def test_single_layers_by_name_keep_their_order() -> None:
+    """Named layers are judged in the list's order, and a stranger is a usage error that names them all."""
+    names = [result.name for result in judge(LINUX, XPU, layers=["disk", "gpu"])]
+    assert names == ["gpu", "disk"]
+    with pytest.raises(UsageError) as caught:
+        judge(LINUX, XPU, layers=["gpus"])
+    assert "resizable-bar" in caught.value.hints[0]
+    assert [name for name, _ in list_layers()] == list(LAYERS)
+
+
+def test_an_unknown_intel_gpu_is_unknown_and_not_unsupported() -> None:
+    """A card newer than the table is not called unsupported."""
+    result = _one("gpu", replace(LINUX, displays=(replace(A770, device="ffff"),)))
+    assert result.verdict is Verdict.UNKNOWN
+
+
+def test_a_stack_refuses_a_gpu_that_it_was_not_built_for() -> None:
+    """A Battlemage card fails a stack for Alchemist, with both named."""
+    facts = replace(LINUX, displays=(replace(A770, device="e20b"),))
+    result = _one("gpu", facts, replace(XPU, gpu_classes=("arc-a", "max")))
+    assert result.verdict is Verdict.FAIL
+    assert "Battlemage" in result.evidence
+    assert "arc-a" in result.evidence
+
+
+@pytest.mark.parametrize(
+    ("display", "word"),
+    [
+        (replace(A770, driver="vfio-pci"), "vfio-pci"),
+        (replace(A770, driver=""), "no driver"),
+    ],
+)
+def test_a_card_that_the_host_does_not_drive_fails(display: DisplayDevice, word: str) -> None:
+    """A card without a driver, or given to a virtual machine, is told apart."""
+    result = _one("kernel-driver", replace(LINUX, displays=(display,)))
+    assert result.verdict is Verdict.FAIL
+    assert word in result.evidence
+
+
+def test_the_profile_s_kernel_floor_counts_even_with_a_driver() -> None:
+    """An older kernel than the profile's fails; an unknown one is unknown."""
+    wanted = replace(XPU, kernel_floor="6.11")
+    assert _one("kernel-driver", LINUX, wanted).verdict is Verdict.FAIL
+    assert _one("kernel-driver", replace(LINUX, kernel="6.11.0-19-generic"), wanted).verdict is Verdict.PASS
+    assert _one("kernel-driver", replace(LINUX, kernel=None), wanted).verdict is Verdict.UNKNOWN
+
+
+def test_a_fresh_group_membership_needs_a_login() -> None:
+    """Who was just added to `render` is told to log in again, not to be added again."""
+    closed = replace(LINUX.nodes[0] if LINUX.nodes else DeviceNode(path="x"), accessible=False)
+    result = _one("device-nodes", replace(LINUX, nodes=(closed,), groups=(), account_groups=("render",)))
+    assert result.hint == "log out and in again"
+
+
+@pytest.mark.parametrize(
+    ("version", "floor", "verdict"),
+    [
+        ("1.3.29735", "24.26.30049.6", Verdict.FAIL),
+        ("1.3.30049", "24.26.30049.6", Verdict.PASS),
+        ("1.15.39122", "23.35.27191.42", Verdict.PASS),
+        ("1.3.27191.42", "1.3.27191", Verdict.PASS),
+        (None, "23.35.27191.42", Verdict.UNKNOWN),
+        ("1", "23.35.27191.42", Verdict.UNKNOWN),
+        ("1.3.29735", "stable_775", Verdict.UNKNOWN),
+    ],
+)
+def test_linux_drivers_are_compared_by_build(version: str | None, floor: str, verdict: Verdict) -> None:
+    """Release and library versions of compute-runtime compare by the build that both carry."""
+    libraries = (
+        Library(kind="loader", path="/l", version=None),
+        Library(kind="gpu-driver", path="/d", version=version),
+    )
+    result = _one("user-driver", replace(LINUX, libraries=libraries), replace(XPU, driver_floor=floor))
+    assert result.verdict is verdict
+
+
+def test_opencl_belongs_to_the_user_space_driver() -> None:
+    """Without Intel's OpenCL driver, or with it hidden by conda's variable, the layer fails."""
+    assert _one("user-driver", replace(LINUX, opencl_vendors=("nvidia.icd: x",))).hint == (
+        "install `intel-opencl-icd`"
+    )
+    assert _one("user-driver", replace(LINUX, opencl_vendors=None)).verdict is Verdict.UNKNOWN
+    hidden = replace(LINUX, variables={"OCL_ICD_VENDORS": "~/miniforge3/etc/OpenCL/vendors"})
+    assert _one("user-driver", hidden).hint == "unset `OCL_ICD_VENDORS`"
+
+
+WINDOWS = HostFacts(
+    os="windows",
+    displays=(replace(A770, driver="igfxnd", driver_version="32.0.101.6449"),),
+    libraries=(Library(kind="loader", path="C:\\Windows\\System32\\ze_loader.dll", version="1.18"),),
+    vc_runtime="14.40.33810.0",
+    long_paths=True,
+    disk_free_bytes=100 * GIB,
+    target="~\\envs",
+    target_length=30,
+)
+
+
+def test_windows_layers_pass_on_a_sound_machine() -> None:
+    """A sound Windows machine is ok."""
+    assert verdict_of(judge(WINDOWS, replace(XPU, driver_floor="32.0.101.6449"))) is Outcome.OK
+
+
+@pytest.mark.parametrize(
+    ("facts", "layer", "word"),
+    [
+        (replace(WINDOWS, vc_runtime=""), "user-driver", "Visual C++"),
+        (replace(WINDOWS, libraries=()), "user-driver", "ze_loader.dll"),
+        (
+            replace(WINDOWS, displays=(replace(A770, driver="igfxnd", problem=43),)),
+            "kernel-driver",
+            "problem code 43",
+        ),
+        (
+            replace(WINDOWS, displays=(replace(A770, driver="BasicDisplay"),)),
+            "kernel-driver",
+            "basic display",
+        ),
+        (replace(WINDOWS, long_paths=False, target_length=120), "disk", "120 characters"),
+        (replace(WINDOWS, long_paths=None, target_length=120), "disk", "not known"),
+    ],
+)
+def test_windows_failures_are_named(facts: HostFacts, layer: str, word: str) -> None:
+    """Each of Windows' own troubles fails its layer and is named."""
+    result = _one(layer, facts)
+    assert result.verdict is Verdict.FAIL
+    assert word in result.evidence
+
+
+@pytest.mark.parametrize(
+    ("variables", "word"),
+    [
+        ({"PYTHONPATH": "~/x"}, "PYTHONPATH"),
+        ({"PYTHONHOME": "/usr"}, "PYTHONHOME"),
+        ({"SETVARS_COMPLETED": "1"}, "setvars"),
+        ({"LD_LIBRARY_PATH": "/opt/intel/oneapi/mkl/lib"}, "LD_LIBRARY_PATH"),
+        ({"ONEAPI_DEVICE_SELECTOR": "opencl:cpu"}, "ONEAPI_DEVICE_SELECTOR"),
+        ({"ONEAPI_DEVICE_SELECTOR": "level_zero:cpu;opencl:gpu"}, "ONEAPI_DEVICE_SELECTOR"),
+        ({"ONEAPI_DEVICE_SELECTOR": "*:*;!level_zero:*"}, "ONEAPI_DEVICE_SELECTOR"),
+        ({"SYCL_DEVICE_FILTER": "host"}, "SYCL_DEVICE_FILTER"),
+        ({"ZE_AFFINITY_MASK": "1"}, "ZE_AFFINITY_MASK"),
+    ],
+)
+def test_poisoned_environments_fail(variables: dict[str, str], word: str) -> None:
+    """Each inherited variable that turns the stack away from its GPU or packages is named."""
+    result = _one("variables", replace(LINUX, variables=variables))
+    assert result.verdict is Verdict.FAIL
+    assert word in result.evidence
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {},
+        {"LD_LIBRARY_PATH": "/usr/local/cuda/lib64"},
+        {"ONEAPI_DEVICE_SELECTOR": "level_zero:0"},
+        {"ONEAPI_DEVICE_SELECTOR": "level_zero:gpu"},
+        {"ONEAPI_DEVICE_SELECTOR": "*:gpu"},
+        {"ONEAPI_DEVICE_SELECTOR": "opencl:cpu;level_zero:0,1"},
+        {"ONEAPI_DEVICE_SELECTOR": "!opencl:*"},
+        {"SYCL_DEVICE_FILTER": "level_zero:gpu"},
+        {"ZE_AFFINITY_MASK": "0"},
+        {"ZE_AFFINITY_MASK": "0.0,1"},
+        {"SYCL_CACHE_PERSISTENT": "1"},
+    ],
+)
+def test_harmless_environments_pass(variables: dict[str, str]) -> None:
+    """Variables that leave the GPU visible are no failure."""
+    assert _one("variables", replace(LINUX, variables=variables)).verdict is Verdict.PASS
+
+
+def test_oneapi_from_the_system_is_right_where_the_stack_wants_it() -> None:
+    """A stack that takes oneAPI from the system does not fail over `setvars`."""
+    facts = replace(LINUX, variables={"SETVARS_COMPLETED": "1"})
+    assert _one("variables", facts, replace(XPU, system_oneapi=True)).verdict is Verdict.PASS
+
+
+def test_what_activation_sets_wins_over_what_is_inherited() -> None:
+    """A device selector of the profile mends an inherited one."""
+    facts = replace(LINUX, variables={"ONEAPI_DEVICE_SELECTOR": "opencl:cpu"})
+    wanted = replace(XPU, variables={"ONEAPI_DEVICE_SELECTOR": "level_zero:0"})
+    assert _one("variables", facts, wanted).verdict is Verdict.PASS
+
+
+def test_indexes_are_judged_by_name() -> None:
+    """A silent index fails with its reason, one that was not asked is unknown, none is not needed."""
+    wanted = replace(XPU, indexes=("pypi", "pytorch-xpu"))
+    reached = Reach(name="pypi", reached=True)
+    silent = Reach(name="pytorch-xpu", reached=False, detail="timed out")
+    assert _one("indexes", LINUX).verdict is Verdict.NOT_NEEDED
+    assert _one("indexes", replace(LINUX, reach=(reached,)), wanted).verdict is Verdict.UNKNOWN
+    failure = _one("indexes", replace(LINUX, reach=(reached, silent)), wanted)
+    assert failure.verdict is Verdict.FAIL
+    assert "timed out" in failure.evidence
+
+
+@pytest.mark.parametrize(
+    ("facts", "torch", "word"),
+    [
+        (_installed(numpy="1.26.4"), "xpu", "torch is not installed"),
+        (_installed(torch="2.6.0+cpu"), "xpu", "`cpu` build"),
+        (_installed(torch="2.6.0+cu124"), "xpu", "`cuda` build"),
+        (_installed(torch="2.6.0"), "xpu", "`untagged` build"),
+        (_installed(torch="2.6.0", nvidia_cublas_cu12="12.4"), "cpu", "`untagged` build"),
+        (_installed(torch="2.6.0+xpu", torchvision="0.21.0"), "xpu", "torchvision"),
+        (
+            _installed(torch="2.1.0a0+cxx11.abi", intel_extension_for_pytorch="2.3.110+xpu"),
+            "ipex",
+            "built for torch 2.3",
+        ),
+        (
+            _installed(torch="2.1.0a0+cxx11.abi", intel_extension_for_pytorch="2.1.0"),
+            "ipex",
+            "is the CPU build",
+        ),
+        (_installed(torch="2.6.0+xpu", bigdl_core_xe_21="2.6.0"), "xpu", "bigdl-core-xe-21"),
+        (
+            _installed(
+                torch="2.6.0+xpu", bigdl_core_xe_all="2.6.0", intel_extension_for_pytorch="2.6.10+xpu"
+            ),
+            "xpu",
+            "works without it",
+        ),
+        (
+            _installed(torch="2.6.0+xpu", intel_sycl_rt="2025.0.2", dpcpp_cpp_rt="2024.2.1"),
+            "xpu",
+            "several generations",
+        ),
+    ],
+)
+def test_broken_environments_are_named(facts: HostFacts, torch: str, word: str) -> None:
+    """Each rule about Intel's packages names the package that breaks it."""
+    result = _one("environment", facts, replace(XPU, built=True, torch=torch))
+    assert result.verdict is Verdict.FAIL
+    assert word in result.evidence
+
+
+@pytest.mark.parametrize(
+    ("facts", "torch"),
+    [
+        (_installed(torch="2.13.0+cpu"), "cpu"),
+        (_installed(torch="2.13.0"), "cpu"),
+        (
+            _installed(
+                torch="2.1.0a0+cxx11.abi",
+                torchvision="0.16.0a0+cxx11.abi",
+                intel_extension_for_pytorch="2.1.10+xpu",
+                bigdl_core_xe_21="2.6.0",
+                dpcpp_cpp_rt="2024.0.2",
+                mkl_dpcpp="2024.0.0",
+            ),
+            "ipex",
+        ),
+        (_installed(torch="2.6.0+xpu", bigdl_core_xe_all="2.6.0", intel_sycl_rt="2025.0.2"), "xpu"),
+    ],
+)
+def test_the_published_stacks_pass(facts: HostFacts, torch: str) -> None:
+    """The combinations that Intel and PyTorch publish break no rule."""
+    assert _one("environment", facts, replace(XPU, built=True, torch=torch)).verdict is Verdict.PASS
+
+
+def test_versions_drift_and_missing_libraries_are_named() -> None:
+    """A wrong version, a changed file and a missing library each fail the environment by name."""
+    wanted = replace(XPU, built=True, torch="xpu", packages={"transformers": "==4.37.0"})
+    facts = _installed(torch="2.6.0+xpu", transformers="4.45.0")
+    assert "transformers 4.45.0" in _one("environment", facts, wanted).evidence
+    assert facts.environment is not None
+    sound = replace(facts.environment, distributions={"torch": "2.6.0+xpu", "transformers": "4.37.0"})
+    drifted = replace(facts, environment=replace(sound, drift=("numpy 2.0 is not the lock's",)))
+    assert "numpy 2.0" in _one("environment", drifted, wanted).evidence
+    library = "libmkl_intel_lp64.so.2 (needed by torch/lib/libtorch_cpu.so)"
+    short = replace(facts, environment=replace(sound, missing_libraries=(library,)))
+    assert "libmkl_intel_lp64.so.2" in _one("environment", short, wanted).evidence
+    unread = replace(facts, environment=replace(sound, drift=None))
+    assert _one("environment", unread, wanted).verdict is Verdict.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("torch", "device", "expected"),
+    [
+        (TorchFacts(version="2.6.0", devices=("Arc A770",), kernel_ran=True), "xpu", ("pass", "pass")),
+        (TorchFacts(version="2.6.0", devices=(), kernel_ran=None), "xpu", ("fail", "unknown")),
+        (TorchFacts(version="2.6.0", devices=("Arc A770",), kernel_ran=False), "xpu", ("pass", "fail")),
+        (TorchFacts(error="libze_loader.so.1: no such file"), "xpu", ("fail", "unknown")),
+        (TorchFacts(), "xpu", ("unknown", "unknown")),
+        (TorchFacts(version="2.13.0", kernel_ran=True), "cpu", ("pass", "pass")),
+        (TorchFacts(error="no module named torch"), "cpu", ("fail", "unknown")),
+    ],
+)
+def test_what_torch_says_is_judged(torch: TorchFacts, device: str, expected: tuple[str, str]) -> None:
+    """Seeing the device and running a kernel are two layers, and silence is unknown."""
+    results = judge(
+        replace(LINUX, torch=torch), WantedHost(device=device, built=True), layers=["torch", "kernel"]
+    )
+    assert tuple(result.verdict.value for result in results) == expected
+
+
+def test_the_gate_lets_a_sound_machine_through() -> None:
+    """No obstacle on a sound machine, and none over what is only unknown."""
+    assert find_obstacle(judge_gate(LINUX, XPU), profile="llama3-arc") is None
+    assert find_obstacle(judge_gate(HostFacts(os="linux"), XPU), profile="llama3-arc") is None
+
+
+@pytest.mark.parametrize(
+    ("facts", "code", "exit_code"),
+    [
+        (replace(LINUX, displays=()), "gate.gpu", ExitCode.UNVALIDATED),
+        (
+            replace(LINUX, displays=(replace(A770, driver=""),)),
+            "gate.kernel_driver",
+            ExitCode.UNVALIDATED,
+        ),
+        (replace(LINUX, nodes=()), "gate.device_nodes", ExitCode.UNVALIDATED),
+        (replace(LINUX, disk_free_bytes=GIB), "gate.disk", ExitCode.INSTALL),
+    ],
+)
+def test_the_gate_stops_before_the_download(facts: HostFacts, code: str, exit_code: ExitCode) -> None:
+    """The first broken cheap layer stops the build with its own code, and the way round is offered."""
+    error = find_obstacle(judge_gate(facts, XPU), profile="llama3-arc")
+    assert error is not None
+    assert error.code == code
+    assert error.exit_code == exit_code
+    assert code == "gate.disk" or "`--no-gate`" in error.hints[-1]
