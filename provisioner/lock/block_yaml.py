@@ -4,10 +4,11 @@ Hand-written, since the bytes are a promise: a lock must not look different afte
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 Scalar = str | int
-Value = Scalar | Mapping[str, "Value"] | list["Value"]
+Item = Scalar | Mapping[str, "Value"]
+Value = Item | Sequence[Item]
 
 # Text that no YAML reader takes for anything else: it starts with a letter, and `: ` and ` #` do not occur.
 _PLAIN = re.compile(r"[A-Za-z](?:[A-Za-z0-9_./+@%~=()*-]|:(?=[^\s:])|[ ,](?=[A-Za-z0-9(]))*")
@@ -27,17 +28,17 @@ def write_yaml(value: Mapping[str, Value], *, indent: str = "") -> list[str]:
 def _write_item(head: str, value: Value, indent: str) -> list[str]:
     if isinstance(value, Mapping):
         return [head, *write_yaml(value, indent=indent + "  ")] if value else [f"{head} {{}}"]
-    if isinstance(value, list):
-        return [head, *_write_list(value, indent)] if value else [f"{head} []"]
     if isinstance(value, str) and _is_literal(value):
         return [f"{head} |-", *(f"{indent}  {line}" for line in value.split("\n"))]
-    return [f"{head} {_scalar(value)}"]
+    if isinstance(value, str | int):
+        return [f"{head} {_scalar(value)}"]
+    return [head, *_write_list(value, indent)] if value else [f"{head} []"]
 
 
-def _write_list(items: list[Value], indent: str) -> list[str]:
+def _write_list(items: Sequence[Item], indent: str) -> list[str]:
     lines: list[str] = []
     for item in items:
-        if isinstance(item, Mapping):
+        if isinstance(item, Mapping) and item:
             first, *rest = write_yaml(item, indent=indent + "  ")
             lines += [f"{indent}- {first.lstrip()}", *rest]
         else:

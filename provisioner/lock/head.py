@@ -104,7 +104,7 @@ def parse_head(root: Table) -> ParsedHead:
         NewerError: The format's version is above ours.
         DamageError: Something in it is wrong.
     """
-    _check_version(root.entries.get("version", root), CONDA_LOCK_VERSION, "version", kind="int")
+    _check_version(_entry(root, "version"), CONDA_LOCK_VERSION, "version", kind="int")
     metadata = read_table(_entry(root, "metadata"), "metadata")
     custom_table = read_table(_entry(metadata, "custom_metadata"), "custom_metadata")
     custom = read_text_table(custom_table, "custom_metadata")

@@ -118,7 +118,7 @@ def refuse_pip_package(package: PipPackage, indexes: Mapping[str, str]) -> str |
     """Return why a wheel may not stand in a lock."""
     match = _WHEEL.fullmatch(package.filename)
     if match is None:
-        return f"`{package.filename}` is not the name of a wheel"
+        return f"`{_hide_secrets(package.filename)}` is not the name of a wheel"
     if package.name != canonicalize_name(match[1]) or not _same_version(package.version, match[2]):
         return f"file `{package.filename}` is not `{package.name}` in version `{package.version}`"
     return (

@@ -20,6 +20,7 @@ _SUFFIX = ".conda-lock.yml"
 _MAX_BYTES = 32 * 1024 * 1024
 # A lockfile is five levels deep. PyYAML's own composer recurses in C, and 200 kB of `[` crash it.
 _MAX_DEPTH = 8
+_MAX_REASON = 500
 _CONFLICT = re.compile(r"^(?:<<<<<<<|=======|>>>>>>>)", re.MULTILINE)
 _PACKAGES = "\npackage:"
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -164,9 +165,13 @@ def _parse(path: Path, parse: Callable[[], _Parsed]) -> _Parsed:
 
 
 def _damaged(path: Path, line: int, reason: str) -> LockError:
+    # The reason quotes the file: what a terminal would obey is shown, not sent.
+    shown = "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode() for c in reason[:_MAX_REASON]
+    )
     return LockError(
         "lock.damaged",
-        f"`{path}:{line}`: {reason}",
+        f"`{path}:{line}`: {shown}",
         hints=[
             f"restore the file, for example with `git checkout -- {path.name}` in its folder",
             f"or run `provision lock {path.name.removesuffix(_SUFFIX)}` to write it anew",

@@ -8,7 +8,7 @@ import pytest
 from provisioner.lock.fingerprint import fingerprint, fingerprint_inputs
 from provisioner.lock.freshness import check_freshness
 from provisioner.profile.model import Decision, Index, Platform, Profile, TorchVariant, Validation
-from tests.unit.lock.samples import tiny_lock, tiny_profile
+from tests.unit.lock.samples import CHANNEL, tiny_lock, tiny_profile
 
 Edit = Callable[[Platform], Platform]
 
@@ -50,13 +50,12 @@ def test_the_profile_that_was_locked_is_fresh() -> None:
         (lambda p: replace(p, overrides=()), "linux-64 overrides: `numpy` was removed"),
         (
             lambda p: replace(p, channels=("conda-forge", "intel")),
-            "linux-64 channels: `https://conda.anaconda.org/conda-forge` became"
-            " `https://conda.anaconda.org/conda-forge, https://conda.anaconda.org/intel`",
+            f"linux-64 channels: `{CHANNEL}` became `{CHANNEL}, https://conda.anaconda.org/intel`",
         ),
     ],
 )
 def test_a_change_of_one_platform_names_the_key_and_the_package(edit: Edit, reason: str) -> None:
-    """Each field that decides packages makes the lock stale, in one sentence, with the place where it is known."""
+    """Each field that decides packages makes the lock stale, in one sentence, with its place."""
     assert reasons(edited(edit)) == [reason]
 
 

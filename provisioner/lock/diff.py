@@ -1,0 +1,196 @@
+"""What changed between two locks, in the order in which it matters on an Arc GPU, and how it is told."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from packaging.version import InvalidVersion, Version
+
+from provisioner.lock.model import Lock, LockedPlatform
+from provisioner.lock.rules import origin_of
+from provisioner.resolve.model import CondaPackage, PipPackage
+
+# First what decides whether a GPU works at all: torch's variant, Intel's runtimes, triton, then transformers.
+_RANKS = (
+    re.compile(r"(?:py|lib)?torch|torchvision|torchaudio|intel-extension-for-pytorch|ipex-llm|bigdl-core-.*"),
+    re.compile(
+        r"dpcpp-cpp-rt|intel-.*-rt|intel-(?:openmp|pti)|(?:one)?mkl.*|one(?:ccl|dnn|mkl).*|impi-rt|tcmlib|umf|tbb"
+        r"|level-zero.*"
+    ),
+    re.compile(r"(?:pytorch-)?triton.*"),
+    re.compile(r"transformers|tokenizers|accelerate"),
+)
+
+
+class Kind(StrEnum):
+    """What happened to a package."""
+
+    ADDED = "added"
+    REMOVED = "removed"
+    CHANGED = "changed"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PackageChange:
+    """One package that is not the same in both locks.
+
+    Attributes:
+        manager: ``conda``, ``pip`` or ``asset`` (fetched for validation, never installed).
+        old: Version, with the build of a conda package; None where it was added.
+        new: The same afterwards; None where it was removed.
+        old_source: The index or channel that it came from.
+        new_source: The same afterwards.
+        flags: Sentences about what a version does not show: other bytes, another index, another host.
+    """
+
+    manager: str
+    name: str
+    kind: Kind
+    old: str | None = None
+    new: str | None = None
+    old_source: str | None = None
+    new_source: str | None = None
+    flags: tuple[str, ...] = ()
+
+    @property
+    def important(self) -> bool:
+        """Return whether a reviewer must see it: it decides the GPU's work, or something is odd about it."""
+        return bool(self.flags) or _rank(self.name) < len(_RANKS)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlatformDiff:
+    """The changes of one platform; ``kind`` tells of a platform that came or went as a whole."""
+
+    platform: str
+    kind: Kind
+    changes: tuple[PackageChange, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LockDiff:
+    """What changed between two locks of a profile; platforms without a change are left out.
+
+    Attributes:
+        notes_added: Notes that only the new lock has.
+        notes_removed: Notes that only the old lock has.
+    """
+
+    profile: str
+    platforms: tuple[PlatformDiff, ...]
+    notes_added: tuple[str, ...] = ()
+    notes_removed: tuple[str, ...] = ()
+
+    @property
+    def empty(self) -> bool:
+        """Return whether there is nothing to tell."""
+        return not (self.platforms or self.notes_added or self.notes_removed)
+
+
+def diff_locks(old: Lock | None, new: Lock | None) -> LockDiff:
+    """Return what changed; None stands for a lockfile that does not exist on that side."""
+    before = {platform.platform: platform for platform in old.platforms} if old else {}
+    after = {platform.platform: platform for platform in new.platforms} if new else {}
+    old_notes, new_notes = (old.notes if old else ()), (new.notes if new else ())
+    lock = new or old
+    return LockDiff(
+        profile=lock.profile if lock else "",
+        platforms=tuple(
+            platform
+            for name in sorted({*before, *after})
+            if (platform := _diff_platform(name, before.get(name), after.get(name)))
+        ),
+        notes_added=tuple(note for note in new_notes if note not in old_notes),
+        notes_removed=tuple(note for note in old_notes if note not in new_notes),
+    )
+
+
+def _diff_platform(name: str, old: LockedPlatform | None, new: LockedPlatform | None) -> PlatformDiff | None:
+    before, after = _by_key(old), _by_key(new)
+    changes = [
+        change
+        for key in {*before, *after}
+        if (change := _diff_package(*key, old=before.get(key), new=after.get(key)))
+    ]
+    kind = Kind.ADDED if old is None else Kind.REMOVED if new is None else Kind.CHANGED
+    if not changes and kind is Kind.CHANGED:
+        return None
+    changes.sort(key=lambda change: (_rank(change.name), change.name, change.manager))
+    return PlatformDiff(platform=name, kind=kind, changes=tuple(changes))
+
+
+_Package = CondaPackage | PipPackage
+
+
+def _by_key(platform: LockedPlatform | None) -> dict[tuple[str, str], _Package]:
+    if platform is None:
+        return {}
+    found: dict[tuple[str, str], _Package] = {("conda", package.name): package for package in platform.conda}
+    return found | {
+        ("asset" if package.validation else "pip", package.name): package for package in platform.pip
+    }
+
+
+def _diff_package(
+    manager: str, name: str, *, old: _Package | None, new: _Package | None
+) -> PackageChange | None:
+    if (
+        old is not None
+        and new is not None
+        and (old.url, old.sha256, _source(old))
+        == (
+            new.url,
+            new.sha256,
+            _source(new),
+        )
+    ):
+        return None
+    return PackageChange(
+        manager=manager,
+        name=name,
+        kind=Kind.ADDED if old is None else Kind.REMOVED if new is None else Kind.CHANGED,
+        old=_version(old) if old else None,
+        new=_version(new) if new else None,
+        old_source=_source(old) if old else None,
+        new_source=_source(new) if new else None,
+        flags=tuple(_find_flags(old, new)) if old and new else (),
+    )
+
+
+def _find_flags(old: _Package, new: _Package) -> Iterator[str]:
+    if _source(old) != _source(new):
+        yield f"from `{_source(new)}`, was from `{_source(old)}`"
+    elif "://" in new.url and origin_of(old.url) != origin_of(new.url):
+        yield f"on `{origin_of(new.url)}`, was on `{origin_of(old.url)}`"
+    if _version(old) == _version(new):
+        if old.filename != new.filename:
+            yield f"same version, another file: `{new.filename}`"
+        elif old.sha256 != new.sha256:
+            yield "same version, other bytes"
+        return
+    variants = [version.partition("+")[2] or "none" for version in (old.version, new.version)]
+    if variants[0] != variants[1]:
+        yield f"another variant: `{variants[0]}` became `{variants[1]}`"
+    if _is_older(new.version, old.version):
+        yield "older than before"
+
+
+def _source(package: _Package) -> str:
+    """Return the index's name, or the channel's address."""
+    return package.index if isinstance(package, PipPackage) else package.url.rsplit("/", 2)[0]
+
+
+def _version(package: _Package) -> str:
+    return package.version if isinstance(package, PipPackage) else f"{package.version} {package.build}"
+
+
+def _is_older(version: str, other: str) -> bool:
+    try:
+        return Version(version) < Version(other)
+    except InvalidVersion:
+        return False  # conda's versions need not be Python's
+
+
+def _rank(name: str) -> int:
+    return next((rank for rank, pattern in enumerate(_RANKS) if pattern.fullmatch(name)), len(_RANKS))

@@ -1,0 +1,318 @@
+"""Lockfiles on disk: what is written is read back, and what was damaged is refused with its line."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from provisioner.errors import InternalError, LockError, UsageError
+from provisioner.lock.assemble import make_lock
+from provisioner.lock.conda_lock_v1 import dump_lock
+from provisioner.lock.model import Lock
+from provisioner.lock.store import lockfile_path, read_lock, read_lock_head, write_lock
+from provisioner.profile.model import Index
+from provisioner.resolve.model import PipPackage, Resolution
+from tests.unit.lock.samples import (
+    SOURCE,
+    conda_package,
+    tiny_lock,
+    tiny_profile,
+    tiny_resolution,
+    torch_wheel,
+    wheel,
+)
+
+
+@pytest.fixture
+def lockfile(tmp_path: Path) -> Path:
+    """Return the sample lock, written."""
+    path = lockfile_path(tmp_path, "tiny")
+    write_lock(path, tiny_lock())
+    return path
+
+
+def refused(path: Path, text: str) -> LockError:
+    """Return the error that reading the text gives."""
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(LockError) as caught:
+        read_lock(path)
+    return caught.value
+
+
+def test_a_written_lock_is_read_back_equal(lockfile: Path) -> None:
+    """Nothing of a lock is lost in its file."""
+    assert read_lock(lockfile) == tiny_lock()
+
+
+def test_the_head_is_that_of_the_lock(lockfile: Path) -> None:
+    """What freshness needs is read without the packages."""
+    head, lock = read_lock_head(lockfile), tiny_lock()
+    assert (head.profile, head.source, head.inputs, head.notes) == ("tiny", SOURCE, lock.inputs, lock.notes)
+    assert head.fingerprints == {p.platform: p.fingerprint for p in lock.platforms}
+
+
+def test_an_unchanged_lock_does_not_touch_its_file(lockfile: Path) -> None:
+    """Locking again leaves the file as it was, also with the line ends of a Windows checkout."""
+    before = lockfile.stat()
+    assert write_lock(lockfile, tiny_lock()) is False
+    assert (lockfile.stat().st_mtime_ns, lockfile.stat().st_ino) == (before.st_mtime_ns, before.st_ino)
+    lockfile.write_bytes(b"\xef\xbb\xbf" + lockfile.read_bytes().replace(b"\n", b"\r\n"))
+    assert write_lock(lockfile, tiny_lock()) is False
+    assert read_lock(lockfile) == tiny_lock()
+    assert read_lock_head(lockfile).profile == "tiny"
+
+
+def test_a_changed_lock_replaces_its_file_and_leaves_nothing_beside_it(lockfile: Path) -> None:
+    """The new file stands at once, and no temporary one remains."""
+    assert write_lock(lockfile, replace(tiny_lock(), notes=())) is True
+    assert read_lock(lockfile).notes == ()
+    assert [path.name for path in lockfile.parent.iterdir()] == [lockfile.name]
+
+
+def test_a_folder_that_cannot_be_written_is_an_error_of_the_lock(tmp_path: Path) -> None:
+    """A file in the place of the folder is named, not a traceback."""
+    (tmp_path / "lockfiles").write_text("")
+    with pytest.raises(LockError) as caught:
+        write_lock(lockfile_path(tmp_path / "lockfiles", "tiny"), tiny_lock())
+    assert caught.value.code == "lock.unwritable"
+
+
+def test_a_missing_lockfile_says_how_to_make_one(tmp_path: Path) -> None:
+    """The hint is the command."""
+    for read in (read_lock, read_lock_head):
+        with pytest.raises(LockError) as caught:
+            read(lockfile_path(tmp_path, "tiny"))
+        assert (caught.value.code, caught.value.exit_code) == ("lock.missing", 4)
+        assert caught.value.hints == ("run `provision lock tiny`",)
+
+
+@pytest.mark.parametrize("name", ["../tiny", "a/b", "a\\b", "", ".hidden", "C:tiny"])
+def test_a_profile_name_cannot_lead_out_of_the_folder(tmp_path: Path, name: str) -> None:
+    """A path in the place of a name is a usage error."""
+    with pytest.raises(UsageError):
+        lockfile_path(tmp_path, name)
+
+
+def test_a_platform_that_is_not_locked_is_named() -> None:
+    """The error says what there is."""
+    with pytest.raises(LockError) as caught:
+        tiny_lock().find_platform("osx-arm64")
+    assert caught.value.code == "lock.platform"
+    assert "`linux-64`, `win-64`" in caught.value.message
+    assert tiny_lock().find_platform("win-64").platform == "win-64"
+
+
+Sabotage = Callable[[str], str]
+TORCH = "https://download.pytorch.org/whl/cpu/torch-2.13.0%2Bcpu-cp311-cp311-linux_x86_64.whl"
+LIBUV = "https://conda.anaconda.org/conda-forge/linux-64/libuv-1.48.0-h0_0.conda"
+TABULATE = "pypi:tabulate-0.9.0-py3-none-any.whl"
+
+
+def swap(old: str, new: str) -> Sabotage:
+    """Return an edit of the first occurrence, which must be there."""
+
+    def edit(text: str) -> str:
+        assert old in text
+        return text.replace(old, new, 1)
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    ("sabotage", "reason"),
+    [
+        (lambda _: "", "is empty"),
+        (lambda _: "a: [", "not YAML"),
+        (lambda _: "- a\n", "a mapping"),
+        (lambda _: "a: 1\n--- \nb: 1\n", "one YAML document"),
+        (lambda _: "[" * 200_000, "nested"),
+        (lambda _: "a: &x [1]\nb: *x\n", "anchors"),
+        (lambda _: "a: !!python/object:os.system 1\n", "tags"),
+        (lambda text: text.replace("version: 1\n", "", 1), "no `version`"),
+        (swap("version: 1\n", "version: '1'\n"), "must be of type int"),
+        (swap("version: 1\n", "version: 1\nversion: 1\n"), "is there twice"),
+        (swap("version: 1\n", "version: 1\nextra: 1\n"), "`extra` is not a key"),
+        (swap("    format: '1'\n", ""), "did not write this file"),
+        (
+            swap("    profile: tiny\n", '    profile: tiny\n    "\\e]0;x\\a": red\n'),
+            "`\\x1b]0;x\\x07` is not",
+        ),
+        (swap("    profile: tiny\n", "    profile: ../tiny\n"), "not a profile's name"),
+        (swap("    profile: tiny\n", "    profile: tiny\n    colour: red\n"), "`colour` is not a key"),
+        (swap("  platforms:\n  - linux-64\n", "  platforms:\n  - osx-arm64\n"), "none of `linux-64`"),
+        (swap("  - win-64\n  sources", "  sources"), "different platforms"),
+        (swap("python: '\"3.11\"'", "python: '\"3.12\"'"), "does not belong to its inputs"),
+        (swap("count linux-64: '6'", "count linux-64: '7'"), "`count linux-64`"),
+        (swap("    from pytorch-cpu linux-64: torch\n", ""), "comes from no index of the lock"),
+        (swap("index pytorch-cpu: https://", "index pytorch-cpu: http://"), "is not https"),
+        (
+            swap("url: https://conda.anaconda.org/conda-forge\n", "url: file:///srv/conda\n"),
+            "not a plain https",
+        ),
+        (swap("used_env_vars: []", "used_env_vars: [TOKEN]"), "must not depend on variables"),
+        (swap("  manager: conda\n", "  manager: npm\n"), "neither `conda` nor `pip`"),
+        (swap("  platform: linux-64\n", "  platform: osx-arm64\n"), "not one of the file's platforms"),
+        (swap("  version: '1.48.0'\n", "  version: 1.48\n"), "must be quoted text"),
+        (swap("  optional: true\n", "  optional: false\n"), "`validation` and optional"),
+        (swap("  category: main\n", "  category: dev\n"), "not `dev`"),
+        (swap("  category: main\n", ""), "has no `category`"),
+        (swap("  category: main\n", "  category: main\n  build: x\n"), "`build` is not a key"),
+        (swap(TORCH, "http://download.pytorch.org/whl/cpu/" + TORCH.rsplit("/", 1)[1]), "is not https"),
+        (swap(TORCH, "file:///tmp/" + TORCH.rsplit("/", 1)[1]), "not a plain https"),
+        (swap(TORCH, "//server/share/" + TORCH.rsplit("/", 1)[1]), "not a plain https"),
+        (swap(TORCH, "https://evil.example/" + TORCH.rsplit("/", 1)[1]), "keeps no files"),
+        (swap(TORCH, TORCH + "?token=hunter2"), "not the name of a wheel"),
+        (swap(TORCH, TORCH.replace("/whl/cpu/", "/whl/../")), "read in two ways"),
+        (swap(TORCH, TORCH.replace("/whl/cpu/", "/whl/%252e%252e/")), "read in two ways"),
+        (swap(TORCH, TORCH.replace("/whl/cpu/", "/whl/a%2fb/")), "read in two ways"),
+        (swap(TORCH, TORCH.replace("/whl/cpu/", "/t/tk-hunter2/")), "holds a token"),
+        (swap(TORCH, TORCH.replace("https://", "https://me:hunter2@")), "not a plain https"),
+        (swap(TABULATE, "pypi:../../tabulate-0.9.0-py3-none-any.whl"), "comes from no index"),
+        (swap(TABULATE, "pypi:tabulate-0.8.0-py3-none-any.whl"), "is not `tabulate` in version `0.9.0`"),
+        (swap(TABULATE, "pypi:tabulate-0.9.0.tar.gz"), "not the name of a wheel"),
+        (swap(LIBUV, LIBUV.replace("conda.anaconda.org", "evil.example")), "not come from one of the lock's"),
+        (swap(LIBUV, LIBUV.replace("linux-64", "osx-64")), "is for `osx-64`"),
+        (swap(LIBUV, LIBUV.replace("libuv-1.48.0", "libuv-1.49.0")), "is not `libuv`"),
+        (swap("    md5: b5003500ba97d39f18cae90998a56303\n", ""), "has no `md5`"),
+        (swap("md5: b5003500", "md5: B5003500"), "not an md5 digest"),
+        (swap("sha256: ca2827670c", "sha256: CA2827670c"), "64 lower-case hex"),
+        (swap("sha256: ca2827670c", "sha256: ca2827670"), "64 lower-case hex"),
+        (swap("    sha256: ca2827670c", "    md5: ca2827670c"), "`md5` is not a key"),
+    ],
+)
+def test_damage_is_refused_with_its_line(lockfile: Path, sabotage: Sabotage, reason: str) -> None:
+    """One error of the lock's kind, naming file and line, and never a secret."""
+    error = refused(lockfile, sabotage(lockfile.read_text(encoding="utf-8")))
+    assert (error.code, error.exit_code) == ("lock.damaged", 4)
+    assert reason in error.message
+    assert error.message.startswith(f"`{lockfile}:{error.context['line']}`: ")
+    assert "hunter2" not in error.message
+
+
+def test_the_line_is_that_of_the_damage(lockfile: Path) -> None:
+    """An editor opens where the mistake is."""
+    text = lockfile.read_text(encoding="utf-8")
+    line = text[: text.index("  category: main")].count("\n") + 1
+    assert refused(lockfile, swap("category: main", "category: dev")(text)).context["line"] == line
+
+
+def test_entries_that_stand_twice_or_got_lost_are_noticed(lockfile: Path) -> None:
+    """The head counts the entries, so that a bad merge cannot lose one in silence."""
+    head, _, body = lockfile.read_text(encoding="utf-8").partition("package:\n")
+    first, *entries = [f"- name: {entry}" for entry in body.split("- name: ")[1:]]
+    twice = "".join([first, first, *entries])
+    assert "is there twice" in refused(lockfile, f"{head}package:\n{twice}").message
+    assert "`count linux-64`" in refused(lockfile, f"{head}package:\n{''.join(entries)}").message
+    with pytest.raises(LockError, match="counts 12 entries, and 11 follow"):
+        read_lock_head(lockfile)
+
+
+def test_a_git_conflict_is_named_as_such(lockfile: Path) -> None:
+    """Both readers see it."""
+    text = lockfile.read_text(encoding="utf-8")
+    error = refused(lockfile, swap("- name: numpy", "<<<<<<< HEAD\n- name: numpy")(text))
+    assert "git conflict" in error.message
+    with pytest.raises(LockError, match="git conflict"):
+        read_lock_head(lockfile)
+
+
+def test_a_file_cut_off_anywhere_is_refused_by_both_readers(lockfile: Path) -> None:
+    """No prefix of a lockfile passes for one; the last line end alone may be missing."""
+    content = lockfile.read_bytes()
+    for length in [*range(0, len(content) - 1, 97), len(content) - 2]:
+        lockfile.write_bytes(content[:length])
+        for read in (read_lock, read_lock_head):
+            with pytest.raises(LockError):
+                read(lockfile)
+
+
+def test_bytes_that_are_no_text_are_refused(lockfile: Path) -> None:
+    """Latin-1, UTF-16 and NUL bytes are damage with a line."""
+    content = lockfile.read_bytes()
+    for bad in (content + b"# \xe9\n", content.decode().encode("utf-16"), content + b"# \x00\n"):
+        lockfile.write_bytes(bad)
+        with pytest.raises(LockError) as caught:
+            read_lock(lockfile)
+        assert caught.value.code == "lock.damaged"
+
+
+@pytest.mark.parametrize(("old", "new"), [("version: 1\n", "version: 2\n"), ("format: '1'", "format: '2'")])
+def test_a_newer_format_asks_for_a_newer_tool(lockfile: Path, old: str, new: str) -> None:
+    """Both readers say so before anything else."""
+    error = refused(lockfile, swap(old, new)(lockfile.read_text(encoding="utf-8")))
+    assert error.code == "lock.newer"
+    with pytest.raises(LockError) as caught:
+        read_lock_head(lockfile)
+    assert caught.value.code == "lock.newer"
+
+
+def test_a_folder_in_the_place_of_a_lockfile_is_an_error_of_the_lock(tmp_path: Path) -> None:
+    """Nothing but files is read."""
+    lockfile_path(tmp_path, "tiny").mkdir()
+    with pytest.raises(LockError) as caught:
+        read_lock(lockfile_path(tmp_path, "tiny"))
+    assert caught.value.code == "lock.unreadable"
+
+
+def with_wheel(package: PipPackage) -> Lock:
+    """Return the sample lock with one more wheel on Linux."""
+    resolution = tiny_resolution()
+    linux, windows = resolution.platforms
+    more = replace(linux, pip=(*linux.pip, package))
+    return make_lock(tiny_profile(), replace(resolution, platforms=(more, windows)), SOURCE)
+
+
+@pytest.mark.parametrize(
+    "lock",
+    [
+        with_wheel(replace(wheel("six", "1.16.0"), sha256="")),
+        with_wheel(replace(wheel("six", "1.16.0"), url="https://mirror.example/six-1.16.0-py3-none-any.whl")),
+        with_wheel(replace(wheel("six", "1.16.0"), index="elsewhere")),
+        with_wheel(replace(torch_wheel(), name="torch-two", url="http://127.0.0.1/x.whl")),
+        with_wheel(wheel("tabulate", "0.9.0")),
+        replace(tiny_lock(), platforms=tiny_lock().platforms[::-1]),
+    ],
+)
+def test_what_would_be_refused_is_never_written(tmp_path: Path, lock: Lock) -> None:
+    """A lock that breaks a rule of the format is our bug, and leaves no file."""
+    with pytest.raises(InternalError):
+        write_lock(lockfile_path(tmp_path, "tiny"), lock)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_resolution_of_another_profile_makes_no_lock() -> None:
+    """Profile and resolution must speak of the same platforms."""
+    with pytest.raises(InternalError):
+        make_lock(tiny_profile(), replace(tiny_resolution(), profile="other"), SOURCE)
+    with pytest.raises(InternalError):
+        make_lock(tiny_profile(), Resolution(profile="tiny", platforms=()), SOURCE)
+
+
+def test_a_loopback_index_and_channel_may_speak_http(tmp_path: Path) -> None:
+    """Development on one machine needs no certificate."""
+    channel = "http://127.0.0.1:8080/chan"
+    profile = tiny_profile()
+    profile = replace(
+        profile,
+        indexes=(Index(name="pytorch-cpu", url="http://localhost:81/simple/"),),
+        platforms=tuple(replace(platform, channels=(channel,)) for platform in profile.platforms),
+    )
+    resolution = tiny_resolution()
+    platforms = tuple(
+        replace(
+            platform,
+            conda=(conda_package("libuv", "1.48.0", subdir="noarch", channel=channel),),
+            pip=(replace(torch_wheel(), url="http://localhost:81/files/" + TORCH.rsplit("/", 1)[1]),),
+        )
+        for platform in resolution.platforms
+    )
+    lock = make_lock(profile, replace(resolution, platforms=platforms), SOURCE)
+    path = lockfile_path(tmp_path, "tiny")
+    write_lock(path, lock)
+    assert read_lock(path) == lock
+
+
+def test_the_text_names_the_command_that_made_it() -> None:
+    """A reader of the file learns not to edit it."""
+    assert dump_lock(tiny_lock()).startswith("# Generated by `provision lock tiny`: do not edit")
