@@ -14,11 +14,11 @@ Verb = TypeVar("Verb", bound=Callable[..., Any])
 _SETTINGS = ("envs", "lockfiles", "data_dir", "config", "mirrors", "find_links", "offline")
 
 
-def flag(name: str, **attributes: Any) -> Callable[[Verb], Verb]:
+def flag(*names: str, **attributes: Any) -> Callable[[Verb], Verb]:
     """Declare an option with its ``PROVISION_…`` variable."""
-    words = [word for word in name.split("/")[0].split() if word.startswith("--")]
-    variable = "PROVISION_" + words[0].removeprefix("--").replace("-", "_").upper()
-    return click.option(*name.split(), envvar=variable, show_envvar=False, **attributes)
+    long = next(name for name in names if name.startswith("--"))
+    variable = "PROVISION_" + long.removeprefix("--").replace("-", "_").upper()
+    return click.option(*names, envvar=variable, **attributes)
 
 
 def settings_flags(function: Callable[..., Result]) -> Callable[..., Result]:

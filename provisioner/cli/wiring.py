@@ -4,6 +4,7 @@ import hashlib
 import shutil
 from functools import cached_property
 from pathlib import Path
+from threading import Lock
 
 from provisioner.cli.settings import Settings
 from provisioner.engines.addresses import to_canonical, to_mirror
@@ -53,6 +54,7 @@ class Engines:
         """Build nothing yet."""
         self.settings = settings
         self.on_event = on_event
+        self._fetching = Lock()
 
     @cached_property
     def child_environ(self) -> dict[str, str]:
@@ -108,7 +110,8 @@ class Engines:
                 self.downloader,
                 addresses={**addresses, DEFAULT_INDEX: self.default_index},
                 cache=self.cache / "index",
-                fetch_wheel=self._fetch_unhashed,
+                fetch_wheel=self._fetch_whole,
+                canonical=self._canonical,
             )
         return self._source_by_indexes[key]
 
@@ -120,7 +123,6 @@ class Engines:
             self.index_source(profile),
             cache=self.cache / "uv",
             hash_file=self._hash,
-            canonical=self._canonical,
             environ=self.child_environ,
         )
 
@@ -145,18 +147,20 @@ class Engines:
     def _canonical(self, url: str) -> str:
         return to_canonical(url, self.settings.mirrors)
 
-    def _fetch_unhashed(self, index: str, file: IndexFile) -> Path:
-        """Fetch a file whose index says no digest, to compute it; kept for the next lock and the install."""
+    def _fetch_whole(self, index: str, file: IndexFile) -> Path:
+        """Fetch a file whose index says no digest or no metadata; kept for the next lock."""
         del index
-        folder = self.cache / "unhashed" / hashlib.sha256(file.url.encode()).hexdigest()
+        folder = self.cache / "whole" / hashlib.sha256(file.url.encode()).hexdigest()
         path = folder / file.filename
-        if not path.is_file():
-            folder.mkdir(parents=True, exist_ok=True)
-            part = folder / f"{file.filename}.part"
-            self.downloader.fetch_to(file.url, part=part, sha256=file.sha256)
-            shutil.move(part, path)
+        # Both platforms may ask for the same file at the same time.
+        with self._fetching:
+            if not path.is_file():
+                folder.mkdir(parents=True, exist_ok=True)
+                part = folder / f"{file.filename}.part"
+                self.downloader.fetch_to(file.url, part=part, sha256=file.sha256)
+                shutil.move(part, path)
         return path
 
     def _hash(self, index: str, file: IndexFile) -> str:
-        with self._fetch_unhashed(index, file).open("rb") as stream:
+        with self._fetch_whole(index, file).open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()

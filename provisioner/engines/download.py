@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 import certifi
 import httpx
@@ -24,6 +23,7 @@ from provisioner.engines import download_errors as failures
 from provisioner.engines.addresses import (
     filename_of,
     host_and_port,
+    local_path,
     origin_of,
     redact,
     split_credentials,
@@ -37,6 +37,7 @@ from provisioner.events import Listener, Notice, ignore_events
 
 __all__ = ["Downloader", "NotFoundError", "Response"]
 
+_MOST_CONNECTIONS = 16
 _MOST_REDIRECTS = 10
 _LONGEST_WAIT_S = 60.0
 _PROGRESS_BYTES = 1024 * 1024
@@ -78,7 +79,7 @@ class Downloader:
     def get(
         self, url: str, *, accept: str = "*/*", etag: str | None = None, byte_range: str | None = None
     ) -> Response:
-        """Return a page, or the part of a file that ``byte_range`` names (``bytes=-1000``) where the server can.
+        """Return a page, or the part that ``byte_range`` names (``bytes=-1000``) where the server can.
 
         A web page where ``accept`` asks for something else is an error: login pages of hotels and companies
         come with status 200. With ``etag``, status 304 and no body mean that the page has not changed.
@@ -128,15 +129,15 @@ class Downloader:
         url: str,
         *,
         part: Path,
-        sha256: str,
+        sha256: str | None,
         on_bytes: Callable[[int, int | None], None] | None = None,
-    ) -> None:
-        """Download a file to ``part``, going on where an earlier try ended.
+    ) -> str:
+        """Download a file to ``part``, going on where an earlier try ended, and return its sha256.
 
         Args:
             url: Canonical address.
             part: Where the bytes go, in a folder of ours. On return it is complete and has the digest.
-            sha256: Lower-case hex digest from the lockfile.
+            sha256: Lower-case hex digest from the lockfile; None where the digest is what is wanted.
             on_bytes: Called with the bytes so far and the total, None while unknown.
 
         Raises:
@@ -147,17 +148,20 @@ class Downloader:
         attempt = self._attempt(url, what=f"`{filename_of(url)}`")
         try:
             transfer = Transfer(part, on_bytes=on_bytes)
+            if sha256 is None:
+                transfer.restart()
             if transfer.size and transfer.digest() == sha256:
-                return
+                return transfer.digest()
             self._fetch(attempt, transfer)
-            if transfer.digest() != sha256 and transfer.resumed:
+            if sha256 not in {None, transfer.digest()} and transfer.resumed:
                 # what lay here may be the beginning of another file: once more, from the start
                 transfer.restart()
                 self._fetch(attempt, transfer)
-            if transfer.digest() != sha256:
+            if sha256 is not None and transfer.digest() != sha256:
                 part.unlink()
                 raise failures.hash_mismatch(attempt, expected=sha256, got=transfer.digest())
             transfer.sync()
+            return transfer.digest()
         except OSError as error:
             raise failures.disk(str(part), error) from error
 
@@ -265,6 +269,10 @@ class Downloader:
                         self._settings.stall_timeout_s, connect=self._settings.connect_timeout_s, pool=None
                     ),
                     headers={"user-agent": "provision"},
+                    # More at once makes resolvers and proxies of small networks fail, and gains nothing.
+                    limits=httpx.Limits(
+                        max_connections=_MOST_CONNECTIONS, max_keepalive_connections=_MOST_CONNECTIONS
+                    ),
                 )
             return self._clients[proxy]
 
@@ -313,9 +321,7 @@ def _read_local(attempt: Attempt) -> Response:
 
 
 def _open_local(attempt: Attempt) -> BinaryIO:
-    parts = urlsplit(attempt.asked)
-    share = f"//{parts.netloc}" if parts.netloc not in {"", "localhost"} else ""
-    path = Path(url2pathname(share + parts.path))
+    path = local_path(attempt.asked)
     try:
         return (path / "index.html" if path.is_dir() else path).open("rb")
     except FileNotFoundError as error:

@@ -8,10 +8,11 @@ error it is, because a resolver calls it "no solution".
 
 import hashlib
 import json
+import tarfile
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Lock, Thread
@@ -27,6 +28,8 @@ from provisioner.engines.wheel_choice import Limits, choose_wheels, count_hidden
 from provisioner.errors import InternalError, ProvisionError, UnavailableError
 from provisioner.profile.model import DEFAULT_INDEX
 from provisioner.resolve.request import PipRequest
+
+_MOST_METADATA = 4 * 1024 * 1024
 
 PageSource = Callable[[str, str], tuple[IndexFile, ...]]
 """Index name and project to the project's wheels; empty where the index has no such project."""
@@ -50,7 +53,6 @@ class Shelf:
     failures: list[ProvisionError] = field(default_factory=list)
     shown: dict[str, dict[Version, IndexFile]] = field(default_factory=dict)
     metadata: dict[str, bytes] = field(default_factory=dict)
-    hidden: dict[str, tuple[str, ...]] = field(default_factory=dict)
     _guard: Lock = field(default_factory=Lock)
 
     def index_of(self, project: str) -> str:
@@ -72,6 +74,7 @@ class Shelf:
                 for text in self.request.yanked
                 if text.split("==", 1)[0] == project
             ),
+            sources=project in self.request.sdists,
         )
 
     def show(self, project: str) -> dict[Version, IndexFile]:
@@ -101,8 +104,14 @@ class Shelf:
         )
         with self._guard:
             self.shown[project] = chosen
-            self.hidden[project] = tuple(count_hidden(files, limits=limits))
         return chosen
+
+    def hidden(self, project: str) -> tuple[str, ...]:
+        """Return, for a message about a missing version, what the profile's limits hide of a project."""
+        if project in self.request.provided:
+            return ()
+        files = self.read_page(self.index_of(project), project)
+        return tuple(count_hidden(files, limits=self.limits_of(project)))
 
     def metadata_of(self, project: str, filename: str) -> bytes:
         """Return a shown file's METADATA.
@@ -114,11 +123,24 @@ class Shelf:
         if project in self.request.provided:
             version = self.request.provided[project]
             return f"Metadata-Version: 2.1\nName: {project}\nVersion: {version}\n".encode()
-        file = next(file for file in self.shown[project].values() if file.filename == filename)
+        file = next(
+            file
+            for version, file in self.shown[project].items()
+            if shown_name(project, version, file) == filename
+        )
         body = self.read_metadata(self.index_of(project), file)
         with self._guard:
             self.metadata[filename] = body
         return body
+
+
+def shown_name(project: str, version: Version, file: IndexFile) -> str:
+    """Return the filename that the resolver sees.
+
+    A source archive that the profile allows is shown as the wheel that it will be built into, so that resolving
+    never builds anything.
+    """
+    return file.filename if file.filename.endswith(".whl") else _universal_wheel(project, version)
 
 
 def day_after(date: str) -> str:
@@ -160,12 +182,57 @@ def read_wheel_metadata(wheel: Path | IO[bytes], *, name: str) -> bytes:
         ) from error
 
 
+def read_sdist_metadata(archive: Path) -> bytes:
+    """Return the PKG-INFO of a source archive, completed from setuptools' list of requirements.
+
+    Nothing in the archive is run. Metadata before version 2.2 may leave requirements out, which setuptools then
+    writes to ``requires.txt``.
+
+    Raises:
+        UnavailableError: The file is not a source archive.
+    """
+    try:
+        with tarfile.open(archive) as tar:
+            members = {
+                member.name: member for member in tar if member.isfile() and member.size < _MOST_METADATA
+            }
+            name = next(name for name in members if name.endswith("/PKG-INFO") and name.count("/") == 1)
+            body = _read_member(tar, members[name])
+            requires = next((n for n in members if n.endswith(".egg-info/requires.txt")), None)
+            if b"Requires-Dist:" in body or requires is None:
+                return body
+            head, separator, rest = body.partition(b"\n\n")
+            wanted = _read_member(tar, members[requires]).decode()
+            return "\n".join([head.decode(), *_requires_dist(wanted)]).encode() + separator + rest
+    except (tarfile.TarError, OSError, EOFError, StopIteration, UnicodeDecodeError) as error:
+        raise UnavailableError(
+            "unavailable.bad_sdist",
+            f"`{archive.name}` is called a source archive by its index and holds no PKG-INFO",
+        ) from error
+
+
+def _read_member(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    stream = tar.extractfile(member)
+    return stream.read() if stream else b""
+
+
+def _requires_dist(text: str) -> Iterator[str]:
+    """Yield ``Requires-Dist`` lines for setuptools' ``requires.txt``: sections are ``[extra:marker]``."""
+    condition = ""
+    for line in filter(None, (line.strip() for line in text.splitlines())):
+        if line.startswith("["):
+            extra, _, marker = line[1:-1].partition(":")
+            parts = [f"({marker})" if marker else "", f"extra == '{extra}'" if extra else ""]
+            condition = " and ".join(part for part in parts if part)
+        else:
+            yield f"Requires-Dist: {line}" + (f" ; {condition}" if condition else "")
+
+
 @contextmanager
 def serve_shelf(shelf: Shelf) -> Iterator[str]:
     """Serve the shelf on loopback for the length of the block; yield the index's address."""
     handler = type("ShelfHandler", (_Handler,), {"shelf": shelf})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", 0), handler)
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:
@@ -173,6 +240,14 @@ def serve_shelf(shelf: Shelf) -> Iterator[str]:
     finally:
         server.shutdown()
         server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Keep a hung-up connection off the user's terminal; real failures are kept by the handler."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -195,6 +270,9 @@ class _Handler(BaseHTTPRequestHandler):
                 self._answer("application/octet-stream", body)
             else:
                 self._answer("text/plain", b"not here\n", status=404)
+        except ConnectionError:
+            # The resolver has its answer, or has given up, and hung up.
+            self.close_connection = True
         except ProvisionError as error:
             self._fail(error)
         except Exception as error:  # noqa: BLE001 - a thread's traceback would be lost; the solve raises it
@@ -206,13 +284,13 @@ class _Handler(BaseHTTPRequestHandler):
     def _page(self, project: str) -> bytes:
         files = [
             {
-                "filename": file.filename,
-                "url": f"/simple/{project}/{quote(file.filename)}",
+                "filename": (name := shown_name(project, version, file)),
+                "url": f"/simple/{project}/{quote(name)}",
                 "hashes": {"sha256": file.sha256} if file.sha256 else {},
                 "core-metadata": True,
                 **({"requires-python": file.requires_python} if file.requires_python else {}),
             }
-            for file in self.shelf.show(project).values()
+            for version, file in self.shelf.show(project).items()
         ]
         return json.dumps({"meta": {"api-version": "1.1"}, "name": project, "files": files}).encode()
 
@@ -229,8 +307,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
+def _universal_wheel(project: str, version: Version) -> str:
+    return f"{project.replace('-', '_')}-{version}-py3-none-any.whl"
+
+
 def _provided_file(project: str, version: Version) -> IndexFile:
-    filename = f"{project.replace('-', '_')}-{version}-py3-none-any.whl"
+    filename = _universal_wheel(project, version)
     return IndexFile(
         filename=filename,
         url=filename,
@@ -245,15 +327,19 @@ def _provided_file(project: str, version: Version) -> IndexFile:
 
 def dump_files(files: tuple[IndexFile, ...]) -> str:
     """Return the files as JSON, for the metadata cache."""
-    return json.dumps([asdict(file) for file in files])
+    names = tuple(IndexFile.__dataclass_fields__)
+    rows = [[getattr(file, name) for name in names] for file in files]
+    return json.dumps({"fields": names, "files": rows}, separators=(",", ":"))
 
 
 def load_files(text: str) -> tuple[IndexFile, ...]:
-    """Return what `dump_files` wrote."""
-    return tuple(IndexFile(**_checked(entry)) for entry in json.loads(text))
+    """Return what `dump_files` wrote.
 
-
-def _checked(entry: Mapping[str, object]) -> Mapping[str, object]:
-    if set(entry) != set(IndexFile.__dataclass_fields__):
+    Raises:
+        ValueError: It was written by another version.
+    """
+    document = json.loads(text)
+    names = tuple(IndexFile.__dataclass_fields__)
+    if tuple(document["fields"]) != names:
         raise ValueError("the cached page is of another version")
-    return entry
+    return tuple(IndexFile(**dict(zip(names, row, strict=True))) for row in document["files"])

@@ -13,7 +13,7 @@ ACCEPT = "application/vnd.pypi.simple.v1+json, text/html;q=0.2"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class IndexFile:
-    """One wheel that an index offers.
+    """One wheel, or one source archive (``.tar.gz``), that an index offers.
 
     Attributes:
         url: As the index gave it, made absolute.
@@ -34,7 +34,7 @@ class IndexFile:
 
 
 def parse_page(body: bytes, *, kind: str, url: str, project: str) -> tuple[IndexFile, ...]:
-    """Return the wheels on the page; source distributions are left out.
+    """Return the wheels and source archives on the page; older kinds of file are left out.
 
     Args:
         body: What the index answered.
@@ -48,7 +48,7 @@ def parse_page(body: bytes, *, kind: str, url: str, project: str) -> tuple[Index
     try:
         if "json" in kind:
             files = [
-                _from_json(file, url) for file in json.loads(body)["files"] if _is_wheel(file["filename"])
+                _from_json(file, url) for file in json.loads(body)["files"] if _is_known(file["filename"])
             ]
         else:
             files = _from_html(body.decode(), url=url, project=project)
@@ -62,8 +62,8 @@ def parse_page(body: bytes, *, kind: str, url: str, project: str) -> tuple[Index
     return tuple(files)
 
 
-def _is_wheel(filename: object) -> bool:
-    return isinstance(filename, str) and filename.endswith(".whl") and "/" not in filename
+def _is_known(filename: object) -> bool:
+    return isinstance(filename, str) and filename.endswith((".whl", ".tar.gz")) and "/" not in filename
 
 
 def _from_json(file: Mapping[str, Any], base: str) -> IndexFile:
@@ -98,5 +98,5 @@ def _from_html(text: str, *, url: str, project: str) -> list[IndexFile]:
             size=package.size,
         )
         for package in page.packages
-        if _is_wheel(package.filename)
+        if _is_known(package.filename)
     ]

@@ -3,21 +3,24 @@
 import hashlib
 import io
 import os
+import re
 import tempfile
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 
 from provisioner.engines.download import Downloader, NotFoundError
-from provisioner.engines.index import dump_files, load_files, read_wheel_metadata
+from provisioner.engines.index import dump_files, load_files, read_sdist_metadata, read_wheel_metadata
 from provisioner.engines.index_page import ACCEPT, IndexFile, parse_page
 from provisioner.engines.remote_wheel import RemoteFile
 from provisioner.errors import UnavailableError
 
 # What indexes themselves allow in Cache-Control; a lock made twice within it reads no page again.
 FRESH_S = 600.0
+_FOR_ANY_TARGET = re.compile(r"(?:any|[-._]x86_64|[-._]amd64)\.whl$|\.tar\.gz$", re.IGNORECASE)
 
 
 class IndexSource:
@@ -33,6 +36,7 @@ class IndexSource:
         addresses: Mapping[str, str],
         cache: Path,
         fetch_wheel: Callable[[str, IndexFile], Path],
+        canonical: Callable[[str], str],
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Keep the parts.
@@ -42,12 +46,14 @@ class IndexSource:
             addresses: Index name to address; the default index stands under its own name.
             cache: Folder for pages and metadata.
             fetch_wheel: Index name and file to the whole wheel on disk, for indexes that serve no metadata.
+            canonical: Takes a mirror's address back to the canonical one.
             clock: Seconds since the epoch.
         """
         self._downloader = downloader
         self._addresses = addresses
         self._cache = cache
         self._fetch_wheel = fetch_wheel
+        self._canonical = canonical
         self._clock = clock
         self._pages: dict[tuple[str, str], tuple[IndexFile, ...]] = {}
         self._locks: dict[tuple[str, str], Lock] = {}
@@ -85,6 +91,8 @@ class IndexSource:
         return body
 
     def _fetch_metadata(self, index: str, file: IndexFile) -> bytes:
+        if not file.filename.endswith(".whl"):
+            return read_sdist_metadata(self._fetch_wheel(index, file))
         # Asked for even where the page does not announce it: some mirrors serve it and strip the announcement.
         with suppress(NotFoundError):
             body = self._downloader.get(f"{file.url}.metadata").body
@@ -110,7 +118,13 @@ class IndexSource:
         except NotFoundError:
             return ()
         kind = reply.headers.get("content-type", "")
-        files = parse_page(reply.body, kind=kind, url=reply.url, project=project)
+        files = tuple(
+            # Canonical before it is cached: the next run may go through another mirror, or none.
+            replace(file, url=self._canonical(file.url))
+            for file in parse_page(reply.body, kind=kind, url=reply.url, project=project)
+            # Nobody asks for the many files of other processors, and reading them again costs time.
+            if _FOR_ANY_TARGET.search(file.filename)
+        )
         _write(path, dump_files(files).encode())
         return files
 

@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 from uv import find_uv_bin
 
-from provisioner.engines.index import Shelf, find_exact, serve_shelf
+from provisioner.engines.index import Shelf, find_exact, serve_shelf, shown_name
 from provisioner.engines.index_page import IndexFile
 from provisioner.engines.index_source import IndexSource
 from provisioner.engines.process import Completed, ProgramTimeoutError, run_program
@@ -34,7 +34,6 @@ class UvSolver:
         *,
         cache: Path,
         hash_file: Callable[[str, IndexFile], str],
-        canonical: Callable[[str], str],
         environ: Mapping[str, str],
     ) -> None:
         """Keep the parts.
@@ -43,13 +42,11 @@ class UvSolver:
             source: Reads the real indexes.
             cache: uv's private cache; it keeps what uv learns about the interpreter.
             hash_file: Index name and file to the sha256 of a file whose index says none.
-            canonical: Takes a mirror's address back to the canonical one.
             environ: Environment of the child process.
         """
         self._source = source
         self._cache = cache
         self._hash_file = hash_file
-        self._canonical = canonical
         self._environ = environ
 
     def solve_pip(self, request: PipRequest) -> PipSolution:
@@ -137,7 +134,7 @@ class UvSolver:
             name=project,
             version=str(version),
             filename=file.filename,
-            url=f"pypi:{file.filename}" if default else self._canonical(file.url),
+            url=f"pypi:{file.filename}" if default else file.url,
             index=index,
             sha256=file.sha256 or self._hash_file(index, file),
             dependencies=dependencies,
@@ -182,7 +179,7 @@ def find_dependencies(shelf: Shelf, versions: Mapping[str, Version]) -> dict[str
 
 
 def _requires(shelf: Shelf, project: str, version: Version) -> list[Requirement]:
-    filename = shelf.shown[project][version].filename
+    filename = shown_name(project, version, shelf.shown[project][version])
     body = shelf.metadata.get(filename) or shelf.metadata_of(project, filename)
     raw: RawMetadata = parse_email(body)[0]
     wanted = []
@@ -233,8 +230,8 @@ def _explain(completed: Completed, shelf: Shelf) -> ResolveError | InternalError
         )
     hidden = [
         f"`{project}`: {', '.join(what)} are hidden by the profile"
-        for project, what in sorted(shelf.hidden.items())
-        if what and f"{project}=" in reason.replace("<", "=").replace(">", "=")
+        for project in sorted(shelf.shown)
+        if f"{project}=" in reason.replace("<", "=").replace(">", "=") and (what := shelf.hidden(project))
     ]
     return ResolveError(
         "resolve.unsatisfiable",

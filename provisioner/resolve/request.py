@@ -43,6 +43,7 @@ class PipRequest:
         indexes: Index name to canonical address.
         prereleases: Normalised names whose pre-releases are allowed.
         yanked: ``name==version`` (normalised) whose yanked files are allowed.
+        sdists: Normalised names that may be built from a source archive where there is no wheel.
         as_of: ISO date or None; later files of the default index do not exist.
         provided: Normalised name to version of what the conda packages bring.
         assets: Exact requirements that are locked beside the solution, not in it.
@@ -57,6 +58,7 @@ class PipRequest:
     indexes: Mapping[str, str] = field(default_factory=dict)
     prereleases: frozenset[str] = frozenset()
     yanked: frozenset[str] = frozenset()
+    sdists: frozenset[str] = frozenset()
     as_of: str | None = None
     provided: Mapping[str, str] = field(default_factory=dict)
     assets: tuple[str, ...] = ()
@@ -146,6 +148,7 @@ def make_pip_request(
         indexes={index.name: index.url for index in profile.indexes},
         prereleases=frozenset(platform.prereleases),
         yanked=frozenset(_exact(decision.requirement) for decision in platform.yanked),
+        sdists=frozenset(decision.requirement for decision in platform.sdists),
         as_of=profile.as_of,
         provided=provided,
         assets=(asset,) if asset else (),
