@@ -103,7 +103,7 @@ class CheckRecord:
         return {
             "name": self.name,
             "status": self.status.value,
-            "seconds": round(self.seconds, 3),
+            "seconds": self.seconds,
             "measured": dict(self.measured),
             "reason": self.reason,
             "hints": list(self.hints),

@@ -1,0 +1,156 @@
+"""Does the model calculate what it should?"""
+
+from collections.abc import Mapping
+
+from provisioner.validate.checks.device import CPU_TENSOR_HINTS
+from provisioner.validate.checks.finding import Finding
+from provisioner.validate.model import JSON, ValidationRequest
+
+_SMALLEST_COSINE = 0.5
+_SMALLEST_SPREAD = 1e-6
+
+
+def check_weights(measured: Mapping[str, JSON], request: ValidationRequest) -> Finding | None:
+    """A model was loaded and there is something to continue."""
+    del request
+    if measured["parameters"] and measured["prompt_ids"]:
+        return None
+    return Finding(code="weights", reason="the model has no weights or the prompt no tokens")
+
+
+def check_reference(measured: Mapping[str, JSON], request: ValidationRequest) -> Finding | None:
+    """The fp32 model itself is sane; else nothing could be compared with it."""
+    finding = check_logits(measured, "the fp32 reference on the CPU")
+    if finding is None and not _says(measured, request):
+        return Finding(
+            code="wrong_reference",
+            reason=f"the fp32 reference on the CPU continues the prompt with `{measured['text']}`, "
+            f"without `{request.expected}`: the weights or torch's CPU kernels are wrong",
+            hints=("run `provision repair` to build the environment again from its lock",),
+        )
+    return finding
+
+
+def check_conversion(measured: Mapping[str, JSON], request: ValidationRequest) -> Finding | None:
+    """ipex-llm really replaced the layers and forwards of this family; silently it may do neither."""
+    if measured["backend"] != "ipex-llm":
+        return None
+    kinds = [name for name in measured["linear_classes"] if name != "Linear"]
+    attention = [name for name in measured["replaced"] if "Attention" in name]
+    if kinds and (attention or request.model_dir is not None):
+        return None
+    what = "attention" if kinds else "linear layers"
+    return Finding(
+        code="not_converted",
+        reason=f"ipex-llm left the {what} of `{request.family}` as they were: its fast paths would not run",
+        hints=(
+            f"pin the transformers version that ipex-llm supports for `{request.family}`",
+            "see `provision show` for the profile's pins",
+        ),
+    )
+
+
+def check_forward(measured: Mapping[str, JSON], request: ValidationRequest) -> Finding | None:
+    """The model ran where it was asked to and its output is a sane vector."""
+    if measured["tensors_elsewhere_count"]:
+        return cpu_tensors(measured, request, operator=None)
+    if measured["output_device"] != measured["asked_device"]:
+        return Finding(
+            code="wrong_device",
+            reason=f"the output lies on `{measured['output_device']}`, not on `{measured['asked_device']}`",
+            hints=CPU_TENSOR_HINTS,
+        )
+    return check_logits(measured, f"the {request.precision} forward on `{request.device}`")
+
+
+def cpu_tensors(measured: Mapping[str, JSON], request: ValidationRequest, *, operator: str | None) -> Finding:
+    """Return the finding for tensors left on the CPU, and the operator that they reach if it is known."""
+    names = [f"`{name}`" for name in measured.get("tensors_elsewhere", ())]
+    names += [f"`{name}`" for name in measured.get("cpu_locals", ())]
+    more = max(measured.get("tensors_elsewhere_count", 0) - len(measured.get("tensors_elsewhere", ())), 0)
+    listed = ", ".join(names) + (f" and {more} more" if more else "")
+    if operator is None:
+        where = f"on the CPU while the model runs on `{request.device}`: its fused operators exist there only"
+        return Finding(
+            code="cpu_fallback", reason=f"tensors are left {where}: {listed}", hints=CPU_TENSOR_HINTS
+        )
+    given = f"CPU tensors: {listed}" if listed else "CPU tensors"
+    return Finding(
+        code="cpu_fallback",
+        reason=f"the fused operator `{operator}` exists for XPU only and was given {given}",
+        hints=CPU_TENSOR_HINTS,
+    )
+
+
+def check_comparison(measured: Mapping[str, JSON], request: ValidationRequest) -> Finding | None:
+    """The logits agree with the reference within the precision's tolerance."""
+    return _check_agreement(measured, request, f"the logits of the {request.precision} forward")
+
+
+def check_generation(measured: Mapping[str, JSON], request: ValidationRequest) -> Finding | None:
+    """The model says what it should, and its cached single-token path calculates the same."""
+    if not _says(measured, request):
+        return Finding(
+            code="wrong_answer",
+            reason=f"the model continues the prompt with `{measured['text']}`, without `{request.expected}`",
+            hints=("update the GPU driver", "try a higher precision in the profile's `validation.precision`"),
+        )
+    what = "the single-token step with the cache"
+    return check_logits(measured["cached_step"], what) or _check_agreement(
+        measured["cached_step"], request, what
+    )
+
+
+def check_width(measured: Mapping[str, JSON], request: ValidationRequest) -> Finding | None:
+    """Layers of production size agree with their reference too."""
+    what = "layers of production size"
+    finding = check_logits(measured, what) or _check_agreement(measured, request, what)
+    what = "the cached step through layers of production size"
+    step: Mapping[str, JSON] = measured["cached_step"]
+    return finding or check_logits(step, what) or _check_agreement(step, request, what)
+
+
+def check_logits(measured: Mapping[str, JSON], what: str) -> Finding | None:
+    """Refuse NaN, infinity, all zeros and a constant."""
+    if not measured["finite"]:
+        problem = "NaN or infinity"
+    elif not measured["largest"]:
+        problem = "zeros alone"
+    elif measured["spread"] < _SMALLEST_SPREAD * measured["largest"]:
+        problem = "the same number for every token"
+    else:
+        return None
+    return Finding(
+        code="wrong_result",
+        reason=f"{what} gives {problem}",
+        hints=("update the GPU driver", "try another `validation.precision` in the profile"),
+    )
+
+
+def _check_agreement(measured: Mapping[str, JSON], request: ValidationRequest, what: str) -> Finding | None:
+    if "shapes" in measured:
+        own, other = measured["shapes"]
+        return Finding(code="wrong_result", reason=f"{what} has shape {own}, the reference {other}")
+    difference, cosine = measured["relative_difference"], measured["cosine"]
+    tolerance = request.largest_difference
+    if (
+        difference is not None
+        and difference <= tolerance
+        and cosine is not None
+        and cosine >= _SMALLEST_COSINE
+    ):
+        return None
+    said = (
+        "by no number"
+        if difference is None or cosine is None
+        else f"by {difference:.3g} (cosine {cosine:.3g})"
+    )
+    return Finding(
+        code="wrong_result",
+        reason=f"{what} differs from the fp32 reference {said}; {request.precision} allows {tolerance:g}",
+        hints=("update the GPU driver", "try a higher precision in the profile's `validation.precision`"),
+    )
+
+
+def _says(measured: Mapping[str, JSON], request: ValidationRequest) -> bool:
+    return request.expected is None or request.expected.lower() in str(measured["text"]).lower()

@@ -1,0 +1,117 @@
+"""Is what is installed what is locked?"""
+
+from collections.abc import Mapping
+
+from packaging.specifiers import SpecifierSet
+from packaging.version import InvalidVersion, Version
+
+from provisioner.validate.checks.finding import Finding
+from provisioner.validate.model import JSON, ValidationRequest
+
+_REBUILD = "run `provision repair` to build the environment again from its lock"
+_NAMED = 3
+
+
+def check_packages(measured: Mapping[str, JSON], request: ValidationRequest) -> Finding | None:
+    """Compare names, versions, the torch variant, the forbidden packages and the files."""
+    installed: Mapping[str, str] = measured["installed"]
+    return (
+        _check_variant(installed, request)
+        or _check_forbidden(installed, request)
+        or _check_versions(installed, request)
+        or _check_transformers(installed, request)
+        or _check_places(measured)
+        or _check_files(measured)
+    )
+
+
+def _check_variant(installed: Mapping[str, str], request: ValidationRequest) -> Finding | None:
+    """A torch of another build is the commonest accident, so it gets its own sentence."""
+    wanted, version = request.torch_variant, installed.get("torch")
+    if wanted is None or version is None or version.partition("+")[2] == wanted:
+        return None
+    return Finding(
+        code="torch_variant",
+        reason=f"torch `{version}` is installed where the profile wants a build for `{wanted}`: "
+        "another package or a later `pip install` replaced it",
+        hints=(_REBUILD, "install further packages through the profile, which keeps torch's build"),
+    )
+
+
+def _check_forbidden(installed: Mapping[str, str], request: ValidationRequest) -> Finding | None:
+    for name, why in request.forbidden.items():
+        if name in installed:
+            return Finding(
+                code="forbidden_package",
+                reason=f"`{name}` `{installed[name]}` must not be in this environment: {why}",
+                hints=(_REBUILD,),
+            )
+    return None
+
+
+def _check_versions(installed: Mapping[str, str], request: ValidationRequest) -> Finding | None:
+    wrong = [
+        f"`{name}` is `{installed[name]}`, locked `{version}`"
+        if name in installed
+        else f"`{name}` is missing"
+        for name, version in sorted(request.locked.items())
+        if not _same(installed.get(name), version)
+    ]
+    if not wrong:
+        return None
+    more = f" and {len(wrong) - _NAMED} more" if len(wrong) > _NAMED else ""
+    return Finding(
+        code="package_mismatch",
+        reason=f"the environment is not what its lock says: {', '.join(wrong[:_NAMED])}{more}",
+        hints=(_REBUILD,),
+    )
+
+
+def _same(version: str | None, locked: str) -> bool:
+    if version is None:
+        return False
+    try:
+        return Version(version) == Version(locked)
+    except InvalidVersion:
+        return version == locked
+
+
+def _check_transformers(installed: Mapping[str, str], request: ValidationRequest) -> Finding | None:
+    version = installed.get("transformers")
+    if request.transformers is None or version is None:
+        return None
+    if SpecifierSet(request.transformers).contains(version, prereleases=True):
+        return None
+    return Finding(
+        code="transformers_version",
+        reason=f"transformers `{version}` does not run `{request.family}` on this stack, "
+        f"which needs `{request.transformers}`",
+        hints=(f"pin `transformers{request.transformers}` in the profile",),
+    )
+
+
+def _check_places(measured: Mapping[str, JSON]) -> Finding | None:
+    elsewhere: Mapping[str, str] = measured["elsewhere"]
+    if not elsewhere:
+        return None
+    name, place = next(iter(elsewhere.items()))
+    return Finding(
+        code="contaminated",
+        reason=f"`{name}` comes from `{place}`, outside the environment",
+        hints=("remove the `.pth` file or link that brings the folder in", _REBUILD),
+    )
+
+
+def _check_files(measured: Mapping[str, JSON]) -> Finding | None:
+    if not measured["damaged_count"]:
+        return None
+    named = ", ".join(
+        f"`{item['file']}` of `{item['package']}` is {item['problem']}"
+        for item in measured["damaged"][:_NAMED]
+    )
+    more = measured["damaged_count"] - min(_NAMED, len(measured["damaged"]))
+    return Finding(
+        code="damaged_files",
+        reason=f"installed files differ from their packages: {named}" + (f" and {more} more" if more else ""),
+        hints=(_REBUILD,),
+    )

@@ -1,0 +1,1 @@
+"""Weights for validation, prepared on our side of the process border."""

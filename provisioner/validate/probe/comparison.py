@@ -1,0 +1,146 @@
+"""Run the model in fp32 on the CPU and as the profile wants on the device, and measure how they agree."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from .context import Context
+from .devices import Device
+from .kernels import find_tensors_elsewhere
+
+_NEW_TOKENS = 12
+_NAMED = 5
+
+
+def measure_reference(context: Context, measured: dict[str, Any]) -> None:
+    """Run the fp32 model on the CPU: logits of the last position, and what it says."""
+    cpu = Device("cpu")
+    context.reference = last_logits(context.model, context.prompt, cpu)
+    measured.update(describe(context.reference))
+    tokens = generate(context.model, context.prompt, cpu, _NEW_TOKENS)
+    measured["tokens"] = tokens
+    measured["text"] = _text(context, tokens)
+
+
+def measure_forward(context: Context, measured: dict[str, Any]) -> None:
+    """Run the converted model on the device once; the first call may compile kernels."""
+    device = context.device
+    elsewhere = find_tensors_elsewhere(context.model, device.kind)
+    measured["tensors_elsewhere"] = elsewhere[:_NAMED]
+    measured["tensors_elsewhere_count"] = len(elsewhere)
+    if elsewhere:
+        return  # the parent tells which; running on would die in the first fused operator
+    device.reset_peak()
+    started = time.perf_counter()
+    logits, place = _last_logits(context.model, context.prompt, device)
+    measured["first_call_seconds"] = round(time.perf_counter() - started, 4)
+    measured["output_device"] = place
+    measured["asked_device"] = str(device.torch)
+    measured["peak_bytes"] = device.peak_bytes()
+    measured.update(describe(logits))
+    context.logits = logits
+
+
+def measure_comparison(context: Context, measured: dict[str, Any]) -> None:
+    """Compare the logits of the last position; both vectors are fp64 on the CPU by now."""
+    measured.update(compare(context.logits, context.reference))
+
+
+def measure_generation(context: Context, measured: dict[str, Any]) -> None:
+    """Continue the prompt token by token with the cache, the path that single-token kernels serve."""
+    tokens = generate(context.model, context.prompt, context.device, _NEW_TOKENS)
+    measured["tokens"] = tokens
+    measured["text"] = _text(context, tokens)
+    step = cached_step(context.model, context.prompt, context.device)
+    measured["cached_step"] = {**describe(step), **compare(step, context.reference)}
+
+
+def last_logits(model: Any, prompt: Any, device: Device) -> Any:
+    """Return logits of the last position as fp64 on the CPU, shape (vocabulary,)."""
+    return _last_logits(model, prompt, device)[0]
+
+
+def _last_logits(model: Any, prompt: Any, device: Device) -> tuple[Any, str]:
+    import torch
+
+    with torch.inference_mode():
+        # ipex-llm's Llama needs the cache even for a single forward
+        output = model(prompt.to(device.torch), use_cache=True)
+        logits = output.logits[0, -1]
+        device.synchronize()
+        return logits.to("cpu").double(), str(logits.device)
+
+
+def cached_step(model: Any, prompt: Any, device: Device) -> Any:
+    """Return the same logits computed in two steps: all tokens but one, then the last with their cache."""
+    import torch
+
+    inputs = prompt.to(device.torch)
+    with torch.inference_mode():
+        output = model(inputs[:, :-1], use_cache=True)
+        position = torch.tensor([[inputs.size(1) - 1]], device=device.torch)
+        output = model(
+            inputs[:, -1:], past_key_values=output.past_key_values, position_ids=position, use_cache=True
+        )
+        device.synchronize()
+        return output.logits[0, -1].to("cpu").double()
+
+
+def generate(model: Any, prompt: Any, device: Device, count: int, *, to_end: bool = True) -> list[int]:
+    """Return the greedy continuation of ``count`` tokens, with ``to_end`` fewer if the model ends."""
+    import torch
+
+    ends = model.config.eos_token_id if to_end else None
+    ends = set(ends) if isinstance(ends, (list, tuple)) else {ends}
+    tokens: list[int] = []
+    with torch.inference_mode():
+        inputs = prompt.to(device.torch)
+        position = inputs.size(1)
+        output = model(inputs, use_cache=True)
+        while True:
+            tokens.append(int(output.logits[0, -1].argmax()))
+            if len(tokens) == count or tokens[-1] in ends:
+                return tokens
+            output = model(
+                torch.tensor([[tokens[-1]]], device=device.torch),
+                position_ids=torch.tensor([[position]], device=device.torch),
+                past_key_values=output.past_key_values,
+                use_cache=True,
+            )
+            position += 1
+
+
+def describe(logits: Any) -> dict[str, Any]:
+    """Return what tells a sane vector of logits from a broken one."""
+    import torch
+
+    finite = bool(torch.isfinite(logits).all())
+    return {
+        "vocabulary": int(logits.numel()),
+        "finite": finite,
+        "largest": float(logits.abs().max()) if finite else None,
+        "spread": float(logits.std()) if finite else None,
+        "top": int(logits.argmax()) if finite else None,
+    }
+
+
+def compare(logits: Any, reference: Any) -> dict[str, Any]:
+    """Return how far the logits are from the reference.
+
+    ``relative_difference`` is the norm of the difference over the reference's norm, ``cosine`` the cosine
+    of the angle, ``divergence_nats`` the Kullback-Leibler divergence of the two distributions.
+    """
+    if logits.shape != reference.shape:
+        return {"shapes": [list(logits.shape), list(reference.shape)]}
+    own, other = logits.log_softmax(-1), reference.log_softmax(-1)
+    return {
+        "relative_difference": float((logits - reference).norm() / reference.norm()),
+        "cosine": float(logits @ reference / (logits.norm() * reference.norm())),
+        "divergence_nats": float((other.exp() * (other - own)).sum()),
+        "same_top": bool(logits.argmax() == reference.argmax()),
+    }
+
+
+def _text(context: Context, tokens: list[int]) -> str | None:
+    return None if context.tokenizer is None else context.tokenizer.decode(tokens)

@@ -1,0 +1,101 @@
+"""Import what the stack stands on, in the one order that works, and see where it comes from."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import time
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import Any
+
+from .context import Context
+
+_NATIVE_DISTRIBUTIONS = ("bigdl-core-xe", "bigdl_core_xe")
+_NATIVE_MODULES = ("xe_linear", "xe_addons")
+
+
+def measure_imports(context: Context, measured: dict[str, Any]) -> None:
+    """Import torch, then ipex_llm, which imports IPEX itself on the stacks that need it, then the rest.
+
+    Importing IPEX a second time is an error of ipex-llm's, so it is never imported here by name.
+    """
+    modules = measured["modules"] = {}
+    for name in _wanted(context.request):
+        measured["importing"] = name
+        started = time.perf_counter()
+        module = importlib.import_module(name)
+        modules[name] = {
+            "file": getattr(module, "__file__", None),
+            "inside": _is_inside(module, context.request["prefix"]),
+            "version": str(getattr(module, "__version__", "") or ""),
+            "seconds": round(time.perf_counter() - started, 3),
+        }
+    del measured["importing"]
+    torch = sys.modules["torch"]
+    measured["torch"] = {
+        "version": torch.__version__,
+        "cuda": torch.version.cuda,
+        "xpu": getattr(torch.version, "xpu", None),
+        "threads": torch.get_num_threads(),
+    }
+    ipex = sys.modules.get("intel_extension_for_pytorch")
+    measured["ipex"] = None if ipex is None else str(ipex.__version__)
+    measured["foreign_modules"] = _foreign_modules()
+    measured["foreign_libraries"] = _foreign_libraries()
+
+
+def _wanted(request: dict[str, Any]) -> list[str]:
+    """Return the modules to import, in order."""
+    names = ["torch"]
+    if request["backend"] == "ipex-llm":
+        names.append("ipex_llm")
+    if request["device"].startswith("xpu") and _has_native_modules():
+        names += _NATIVE_MODULES
+    names += ["transformers", *request["imports"]]
+    return list(dict.fromkeys(names))
+
+
+def _has_native_modules() -> bool:
+    return any((item.metadata["Name"] or "").startswith(_NATIVE_DISTRIBUTIONS) for item in distributions())
+
+
+def _foreign_modules() -> dict[str, str]:
+    """Return the modules that are neither the environment's, nor its base interpreter's, nor ours."""
+    known = [_real(place) for place in (sys.prefix, sys.base_prefix, sys.exec_prefix, Path(__file__).parent)]
+    foreign = {}
+    for name, module in sorted(sys.modules.items()):
+        place = getattr(module, "__file__", None)
+        if isinstance(place, str) and Path(place).is_absolute() and not _is_below_any(_real(place), known):
+            foreign[name] = place
+    return dict(list(foreign.items())[:10])
+
+
+def _foreign_libraries() -> list[str]:
+    """Return the mapped libraries that belong neither to the environment nor to the system (Linux)."""
+    known = [
+        _real(place) for place in (sys.prefix, sys.base_prefix, "/lib", "/lib64", "/usr/lib", "/usr/lib64")
+    ]
+    try:
+        lines = Path("/proc/self/maps").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []
+    paths = {line.split(maxsplit=5)[5] for line in lines if line.count("/") and ".so" in line}
+    return sorted(path for path in paths if path.startswith("/") and not _is_below_any(_real(path), known))[
+        :20
+    ]
+
+
+def _is_inside(module: object, prefix: str) -> bool:
+    """Tell whether a module comes from the environment; one without a file is built in."""
+    place = getattr(module, "__file__", None)
+    return place is None or _is_below_any(_real(place), [_real(prefix)])
+
+
+def _real(place: str | Path) -> Path:
+    return Path(os.path.realpath(place))
+
+
+def _is_below_any(path: Path, folders: list[Path]) -> bool:
+    return any(folder in path.parents for folder in folders)

@@ -1,0 +1,178 @@
+"""Load a model in fp32 on the CPU, then turn it into what the profile runs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from .context import Context
+from .devices import Device
+
+SEED = 20240229
+_RANDOM_PROMPT_LENGTH = 32
+_TEMPLATES = {"chatglm2": "[Round 1]\n\n问\uff1a{prompt}\n\n答\uff1a", "llama3": "{prompt}"}
+
+
+class RemoteCodeError(Exception):
+    """A user's model folder wants to run its own code and was not allowed to."""
+
+
+def measure_weights(context: Context, measured: dict[str, Any]) -> None:
+    """Load the model and the prompt."""
+    import torch
+
+    request = context.request
+    if request["model_dir"]:
+        measured["source"] = "model folder"
+        context.model = load_folder(
+            Path(request["model_dir"]), trust_remote_code=request["trust_remote_code"]
+        )
+        context.tokenizer, text = load_prompt(request)
+        measured["prompt"] = text
+        context.prompt = torch.tensor([context.tokenizer(text)["input_ids"]])
+    elif request["weights_dir"]:
+        measured["source"] = "weights folder"
+        context.model = load_llama(Path(request["weights_dir"]))
+        context.prompt = torch.tensor([request["prompt_ids"]])
+    else:
+        measured["source"] = f"random, seed {SEED}"
+        context.model = build_random(request["family"], {})
+        context.prompt = random_prompt(context.model, _RANDOM_PROMPT_LENGTH)
+    measured["class"] = type(context.model).__name__
+    measured["parameters"] = count_parameters(context.model)
+    measured["prompt_ids"] = context.prompt[0].tolist()
+
+
+def load_llama(folder: Path) -> Any:
+    """Return the Llama model of a folder, in fp32."""
+    from transformers import LlamaForCausalLM
+
+    model = LlamaForCausalLM.from_pretrained(str(folder), use_safetensors=True, local_files_only=True)
+    return model.float().eval()
+
+
+def load_folder(folder: Path, *, trust_remote_code: bool) -> Any:
+    """Return a user's model, in fp32.
+
+    Raises:
+        RemoteCodeError: The folder's configuration names code of its own, and that was not allowed.
+    """
+    import transformers
+
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    wants_code = config.get("auto_map") or {}
+    if wants_code and not trust_remote_code:
+        raise RemoteCodeError(
+            f"`{folder.name}` wants to run its own code: {', '.join(map(str, wants_code.values()))}"
+        )
+    name = "AutoModelForCausalLM"
+    if wants_code and name not in wants_code:
+        name = next((item for item in ("AutoModelForSeq2SeqLM", "AutoModel") if item in wants_code), name)
+    model = getattr(transformers, name).from_pretrained(
+        str(folder), use_safetensors=True, local_files_only=True, trust_remote_code=trust_remote_code
+    )
+    return model.float().eval()
+
+
+def load_prompt(request: dict[str, Any]) -> tuple[Any, str]:
+    """Return the folder's tokenizer and the prompt in its own template, else in the family's."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(
+        request["model_dir"], local_files_only=True, trust_remote_code=request["trust_remote_code"]
+    )
+    prompt = request["prompt"] or "The capital of France is"
+    if getattr(tokenizer, "chat_template", None):
+        turn = [{"role": "user", "content": prompt}]
+        return tokenizer, tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True)
+    return tokenizer, _TEMPLATES[request["family"]].format(prompt=prompt)
+
+
+def build_random(family: str, sizes: dict[str, Any]) -> Any:
+    """Return a model with seeded random weights, in fp32; ``sizes`` override its small defaults."""
+    import torch
+
+    torch.manual_seed(SEED)
+    if family == "chatglm2":
+        from .chatglm2 import ChatGLMConfig, ChatGLMForConditionalGeneration
+
+        return ChatGLMForConditionalGeneration(ChatGLMConfig(**sizes)).eval()
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    defaults = {
+        "hidden_size": 512,
+        "intermediate_size": 1024,
+        "num_hidden_layers": 4,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "vocab_size": 4096,
+        "rope_theta": 500000.0,
+        "architectures": ["LlamaForCausalLM"],
+    }
+    return LlamaForCausalLM(LlamaConfig(**{**defaults, **sizes})).eval()
+
+
+def random_prompt(model: Any, length: int) -> Any:
+    """Return seeded token numbers, shape (1, length), that the model's embedding has."""
+    import torch
+
+    rows = getattr(model.config, "embedding_rows", None) or model.config.vocab_size
+    generator = torch.Generator().manual_seed(SEED)
+    return torch.randint(3, rows, (1, length), generator=generator)
+
+
+def count_parameters(model: Any) -> int:
+    """Return the number of weights."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def measure_conversion(context: Context, measured: dict[str, Any]) -> None:
+    """Convert the model in place and move it to the device."""
+    context.model = convert(context.model, context.request, context.device, measured)
+
+
+def convert(model: Any, request: dict[str, Any], device: Device, measured: dict[str, Any]) -> Any:
+    """Return the model in the profile's precision on the device, with what was replaced in ``measured``."""
+    import torch
+
+    precision = request["precision"]
+    plain = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+    measured["backend"] = request["backend"]
+    measured["precision"] = precision
+    if request["backend"] == "ipex-llm":
+        from ipex_llm import optimize_model
+
+        model = optimize_model(model, low_bit=precision)
+        if device.kind != "cpu":
+            model = model.to(plain.get(precision, torch.float16))
+    else:
+        model = model.to(plain[precision])
+    model = model.to(device.torch).eval()
+    device.synchronize()
+    measured["linear_classes"] = _count(
+        type(module).__name__ for module in model.modules() if _is_linear(module)
+    )
+    measured["replaced"] = dict(sorted(_replaced_forwards(model).items()))
+    return model
+
+
+def _is_linear(module: Any) -> bool:
+    return type(module).__name__.endswith("Linear")
+
+
+def _count(names: Any) -> dict[str, Any]:
+    counts: dict[str, int] = {}
+    for name in names:
+        counts[name] = counts.get(name, 0) + 1
+    return counts
+
+
+def _replaced_forwards(model: Any) -> dict[str, str]:
+    """Return class name to the function of ipex-llm that runs in place of its own ``forward``."""
+    replaced = {}
+    for module in model.modules():
+        function = getattr(module.__dict__.get("forward"), "__func__", None)
+        if function is not None and function.__module__.startswith("ipex_llm"):
+            replaced[type(module).__name__] = f"{function.__module__}.{function.__qualname__}"
+    return replaced

@@ -1,0 +1,289 @@
+"""Validate one environment: start the probe in it, follow it, run the profile's commands, report."""
+
+import json
+import secrets
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from provisioner import __version__
+from provisioner.errors import UsageError
+from provisioner.events import Listener, StageFinished, StageStarted
+from provisioner.validate.checks.failure import describe_exit, shorten
+from provisioner.validate.checks.finding import Finding
+from provisioner.validate.environment import build_environment, find_programs
+from provisioner.validate.model import (
+    STAGES,
+    TOLERANCES,
+    CheckRecord,
+    Report,
+    Status,
+    ValidationRequest,
+    Verdict,
+)
+from provisioner.validate.models.bpe import Tokenizer, load_tokenizer
+from provisioner.validate.models.smollm2 import TOKENIZER_FILE
+from provisioner.validate.watch import ProbeRunner, Watch
+
+PROBE_FOLDER = Path(__file__).parent / "probe"
+
+_DEVICES = ("cpu", "xpu", "cuda")
+_OUTPUT_TAIL = 4000
+_PARENT_STAGES = ("commands", "exit")
+_VERDICTS = {
+    Status.PASSED: Verdict.PASSED,
+    Status.FAILED: Verdict.FAILED,
+    Status.ERROR: Verdict.UNVALIDATED,  # the one check that cannot be made is that of an absent device
+}
+
+
+def validate_environment(request: ValidationRequest, *, process: ProbeRunner, on_event: Listener) -> Report:
+    """Check an environment stage by stage and return the account.
+
+    A failing check is a report, not an exception.
+
+    Raises:
+        UsageError: The device, the precision or the family is none that can be checked.
+    """
+    request = _settle(request)
+    with tempfile.TemporaryDirectory(prefix="provision-validate-") as scratch:
+        variables = build_environment(request, scratch)
+        folder = Path(scratch) / "empty"
+        folder.mkdir()
+        records, output = _run_probe(request, variables, folder, process, on_event)
+        if request.commands and _find_bad(records) is None:
+            records.append(_run_commands(request, variables, folder, process, on_event))
+    return _write_report(request, records, output)
+
+
+def _find_bad(records: Sequence[CheckRecord]) -> CheckRecord | None:
+    return next((record for record in records if record.status is not Status.PASSED), None)
+
+
+def _settle(request: ValidationRequest) -> ValidationRequest:
+    """Refuse what cannot be checked, and choose what the asked device can run.
+
+    ipex-llm's builds for XPU have no low-bit kernels for the CPU, so such a stack is checked there through
+    plain transformers; the report says what that leaves open.
+    """
+    kind, _, number = request.device.partition(":")
+    known = kind in _DEVICES and (not number or number.isdecimal()) and request.precision in TOLERANCES
+    if not known or request.family not in ("llama3", "chatglm2"):
+        raise UsageError(
+            "validate.request",
+            f"`{request.family}` in `{request.precision}` on `{request.device}` cannot be validated",
+            hints=["name a device as `cpu`, `xpu` or `xpu:1`"],
+        )
+    if request.device_kind == "cpu" and request.profile_device not in (None, "cpu"):
+        return replace(request, backend="transformers", precision="bf16", tolerance=None)
+    if request.precision == "fp32":
+        return replace(request, backend="transformers")
+    return request
+
+
+def _plan(request: ValidationRequest) -> list[str]:
+    """Return the stages for the probe."""
+    return [stage for stage in STAGES if stage not in _PARENT_STAGES and (stage != "width" or request.width)]
+
+
+def _run_probe(
+    request: ValidationRequest,
+    variables: Mapping[str, str],
+    folder: Path,
+    process: ProbeRunner,
+    on_event: Listener,
+) -> tuple[list[CheckRecord], str]:
+    """Return a record per stage that the probe reached, and what it printed if one of them did not pass."""
+    nonce = secrets.token_hex(16)
+    plan = _plan(request)
+    tokenizer = None if request.weights_dir is None else load_tokenizer(request.weights_dir / TOKENIZER_FILE)
+    document = _request_document(request, plan, nonce, tokenizer)
+    # -I: no PYTHON… variable, no user site, no working directory on the path
+    argv: list[str | Path] = [request.interpreter, "-I", "-u", "-X", "utf8", PROBE_FOLDER / "__main__.py"]
+    try:
+        with process(argv, env=variables, cwd=folder, stdin=document, with_channel=True) as probe:
+            watch = Watch(
+                probe=probe, request=request, plan=plan, nonce=nonce, on_event=on_event, tokenizer=tokenizer
+            )
+            watch.follow()
+            return watch.records, "" if watch.failure is None else _tail(probe.stdout, probe.stderr)
+    except OSError as error:
+        return [_unstartable(request, error)], ""
+
+
+def _request_document(
+    request: ValidationRequest, plan: Sequence[str], nonce: str, tokenizer: Tokenizer | None
+) -> bytes:
+    prompt_ids = None if tokenizer is None else tokenizer.encode(request.prompt or "")
+    document = {
+        "nonce": nonce,
+        "stages": plan,
+        "prefix": str(request.prefix),
+        "device": request.device,
+        "family": request.family,
+        "backend": request.backend,
+        "precision": request.precision,
+        "locked": sorted(request.locked),
+        "imports": request.imports,
+        "weights_dir": None if request.weights_dir is None else str(request.weights_dir.absolute()),
+        "prompt_ids": prompt_ids,
+        "model_dir": None if request.model_dir is None else str(request.model_dir.absolute()),
+        "prompt": request.prompt,
+        "trust_remote_code": request.trust_remote_code,
+        "memory_limit_bytes": request.memory_limit_bytes,
+    }
+    return json.dumps(document).encode()
+
+
+def _unstartable(request: ValidationRequest, error: OSError) -> CheckRecord:
+    return CheckRecord(
+        name="packages",
+        status=Status.FAILED,
+        seconds=0.0,
+        reason=f"the Python `{request.interpreter}` cannot be started: {error.strerror or error}",
+        hints=("run `provision repair` to build the environment again from its lock",),
+        code="interpreter",
+    )
+
+
+def _run_commands(
+    request: ValidationRequest,
+    variables: Mapping[str, str],
+    folder: Path,
+    process: ProbeRunner,
+    on_event: Listener,
+) -> CheckRecord:
+    """Run every command of the profile in the environment until one fails."""
+    on_event(StageStarted(stage="validate", detail="commands: running the profile's commands"))
+    started = time.monotonic()
+    outcomes: dict[str, int] = {}
+    finding = None
+    for command in request.commands:
+        finding, exit_code = _run_command(command, request, variables, folder, process)
+        outcomes[" ".join(command)] = exit_code
+        if finding is not None:
+            break
+    seconds = time.monotonic() - started
+    if finding is None:
+        on_event(StageFinished(stage="validate", seconds=seconds, detail="commands"))
+        return CheckRecord(
+            name="commands", status=Status.PASSED, seconds=seconds, measured={"exit_codes": outcomes}
+        )
+    return CheckRecord(
+        name="commands",
+        status=Status.FAILED,
+        seconds=seconds,
+        measured={"exit_codes": outcomes},
+        reason=finding.reason,
+        hints=finding.hints,
+        code=finding.code,
+    )
+
+
+def _run_command(
+    command: Sequence[str],
+    request: ValidationRequest,
+    variables: Mapping[str, str],
+    folder: Path,
+    process: ProbeRunner,
+) -> tuple[Finding | None, int]:
+    text = " ".join(command)
+    places = [Path(place) for place in find_programs(request.prefix, command[0])]
+    program = next((place for place in places if place.is_file()), None)
+    if program is None:
+        return Finding(
+            code="command",
+            reason=f"`{text}` cannot run: the environment has no program `{command[0]}`",
+            hints=("add the package that brings it to the profile",),
+        ), -1
+    deadline_s = request.deadline_s("commands")
+    with process([program, *command[1:]], env=variables, cwd=folder) as child:
+        for _ in child.lines(time.monotonic() + deadline_s):
+            pass
+        exit_code = child.exit_code
+        output = child.stderr or child.stdout
+    if exit_code == 0:
+        return None, 0
+    if exit_code is None:
+        reason = f"`{text}` did not end within {deadline_s:g} s"
+        return Finding(code="command", reason=reason, hints=("run it by hand with `provision run`",)), -1
+    name, meaning = describe_exit(exit_code)
+    return Finding(
+        code="command",
+        reason=f"`{text}` ended with {name}, {meaning}: {shorten(output[-300:])}",
+        hints=("run it by hand with `provision run`",),
+    ), exit_code
+
+
+def _write_report(request: ValidationRequest, records: list[CheckRecord], output: str) -> Report:
+    """Put the records together; every stage has one, also those that never ran."""
+    reached = {record.name: record for record in records}
+    bad = _find_bad(records)
+    complete = [reached.get(stage) or _skipped(stage, request, bad) for stage in STAGES]
+    verdict = _VERDICTS[Status.PASSED if bad is None else bad.status]
+    packages = reached["packages"].measured if "packages" in reached else {}
+    device = reached["device"].measured if "device" in reached else {}
+    python = {"python": str(packages["python"])} if "python" in packages else {}
+    return Report(
+        verdict=verdict,
+        stage=None if bad is None else bad.name,
+        reason=None if bad is None else bad.reason,
+        hints=() if bad is None else bad.hints,
+        code=None if bad is None else bad.code,
+        records=tuple(_without_inventory(record) for record in complete),
+        device={"asked": request.device, **device},
+        versions=python | dict(packages.get("installed", {})),
+        environment=request.environment or str(request.prefix),
+        family=request.family,
+        backend=request.backend,
+        precision=request.precision,
+        lock_fingerprint=request.lock_fingerprint,
+        not_proven=_not_proven(request, reached) if bad is None else (),
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        tool_version=__version__,
+        output=output,
+    )
+
+
+def _without_inventory(record: CheckRecord) -> CheckRecord:
+    """Leave out the list of all packages, which the report has as its versions."""
+    measured = {name: value for name, value in record.measured.items() if name != "installed"}
+    return replace(record, measured=measured)
+
+
+def _skipped(stage: str, request: ValidationRequest, bad: CheckRecord | None) -> CheckRecord:
+    if stage == "width" and not request.width:
+        reason = "not asked for: `--width` runs the layers of production size"
+    elif stage == "commands" and not request.commands:
+        reason = "the profile names no command"
+    else:
+        reason = f"`{bad.name}` came first and did not pass" if bad is not None else "it was not asked for"
+    return CheckRecord(name=stage, status=Status.SKIPPED, seconds=0.0, reason=reason)
+
+
+def _not_proven(request: ValidationRequest, reached: Mapping[str, CheckRecord]) -> tuple[str, ...]:
+    """Say what a reader may expect of a passed report and it does not show."""
+    sentences = []
+    if request.profile_device is not None and request.device_kind != request.profile_device:
+        sentences.append(
+            f"the profile is for `{request.profile_device}` and this ran on `{request.device}`: "
+            f"no kernel, driver or memory of `{request.profile_device}` was used"
+        )
+    if request.weights_dir is None and request.model_dir is None:
+        sentences.append(
+            "the weights were random: the numbers agree, and no answer was there to be right or wrong"
+        )
+    if "width" not in reached:
+        sentences.append("layers of production size were not run: `--width` does")
+    return tuple(sentences)
+
+
+def _tail(stdout: str, stderr: str) -> str:
+    """Return the end of what the probe printed, safe for a terminal."""
+    text = "\n".join(
+        part for part in (stdout[-_OUTPUT_TAIL:].strip(), stderr[-_OUTPUT_TAIL:].strip()) if part
+    )
+    return "".join(character if character.isprintable() or character == "\n" else " " for character in text)
