@@ -127,4 +127,5 @@ FIELDS: tuple[Field, ...] = (
     Field(name="prereleases", key="pip.prereleases", items=lambda platform: platform.prereleases),
     Field(name="overrides", key="pip.overrides", items=lambda platform: _requirements(platform.overrides)),
     Field(name="yanked", key="pip.yanked", items=lambda platform: _requirements(platform.yanked)),
+    Field(name="sdists", key="pip.sdists", items=lambda platform: _requirements(platform.sdists)),
 )

@@ -25,6 +25,7 @@ _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._!+-]{0,99}")
 _WHEEL = re.compile(
     r"([A-Za-z0-9._]+)-([A-Za-z0-9._!+]+)(?:-[0-9][A-Za-z0-9_.]*)?(?:-[A-Za-z0-9_.]+){3}\.whl"
 )
+_SDIST = re.compile(r"([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)-([A-Za-z0-9.!+_]+)\.tar\.gz")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _MD5 = re.compile(r"[0-9a-f]{32}")
 
@@ -115,10 +116,10 @@ def refuse_conda_package(package: CondaPackage, platform: str, channels: tuple[s
 
 
 def refuse_pip_package(package: PipPackage, indexes: Mapping[str, str]) -> str | None:
-    """Return why a wheel may not stand in a lock."""
-    match = _WHEEL.fullmatch(package.filename)
+    """Return why a wheel, or a source archive that the profile allowed, may not stand in a lock."""
+    match = _WHEEL.fullmatch(package.filename) or _SDIST.fullmatch(package.filename)
     if match is None:
-        return f"`{_hide_secrets(package.filename)}` is not the name of a wheel"
+        return f"`{_hide_secrets(package.filename)}` is not the name of a wheel or of a source archive"
     if package.name != canonicalize_name(match[1]) or not _same_version(package.version, match[2]):
         return f"file `{package.filename}` is not `{package.name}` in version `{package.version}`"
     return (
