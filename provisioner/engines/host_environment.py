@@ -100,8 +100,8 @@ def _read_python(prefix: Path, site: Path) -> str | None:
 def _list_distributions(site: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     for folder in sorted(site.glob("*.dist-info")):
-        name, _, version = folder.name.removesuffix(".dist-info").partition("-")
-        if version:
+        name, _, version = folder.name.removesuffix(".dist-info").rpartition("-")
+        if name:
             found[canonicalize_name(name)] = version
     return found
 
@@ -118,11 +118,11 @@ def _list_missing(
     for binary in sorted({path for pattern in _BINARIES for path in site.glob(pattern) if path.is_file()}):
         needs = read_needs(binary) or Needs(names=())
         for name in needs.names:
-            known = _fold(name, windows=windows) in provided or name in missing
+            known = _fold(name, windows=windows) in provided
             if known or (windows and name.lower().startswith(_PARTS_OF_WINDOWS)):
                 continue
             if not _is_found(name, binary, needs, system_folders):
-                missing[name] = f"{name} (needed by {binary.relative_to(site).as_posix()})"
+                missing.setdefault(name, f"{name} (needed by {binary.relative_to(site).as_posix()})")
     return tuple(missing.values())
 
 

@@ -14,7 +14,6 @@ from pathlib import Path
 from provisioner.diagnose.facts import DeviceNode, DisplayDevice, HostFacts, Library
 
 _DISPLAY_CLASS = "03"
-_MEMORY_RESOURCE = 0x200  # IORESOURCE_MEM
 _BARS = 6
 _GPU_GROUPS = ("render", "video")
 _LIBRARY_FOLDERS = (
@@ -169,12 +168,12 @@ def _read_link_name(path: Path) -> str | None:
 
 
 def _read_largest_bar(entry: Path) -> int | None:
-    """Return the size of the largest memory window, from lines of ``start end flags``."""
+    """Return the size of the largest window, from lines of ``start end flags``."""
     largest: int | None = None
     for line in (_read(entry / "resource") or "").splitlines()[:_BARS]:
         with suppress(ValueError):
-            start, end, flags = (int(part, 16) for part in line.split())
-            if flags & _MEMORY_RESOURCE and end > start:
+            start, end, _flags = (int(part, 16) for part in line.split())
+            if end > start:
                 largest = max(largest or 0, end - start + 1)
     return largest
 

@@ -172,8 +172,6 @@ def _check_cores(installed: Mapping[str, str]) -> Iterator[_Problem]:
                 f"{name} is built for torch {_CORE_TORCH[name]}, torch {torch} is installed",
                 _RECREATE,
             )
-    if len(cores) > 1:
-        yield f"{' and '.join(cores)} are installed together; each is for another torch", _RECREATE
     if cores == ["bigdl-core-xe-all"] and IPEX in installed:
         yield (
             f"IPEX {installed[IPEX]} stands beside ipex-llm[xpu-2-6], which works without it",

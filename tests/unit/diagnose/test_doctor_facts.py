@@ -1,12 +1,16 @@
 """The document of a machine's facts: nothing private goes out, nothing hostile comes in."""
 
 import json
+from dataclasses import fields
 from typing import Any
 
+import hypothesis.strategies as st
 import pytest
+from hypothesis import given
 
 from provisioner.diagnose.doctor import load_facts, save_facts
 from provisioner.diagnose.facts import (
+    KEPT_VARIABLES,
     DeviceNode,
     DisplayDevice,
     EnvironmentFacts,
@@ -17,7 +21,10 @@ from provisioner.diagnose.facts import (
     keep_variables,
 )
 from provisioner.diagnose.facts_json import as_json
+from provisioner.diagnose.layers import LAYERS, Verdict, WantedHost, judge
 from provisioner.errors import UsageError
+
+PACKAGES = ["torch", "torchvision", "intel-extension-for-pytorch", "bigdl-core-xe-21", "intel-sycl-rt"]
 
 INHERITED = {
     "HOME": "/home/mona",
@@ -111,6 +118,80 @@ def test_a_document_of_the_wrong_form_is_refused(document: object) -> None:
     assert caught.value.code == "doctor.bad_facts"
     assert caught.value.message.isprintable()
     assert caught.value.hints
+
+
+TEXT = st.text(alphabet="aZ0:/\\~;!. \n\x1b\u0663\u4e2d", max_size=12)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=6,
+)
+KEYS = st.sampled_from([each.name for each in fields(HostFacts)])
+
+
+@given(st.dictionaries(KEYS, JSON), st.sampled_from(["cpu", "xpu"]))
+def test_no_document_makes_doctor_crash(values: dict[str, Any], device: str) -> None:
+    """Any JSON is refused as a usage error or judged; nothing else comes out."""
+    try:
+        facts = load_facts(GOOD | values)
+    except UsageError:
+        return
+    assert len(judge(facts, WantedHost(device=device, built=True))) == 11
+
+
+VERSIONS = st.sampled_from(
+    ["", "1", "6.8", "x.y", "31.0.101.5122", "1.3.29735", "9" * 40, "2.6.0+xpu", "٣.٤"]
+)
+DISPLAYS = st.builds(
+    DisplayDevice,
+    vendor=st.sampled_from(["8086", "10de", "zz"]),
+    device=st.sampled_from(["56a0", "e20b", "4680", "ffff"]),
+    driver=st.sampled_from([None, "", "i915", "vfio-pci", "BasicDisplay"]),
+    driver_version=VERSIONS | st.none(),
+    problem=st.sampled_from([None, 0, 43, 999]),
+    bar_bytes=st.sampled_from([None, 0, 2**28, 2**34]),
+)
+HOSTS = st.builds(
+    HostFacts,
+    os=st.sampled_from(["linux", "windows", "plan9"]),
+    kernel=VERSIONS | st.none(),
+    container=st.none() | st.booleans(),
+    wsl=st.none() | st.booleans(),
+    displays=st.none() | st.lists(DISPLAYS, max_size=3).map(tuple),
+    nodes=st.none()
+    | st.lists(st.builds(DeviceNode, path=TEXT, accessible=st.none() | st.booleans())).map(tuple),
+    libraries=st.none()
+    | st.lists(
+        st.builds(
+            Library, kind=st.sampled_from(["loader", "gpu-driver"]), path=TEXT, version=VERSIONS | st.none()
+        )
+    ).map(tuple),
+    opencl_vendors=st.none() | st.just(()) | st.just(("intel.icd: x",)),
+    variables=st.dictionaries(st.sampled_from(KEPT_VARIABLES), TEXT, max_size=4),
+    environment=st.none()
+    | st.builds(
+        EnvironmentFacts, distributions=st.dictionaries(st.sampled_from(PACKAGES), VERSIONS, max_size=5)
+    ),
+)
+
+
+@given(
+    HOSTS,
+    st.builds(
+        WantedHost,
+        device=st.sampled_from(["cpu", "xpu"]),
+        driver_floor=st.none() | VERSIONS,
+        kernel_floor=st.none() | VERSIONS,
+        torch=st.sampled_from([None, "cpu", "xpu", "ipex"]),
+        packages=st.dictionaries(st.sampled_from(PACKAGES), st.sampled_from(["", ">=1", "?"]), max_size=2),
+    ),
+)
+def test_every_machine_is_judged_in_every_layer(facts: HostFacts, wanted: WantedHost) -> None:
+    """Whatever the facts, each layer answers, and each failure says what to do."""
+    results = judge(facts, wanted)
+    assert [result.name for result in results] == list(LAYERS)
+    assert all(result.evidence for result in results)
+    assert all(result.hint for result in results if result.verdict is Verdict.FAIL)
 
 
 def test_keys_of_later_versions_are_left_aside() -> None:

@@ -143,6 +143,17 @@ def test_a_fresh_group_membership_needs_a_login() -> None:
     assert result.hint == "log out and in again"
 
 
+def test_another_card_s_open_node_is_not_the_gpu_s() -> None:
+    """NVIDIA's node that can be opened does not pass for the Arc card's that cannot."""
+    nodes = (
+        DeviceNode(path="/dev/dri/renderD128", accessible=True, pci_address="0000:01:00.0"),
+        DeviceNode(path="/dev/dri/renderD129", accessible=False, pci_address="0000:03:00.0"),
+    )
+    result = _one("device-nodes", replace(LINUX, nodes=nodes, groups=(), account_groups=()))
+    assert result.verdict is Verdict.FAIL
+    assert "renderD129" in result.evidence
+
+
 @pytest.mark.parametrize(
     ("version", "floor", "verdict"),
     [
