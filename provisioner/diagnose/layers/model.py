@@ -56,7 +56,8 @@ class WantedHost:
             build, is compared.
         kernel_floor: Oldest Linux kernel release.
         system_oneapi: The stack takes oneAPI from the system (``setvars``), as IPEX 2.1 may on Linux.
-        hides_integrated: torch itself leaves integrated GPUs out where a card is present (2.7 and later).
+        hides_integrated: torch itself leaves integrated GPUs out where a card is present (2.7 and later,
+            pytorch/pytorch#144378; 2.6 fails with `could not create an engine`, pytorch/pytorch#143914).
         variables: Environment variables that activation sets; they win over inherited ones.
         install_bytes: Space that the environment and its downloads take; None: a rule of thumb.
         indexes: Names of the indexes and channels that are needed, see ``Reach.name``.
