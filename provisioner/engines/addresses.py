@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.request import url2pathname
 
 _TOKEN = re.compile(r"/t/[^/]+(?=/|$)")
 _URL = re.compile(r"\b[a-zA-Z][a-zA-Z0-9+.-]*://[^\s'\"<>`)\]}]+")
@@ -69,6 +71,13 @@ def split_credentials(url: str) -> tuple[str, tuple[str, str] | None]:
 def origin_of(url: str) -> str:
     """Return scheme, host and port: what credentials belong to."""
     return f"{urlsplit(url).scheme}://{host_and_port(url)}"
+
+
+def local_path(url: str) -> Path:
+    """Return the path of a ``file:`` address; on Windows a host in it names a share."""
+    parts = urlsplit(url)
+    share = f"//{parts.netloc}" if parts.netloc not in {"", "localhost"} else ""
+    return Path(url2pathname(share + parts.path))
 
 
 def filename_of(url: str) -> str:

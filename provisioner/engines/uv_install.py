@@ -1,0 +1,142 @@
+"""Make virtual environments and install wheels with uv, from local files only.
+
+uv is handed a ``pylock.toml`` whose wheels are paths into our store with their digests: it resolves nothing, opens no
+connection and installs exactly what is listed. Its cache is ours alone, because uv trusts what it finds there.
+"""
+
+import re
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from uv import find_uv_bin
+
+from provisioner.engines.addresses import redact_text
+from provisioner.engines.interpreter import find_interpreter
+from provisioner.engines.process import Completed, ProgramTimeoutError, run_program
+from provisioner.errors import InstallError, InternalError
+from provisioner.install.build import StoredFile
+from provisioner.install.folders import make_private_folder
+from provisioner.resolve.model import PipPackage
+
+_TIMEOUT_S = 1800.0
+# What would make uv look or write elsewhere than we say.
+_SCRUBBED = re.compile(r"(UV|PIP|PYTHON|CONDA|VIRTUAL_ENV|MAMBA).*")
+
+
+class UvInstaller:
+    """A `VenvMaker` and `WheelInstaller` on uv."""
+
+    def __init__(self, *, cache: Path, environ: Mapping[str, str]) -> None:
+        """Keep the parts.
+
+        Args:
+            cache: uv's cache, on the file system of the environments so that files can be linked.
+            environ: Environment of the child processes; variables that steer uv or Python are left out.
+        """
+        self._cache = cache
+        self._environ = {name: value for name, value in environ.items() if not _SCRUBBED.fullmatch(name)}
+
+    def make_venv(self, prefix: Path, *, python: str) -> None:
+        """Make a virtual environment; see `VenvMaker`."""
+        make_private_folder(self._cache)
+        interpreter = find_interpreter(python, environ=self._environ, cache=self._cache, cwd=prefix.parent)
+        completed = self._run(
+            (
+                "venv",
+                str(prefix),
+                "--python",
+                str(interpreter),
+                "--no-project",
+                "--prompt",
+                prefix.parents[1].name,
+            ),
+            cwd=prefix.parent,
+        )
+        if completed.exit_code != 0:
+            raise _failed("install.venv", f"uv could not make a virtual environment in `{prefix}`", completed)
+
+    def install_wheels(
+        self, python: Path, packages: Sequence[PipPackage], files: Mapping[str, StoredFile]
+    ) -> None:
+        """Install the wheels; see `WheelInstaller`."""
+        make_private_folder(self._cache)
+        with tempfile.TemporaryDirectory(prefix="provision-wheels-") as folder:
+            lock = Path(folder, "pylock.provision.toml")
+            lock.write_text(format_pylock(packages, files), encoding="utf-8")
+            completed = self._run(
+                (
+                    *("pip", "install", "--python", str(python), "--requirements", str(lock)),
+                    *("--preview-features", "pylock", "--require-hashes", "--break-system-packages"),
+                ),
+                cwd=Path(folder),
+            )
+        if completed.exit_code != 0:
+            raise _failed("install.wheels", "uv could not install the wheels", completed)
+
+    def read_python_version(self, python: Path) -> str:
+        """Return the interpreter's version; see `WheelInstaller`. Nothing of the environment is imported."""
+        script = "import sys; print('.'.join(map(str, sys.version_info[:3])))"
+        try:
+            completed = run_program(
+                [python, "-I", "-S", "-c", script], env=self._environ, cwd=python.parent, timeout_s=60.0
+            )
+        except (OSError, ProgramTimeoutError) as error:
+            raise InstallError(
+                "install.python",
+                f"the environment's interpreter `{python}` does not run: {error}",
+                hints=["run the same command again"],
+            ) from error
+        if completed.exit_code != 0:
+            raise _failed(
+                "install.python", f"the environment's interpreter `{python}` does not run", completed
+            )
+        return completed.stdout.strip()
+
+    def _run(self, arguments: Sequence[str], *, cwd: Path) -> Completed:
+        command = [
+            find_uv_bin(),
+            *arguments,
+            *("--cache-dir", str(self._cache), "--no-config", "--offline", "--no-python-downloads"),
+            *("--color", "never", "--no-progress"),
+        ]
+        try:
+            return run_program(command, env=self._environ, cwd=cwd, timeout_s=_TIMEOUT_S)
+        except ProgramTimeoutError as error:
+            raise InternalError(
+                "internal.uv_timeout", f"uv did not end within {_TIMEOUT_S:g} s: `uv {arguments[0]}`"
+            ) from error
+
+
+def format_pylock(packages: Sequence[PipPackage], files: Mapping[str, StoredFile]) -> str:
+    """Return a ``pylock.toml`` (PEP 751) of wheels in the store."""
+    lines = ['lock-version = "1.0"', 'created-by = "provision"']
+    for package in packages:
+        path = files[package.sha256].path.as_posix()
+        lines += [
+            "",
+            "[[packages]]",
+            f"name = {_toml(package.name)}",
+            f"version = {_toml(package.version)}",
+            f"wheels = [{{ name = {_toml(package.filename)}, path = {_toml(path)}, "
+            f"hashes = {{ sha256 = {_toml(package.sha256)} }} }}]",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _toml(text: str) -> str:
+    """Return a basic string of TOML."""
+    escaped = "".join(
+        f"\\u{ord(char):04x}" if ord(char) < 0x20 or char in {'"', "\\", "\x7f"} else char for char in text
+    )
+    return f'"{escaped}"'
+
+
+def _failed(code: str, what: str, completed: Completed) -> InstallError:
+    said = redact_text(completed.stderr.strip())[-2000:]
+    return InstallError(
+        code,
+        f"{what}; it says:\n{said}" if said else f"{what}: exit code {completed.exit_code}",
+        hints=["run the same command again; if it fails again, report it with this output"],
+        context={"exit_code": completed.exit_code},
+    )

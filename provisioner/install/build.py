@@ -1,0 +1,174 @@
+"""Build one generation: fetch, base, wheels, receipt. What each step needs is a protocol; engines fill it."""
+
+import datetime as dt
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from provisioner.events import Listener, StageFinished, StageStarted
+from provisioner.install.folders import write_atomically
+from provisioner.install.layout import find_python
+from provisioner.install.plan import CONDA, InstallPlan
+from provisioner.install.receipt import RECEIPT_NAME, InstalledPackage, Receipt, format_receipt
+from provisioner.resolve.model import CondaPackage, PipPackage
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoredFile:
+    """A fetched file that has the locked digest and passed the scan.
+
+    ``notices`` are what the scan had to say; ``index`` is a conda package's ``index.json``.
+    """
+
+    path: Path
+    notices: tuple[str, ...] = ()
+    index: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Fetcher(Protocol):
+    """Brings files into the store."""
+
+    def fetch(self, files: Sequence[CondaPackage | PipPackage]) -> Mapping[str, StoredFile]:
+        """Return sha256 to stored file, for all of them.
+
+        Raises:
+            InstallError: A file is not the locked one, or the scan refuses it.
+            UnavailableError: A file could not be had.
+        """
+        ...
+
+
+class VenvMaker(Protocol):
+    """Makes a virtual environment."""
+
+    def make_venv(self, prefix: Path, *, python: str) -> None:
+        """Make one at ``prefix`` (absent) with an interpreter of version ``python`` found on this machine.
+
+        Raises:
+            InstallError: There is no such interpreter, or it could not be made.
+        """
+        ...
+
+
+class CondaLinker(Protocol):
+    """Links conda packages into a prefix."""
+
+    def link_conda(
+        self,
+        prefix: Path,
+        packages: Sequence[CondaPackage],
+        files: Mapping[str, StoredFile],
+        *,
+        platform: str,
+    ) -> None:
+        """Make a conda prefix at ``prefix`` (absent) from stored files.
+
+        Raises:
+            InstallError: It could not be made.
+        """
+        ...
+
+
+class WheelInstaller(Protocol):
+    """Installs wheels."""
+
+    def install_wheels(
+        self, python: Path, packages: Sequence[PipPackage], files: Mapping[str, StoredFile]
+    ) -> None:
+        """Install exactly these wheels beside an interpreter, from stored files.
+
+        Raises:
+            InstallError: A wheel was refused or could not be written.
+        """
+        ...
+
+    def read_python_version(self, python: Path) -> str:
+        """Return an interpreter's full version.
+
+        Raises:
+            InstallError: It does not run.
+        """
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InstallEngines:
+    """The engines of one build; ``tools`` are the versions that the receipt names."""
+
+    fetcher: Fetcher
+    venv: VenvMaker
+    conda: Callable[[], CondaLinker]
+    wheels: WheelInstaller
+    tools: Mapping[str, str]
+
+
+def build_generation(
+    plan: InstallPlan, prefix: Path, *, engines: InstallEngines, on_event: Listener
+) -> Receipt:
+    """Build the environment at ``prefix``, which is absent and final, and write its receipt last.
+
+    Raises:
+        InstallError: A step failed; the folder is then incomplete and has no receipt.
+        UnavailableError: A file could not be had; the folder is then absent.
+    """
+    with _step("fetch", f"{len(plan.files)} files", on_event):
+        files = engines.fetcher.fetch(plan.files)
+    with _step("install", f"{plan.base} base", on_event):
+        if plan.base == CONDA:
+            engines.conda().link_conda(prefix, plan.conda, files, platform=plan.platform)
+        else:
+            engines.venv.make_venv(prefix, python=plan.python)
+    python = find_python(prefix, base=plan.base, platform=plan.platform)
+    with _step("install", f"{len(plan.wheels)} wheels", on_event):
+        if plan.wheels:
+            engines.wheels.install_wheels(python, plan.wheels, files)
+    with _step("install", "receipt", on_event):
+        receipt = _make_receipt(plan, prefix, engines=engines, python=python, files=files)
+        write_atomically(prefix / RECEIPT_NAME, format_receipt(receipt))
+    return receipt
+
+
+def _make_receipt(
+    plan: InstallPlan,
+    prefix: Path,
+    *,
+    engines: InstallEngines,
+    python: Path,
+    files: Mapping[str, StoredFile],
+) -> Receipt:
+    packages = [
+        InstalledPackage(
+            kind=kind,
+            name=package.name,
+            version=package.version,
+            filename=package.filename,
+            sha256=package.sha256,
+        )
+        for kind, group in (("conda", plan.conda), ("wheel", plan.wheels), ("asset", plan.assets))
+        for package in group
+    ]
+    return Receipt(
+        environment=plan.environment,
+        profile=plan.profile,
+        fingerprint=plan.fingerprint,
+        platform=plan.platform,
+        base=plan.base,
+        python=engines.wheels.read_python_version(python),
+        prefix=str(prefix),
+        created_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        packages=tuple(packages),
+        tools=engines.tools,
+        env=plan.env,
+        notices=tuple(notice for package in plan.files for notice in files[package.sha256].notices),
+    )
+
+
+@contextmanager
+def _step(stage: str, detail: str, on_event: Listener) -> Iterator[None]:
+    started = time.monotonic()
+    on_event(StageStarted(stage=stage, detail=detail))
+    yield
+    on_event(StageFinished(stage=stage, seconds=time.monotonic() - started, detail=detail))

@@ -1,0 +1,283 @@
+"""The environments under the data folder: generations, the current one, and what may be deleted.
+
+environments/<name>/provision-environment.json    our mark: without it nothing here is deleted
+environments/<name>/current                       the name of the current generation's folder
+environments/<name>/generations/<number>-<id>/    one built environment at its final path, receipt last
+locks/<name>.lock                                 held while an environment is built or removed
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from provisioner.errors import InstallError, UsageError
+from provisioner.install.folders import make_private_folder, remove_tree, write_atomically
+from provisioner.install.layout import find_python
+from provisioner.install.plan import InstallPlan
+from provisioner.install.receipt import RECEIPT_NAME, REPORT_NAME, Receipt, parse_receipt
+from provisioner.profile.rules import check_profile_name
+
+MARK_NAME = "provision-environment.json"
+_MARK = {"schema": "provision.environment/1"}
+_GENERATION = re.compile(r"([1-9][0-9]{0,8})-([0-9a-f]{8})")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EnvironmentHome:
+    """The data folder."""
+
+    data: Path
+
+    @property
+    def store(self) -> Path:
+        """Return the folder of fetched files."""
+        return self.data / "store"
+
+    @property
+    def cache(self) -> Path:
+        """Return the folder of what can be made again."""
+        return self.data / "cache"
+
+    @property
+    def locks(self) -> Path:
+        """Return the folder of locks."""
+        return self.data / "locks"
+
+    def environment(self, name: str) -> Path:
+        """Return an environment's folder.
+
+        Raises:
+            UsageError: The name is not one safe path component.
+        """
+        reason = check_profile_name(name)
+        if reason is not None:
+            raise UsageError("usage.environment_name", reason, hints=["see `provision list` for the names"])
+        return self.data / "environments" / name
+
+    def generations(self, name: str) -> Path:
+        """Return the folder of an environment's generations."""
+        return self.environment(name) / "generations"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Generation:
+    """One built environment; ``new`` tells that this call built it."""
+
+    number: int
+    prefix: Path
+    receipt: Receipt
+    new: bool = False
+
+    @property
+    def python(self) -> Path:
+        """Return its interpreter."""
+        return find_python(self.prefix, base=self.receipt.base, platform=self.receipt.platform)
+
+    @property
+    def report(self) -> Path:
+        """Return where its validation report lies or will lie."""
+        return self.prefix / REPORT_NAME
+
+
+def find_environment(home: EnvironmentHome, name: str) -> Generation | None:
+    """Return the current generation; None where there is no such environment.
+
+    Raises:
+        InstallError: ``install.receipt`` or ``install.moved``: there is one, and it cannot be used.
+        UsageError: The name is not one safe path component.
+    """
+    pointer = home.environment(name) / "current"
+    try:
+        folder = pointer.read_text(encoding="utf-8").strip()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise _unusable(pointer, f"the pointer to the current generation cannot be read: {error}") from error
+    if _GENERATION.fullmatch(folder) is None:
+        raise _unusable(pointer, "the pointer to the current generation is damaged")
+    generation = _read_generation(home.generations(name) / folder)
+    if generation is None:
+        raise _unusable(pointer, f"its current generation `{folder}` is gone")
+    return generation
+
+
+def list_environments(home: EnvironmentHome) -> Iterator[tuple[str, Generation | InstallError]]:
+    """Yield every environment's name with its current generation, or with what is wrong with it."""
+    root = home.data / "environments"
+    if not root.is_dir():
+        return
+    for folder in sorted(root.iterdir()):
+        if not (folder / MARK_NAME).is_file() or check_profile_name(folder.name) is not None:
+            continue
+        try:
+            found = find_environment(home, folder.name)
+        except InstallError as error:
+            yield folder.name, error
+        else:
+            if found is not None:
+                yield folder.name, found
+
+
+def list_generations(home: EnvironmentHome, name: str) -> tuple[Generation, ...]:
+    """Return every complete generation, oldest first."""
+    found = []
+    for folder in _generation_folders(home, name):
+        try:
+            generation = _read_generation(folder)
+        except InstallError:
+            continue
+        if generation is not None:
+            found.append(generation)
+    return tuple(found)
+
+
+def is_current(generation: Generation, plan: InstallPlan) -> bool:
+    """Tell whether a generation is what the plan asks for; only its interpreter is looked at."""
+    receipt = generation.receipt
+    return receipt.fingerprint == plan.fingerprint and generation.python.is_file()
+
+
+def prepare_environment(home: EnvironmentHome, name: str) -> Path:
+    """Make an environment's folder, marked as ours, and return the folder of its generations.
+
+    Raises:
+        InstallError: ``install.foreign``: something else lies there.
+    """
+    make_private_folder(home.data)
+    make_private_folder(home.data / "environments")
+    folder = home.environment(name)
+    new = not folder.exists()
+    make_private_folder(folder)
+    mark = folder / MARK_NAME
+    if not mark.is_file():
+        if not new and any(folder.iterdir()):
+            raise InstallError(
+                "install.foreign",
+                f"the folder `{folder}` holds something that provision did not make",
+                hints=["move it away, or choose another name for the environment"],
+                context={"path": str(folder)},
+            )
+        write_atomically(mark, json.dumps(_MARK) + "\n")
+    return make_private_folder(home.generations(name))
+
+
+def next_number(home: EnvironmentHome, name: str) -> int:
+    """Return a generation number that was never used as far as the folder tells."""
+    numbers = [int(folder.name.partition("-")[0]) for folder in _generation_folders(home, name)]
+    return max(numbers, default=0) + 1
+
+
+def publish(home: EnvironmentHome, name: str, folder: str) -> None:
+    """Make a complete generation the current one, in one step."""
+    write_atomically(home.environment(name) / "current", f"{folder}\n")
+
+
+def is_published(home: EnvironmentHome, name: str, folder: str) -> bool:
+    """Tell whether a generation is the current one."""
+    return _read_pointer(home, name) == folder
+
+
+def remove_leftovers(home: EnvironmentHome, name: str) -> int:
+    """Delete what dead builders left: generations without a receipt. The caller holds the environment's lock.
+
+    Returns:
+        How many were deleted.
+    """
+    count = 0
+    for folder in _generation_folders(home, name):
+        if not (folder / RECEIPT_NAME).is_file():
+            remove_tree(folder)
+            count += 1
+    return count
+
+
+def remove_old_generations(home: EnvironmentHome, name: str, *, keep: int) -> tuple[Path, ...]:
+    """Delete all but the current and the ``keep`` newest other generations; the caller holds the lock.
+
+    Returns:
+        The folders that were deleted.
+    """
+    current = _read_pointer(home, name)
+    others = [folder for folder in _generation_folders(home, name) if folder.name != current]
+    doomed = tuple(others[: max(0, len(others) - keep)])
+    for folder in doomed:
+        _discard(folder)
+    return doomed
+
+
+def remove_environment(home: EnvironmentHome, name: str) -> None:
+    """Delete an environment; the caller holds its lock.
+
+    Raises:
+        InstallError: ``install.foreign``: the folder does not carry our mark, or is a link.
+        UsageError: ``usage.no_environment``: there is none.
+    """
+    folder = home.environment(name)
+    if folder.is_symlink() or (folder.exists() and not (folder / MARK_NAME).is_file()):
+        raise InstallError(
+            "install.foreign",
+            f"`{folder}` was not made by provision and is left alone",
+            hints=["remove it yourself if you do not need it"],
+            context={"path": str(folder)},
+        )
+    if not folder.exists():
+        raise UsageError(
+            "usage.no_environment",
+            f"there is no environment `{name}`",
+            hints=["see `provision list` for the names"],
+        )
+    (folder / "current").unlink(missing_ok=True)
+    for generation in _generation_folders(home, name):
+        _discard(generation)
+    remove_tree(folder)
+
+
+def _read_pointer(home: EnvironmentHome, name: str) -> str:
+    with suppress(OSError, UnicodeDecodeError):
+        return (home.environment(name) / "current").read_text(encoding="utf-8").strip()
+    return ""
+
+
+def _discard(folder: Path) -> None:
+    """Delete a generation, its receipt first: what a crash leaves of it is no environment."""
+    (folder / RECEIPT_NAME).unlink(missing_ok=True)
+    remove_tree(folder)
+
+
+def _generation_folders(home: EnvironmentHome, name: str) -> list[Path]:
+    root = home.generations(name)
+    if not root.is_dir():
+        return []
+    found = [folder for folder in root.iterdir() if _GENERATION.fullmatch(folder.name)]
+    return sorted(found, key=lambda folder: int(folder.name.partition("-")[0]))
+
+
+def _read_generation(folder: Path) -> Generation | None:
+    path = folder / RECEIPT_NAME
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise _unusable(path, f"its receipt cannot be read: {error.strerror}") from error
+    receipt = parse_receipt(text, where=str(path))
+    if Path(receipt.prefix) != folder:
+        raise InstallError(
+            "install.moved",
+            f"the environment in `{folder}` was built in `{receipt.prefix}` and works only there",
+            hints=[f"run `provision create {receipt.profile}` to build it here"],
+            context={"path": str(folder), "built_in": receipt.prefix},
+        )
+    return Generation(number=int(folder.name.partition("-")[0]), prefix=folder, receipt=receipt)
+
+
+def _unusable(path: Path, why: str) -> InstallError:
+    return InstallError(
+        "install.receipt",
+        f"the environment `{path.parent.name}` cannot be used: {why}",
+        hints=["run `provision create` to build it anew"],
+        context={"path": str(path)},
+    )

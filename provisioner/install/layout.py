@@ -1,0 +1,32 @@
+"""Where things lie in an environment, as data: by base and platform."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from provisioner.install.plan import CONDA, VENV
+
+_WINDOWS = "win-64"
+
+_PYTHON: Mapping[tuple[str, bool], str] = {
+    (VENV, False): "bin/python",
+    (CONDA, False): "bin/python",
+    (VENV, True): "Scripts/python.exe",
+    (CONDA, True): "python.exe",
+}
+# conda's own order; an empty part is the prefix itself
+_PATH: Mapping[tuple[str, bool], tuple[str, ...]] = {
+    (VENV, False): ("bin",),
+    (CONDA, False): ("bin",),
+    (VENV, True): ("Scripts",),
+    (CONDA, True): ("", "Library/mingw-w64/bin", "Library/usr/bin", "Library/bin", "Scripts", "bin"),
+}
+
+
+def find_python(prefix: Path, *, base: str, platform: str) -> Path:
+    """Return the environment's interpreter."""
+    return prefix / _PYTHON[base, platform == _WINDOWS]
+
+
+def find_path_entries(prefix: Path, *, base: str, platform: str) -> tuple[Path, ...]:
+    """Return the folders that go before ``PATH``."""
+    return tuple(prefix / part if part else prefix for part in _PATH[base, platform == _WINDOWS])

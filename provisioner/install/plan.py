@@ -1,0 +1,108 @@
+"""Decide what an environment is made of, from a lock; nothing is touched."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+
+from provisioner.errors import LockError, UsageError
+from provisioner.lock.model import Lock
+from provisioner.profile.rules import check_profile_name
+from provisioner.resolve.model import CondaPackage, PipPackage
+
+CONDA = "conda"
+VENV = "venv"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InstallPlan:
+    """One environment to build.
+
+    Attributes:
+        environment: Its name: one path component.
+        profile: Name of the profile.
+        platform: ``linux-64`` or ``win-64``: this machine's.
+        base: ``conda`` (a conda prefix) or ``venv`` (of an interpreter found here).
+        python: Version that the profile asks for, for example ``3.11``.
+        conda: Conda packages to link.
+        wheels: Wheels to install.
+        assets: Wheels that validation needs: fetched, never installed.
+        env: Environment variables; ``{prefix}`` stands for the environment's folder.
+        fingerprint: sha256 over everything above but the names; equal plans build equal environments.
+    """
+
+    environment: str
+    profile: str
+    platform: str
+    base: str
+    python: str
+    conda: tuple[CondaPackage, ...] = ()
+    wheels: tuple[PipPackage, ...] = ()
+    assets: tuple[PipPackage, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    fingerprint: str
+
+    @property
+    def files(self) -> tuple[CondaPackage | PipPackage, ...]:
+        """Return every file that is needed."""
+        return (*self.conda, *self.wheels, *self.assets)
+
+
+def plan_install(
+    lock: Lock,
+    *,
+    platform: str,
+    python: str,
+    environment: str | None = None,
+    env: Mapping[str, str] | None = None,
+) -> InstallPlan:
+    """Choose the lock's part for this machine.
+
+    Args:
+        lock: The lock.
+        platform: This machine's platform.
+        python: Version that the profile asks for.
+        environment: Name of the environment; the profile's by default.
+        env: Environment variables of the profile on this platform.
+
+    Raises:
+        LockError: ``lock.platform``: the lock has no part for this machine.
+        UsageError: The name cannot be a folder's.
+    """
+    name = environment or lock.profile
+    reason = check_profile_name(name)
+    if reason is not None:
+        raise UsageError("usage.environment_name", reason, hints=["choose another name for the environment"])
+    part = next((part for part in lock.platforms if part.platform == platform), None)
+    if part is None:
+        locked = ", ".join(f"`{part.platform}`" for part in lock.platforms) or "no platform"
+        raise LockError(
+            "lock.platform",
+            f"the lockfile of `{lock.profile}` is for {locked}, and this machine is `{platform}`",
+            hints=[f"add `{platform}` to the profile's platforms and run `provision lock {lock.profile}`"],
+            context={"profile": lock.profile, "platform": platform},
+        )
+    conda = part.conda
+    wheels = tuple(package for package in part.pip if not package.validation)
+    assets = tuple(package for package in part.pip if package.validation)
+    content = {
+        "platform": platform,
+        "python": python,
+        "conda": [asdict(package) for package in conda],
+        "wheels": [asdict(package) for package in wheels],
+        "assets": [asdict(package) for package in assets],
+        "env": dict(env or {}),
+    }
+    canonical = json.dumps(content, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return InstallPlan(
+        environment=name,
+        profile=lock.profile,
+        platform=platform,
+        base=CONDA if conda else VENV,
+        python=python,
+        conda=conda,
+        wheels=wheels,
+        assets=assets,
+        env=dict(env or {}),
+        fingerprint=hashlib.sha256(canonical.encode()).hexdigest(),
+    )

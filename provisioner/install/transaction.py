@@ -1,0 +1,108 @@
+"""Build an environment so that it is there completely or not at all, and the old one until then.
+
+A conda prefix and uv's scripts contain their own path, so nothing is built elsewhere and moved: every generation
+is built in its final folder, gets its receipt last, and then one small file is switched. Whatever happens before,
+the old generation stays current.
+"""
+
+from collections.abc import Callable
+
+from provisioner.errors import InstallError
+from provisioner.events import Listener, Notice, StageFinished, StageStarted, ignore_events
+from provisioner.install.build import InstallEngines, build_generation
+from provisioner.install.environment_lock import hold_environment
+from provisioner.install.folders import remove_tree
+from provisioner.install.home import (
+    EnvironmentHome,
+    Generation,
+    find_environment,
+    is_current,
+    is_published,
+    next_number,
+    prepare_environment,
+    publish,
+    remove_leftovers,
+    remove_old_generations,
+)
+from provisioner.install.plan import InstallPlan
+
+KEPT_GENERATIONS = 2
+
+
+def install_environment(
+    plan: InstallPlan,
+    *,
+    home: EnvironmentHome,
+    engines: Callable[[], InstallEngines],
+    on_event: Listener = ignore_events,
+    lock_timeout_s: float = 300.0,
+    command: str = "provision",
+    rebuild: bool = False,
+) -> Generation:
+    """Return the environment's current generation, after building it if it is not what the plan says.
+
+    Args:
+        plan: What to build.
+        home: The data folder.
+        engines: Makes the engines; called only when something has to be built.
+        on_event: Told of steps and progress.
+        lock_timeout_s: How long to wait for another process that works on the same environment.
+        command: What other processes are told that we are doing.
+        rebuild: Build a new generation although the current one is what the plan says.
+
+    Raises:
+        BusyError: Another process held the environment all the time.
+        InstallError: It could not be built; the environment that was current still is.
+        UnavailableError: A file could not be had; the same.
+    """
+    current = _find_usable(home, plan.environment)
+    if current is not None and not rebuild and is_current(current, plan):
+        return current
+    with hold_environment(
+        home, plan.environment, timeout_s=lock_timeout_s, command=command, on_event=on_event
+    ):
+        found = _find_usable(home, plan.environment)
+        # another process may have built it while we waited
+        waited = found is not None and (current is None or found.prefix != current.prefix)
+        if found is not None and is_current(found, plan) and (waited or not rebuild):
+            return found
+        return _build(plan, home=home, engines=engines(), on_event=on_event)
+
+
+def _build(
+    plan: InstallPlan, *, home: EnvironmentHome, engines: InstallEngines, on_event: Listener
+) -> Generation:
+    name = plan.environment
+    try:
+        folder = prepare_environment(home, name)
+        remove_leftovers(home, name)
+        number = next_number(home, name)
+        prefix = folder / f"{number}-{plan.fingerprint[:8]}"
+        try:
+            receipt = build_generation(plan, prefix, engines=engines, on_event=on_event)
+            on_event(StageStarted(stage="install", detail="switch"))
+            publish(home, name, prefix.name)
+        except BaseException:
+            if not is_published(home, name, prefix.name):
+                remove_tree(prefix)
+            raise
+        on_event(StageFinished(stage="install", seconds=0.0, detail="switch"))
+    except OSError as error:
+        raise InstallError(
+            "install.disk",
+            f"could not build `{name}` in `{home.data}`: {(error.strerror or str(error)).lower()}",
+            hints=["free some space or mend the folder's permissions, and run the same command again"],
+            context={"path": str(error.filename or home.data)},
+        ) from error
+    for notice in receipt.notices:
+        on_event(Notice(message=notice, level="warning"))
+    remove_old_generations(home, name, keep=KEPT_GENERATIONS)
+    return Generation(number=number, prefix=prefix, receipt=receipt, new=True)
+
+
+def _find_usable(home: EnvironmentHome, name: str) -> Generation | None:
+    """Return the current generation; a damaged one is none, because building mends it."""
+    try:
+        return find_environment(home, name)
+    except InstallError:
+        return None
