@@ -7,7 +7,7 @@ from typing import Any
 
 from .context import Context
 from .devices import Device
-from .kernels import find_tensors_elsewhere
+from .placement import find_tensors_elsewhere
 
 _NEW_TOKENS = 12
 _NAMED = 5

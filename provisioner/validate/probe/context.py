@@ -14,6 +14,7 @@ class Context:
         prompt: Token numbers, shape (1, length), int64, on the CPU.
         reference: Logits of the last position from the fp32 model, shape (vocabulary,), float64.
         logits: The same from the model under test.
+        is_converted: Whether the model has been converted and should be on the device.
     """
 
     def __init__(self, request: dict[str, Any]) -> None:
@@ -25,3 +26,4 @@ class Context:
         self.prompt: Any = None
         self.reference: Any = None
         self.logits: Any = None
+        self.is_converted = False

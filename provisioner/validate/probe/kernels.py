@@ -89,9 +89,3 @@ def _has(name: str) -> bool:
     module, _, function = name.partition(".")
     loaded: Any = sys.modules.get(module)
     return loaded is not None and hasattr(loaded, function)
-
-
-def find_tensors_elsewhere(model: Any, kind: str) -> list[str]:
-    """Return the names of parameters and buffers that lie on another kind of device than asked."""
-    named = [*model.named_parameters(), *model.named_buffers()]
-    return [name for name, tensor in named if tensor.device.type not in (kind, "meta")]

@@ -130,6 +130,7 @@ def count_parameters(model: Any) -> int:
 def measure_conversion(context: Context, measured: dict[str, Any]) -> None:
     """Convert the model in place and move it to the device."""
     context.model = convert(context.model, context.request, context.device, measured)
+    context.is_converted = True
 
 
 def convert(model: Any, request: dict[str, Any], device: Device, measured: dict[str, Any]) -> Any:

@@ -14,6 +14,7 @@ from typing import Any
 
 from . import comparison, devices, imports, kernels, models, packages, speed, width
 from .context import Context
+from .placement import measure_placement
 
 _LONGEST_TEXT = 4000
 
@@ -77,6 +78,7 @@ def _run(channel: Channel, context: Context, stage: str) -> bool:
     try:
         CHECKS[stage](context, measured)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - any failure of the environment is what we are here to report
+        measure_placement(context, measured, error)
         channel.send(
             "raised",
             stage=stage,
