@@ -87,6 +87,18 @@ def fingerprint_of_inputs(inputs: Mapping[str, str], platform: str) -> str:
     return digest.hexdigest()
 
 
+def sdists_of_inputs(inputs: Mapping[str, str], platform: str) -> frozenset[str]:
+    """Return the normalised names that the profile lets be built from source on a platform."""
+    try:
+        names = json.loads(inputs.get(f"{platform} sdists", "[]"))
+    except (ValueError, RecursionError):
+        return frozenset()
+    listed = names if isinstance(names, list) else []
+    return frozenset(
+        canonicalize_name(re.split(r"[^A-Za-z0-9._-]", str(name), maxsplit=1)[0]) for name in listed
+    )
+
+
 def without_credentials(address: str) -> str:
     """Return an address without user, password and conda token."""
     return _CONDA_TOKEN.sub("", _CREDENTIALS.sub("", address))

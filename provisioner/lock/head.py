@@ -18,7 +18,7 @@ from provisioner.lock.document import (
     read_text,
     read_text_table,
 )
-from provisioner.lock.fingerprint import FINGERPRINT_VERSION, fingerprint_of_inputs
+from provisioner.lock.fingerprint import FINGERPRINT_VERSION, fingerprint_of_inputs, sdists_of_inputs
 from provisioner.lock.model import Lock, LockHead
 from provisioner.lock.rules import (
     origin_of,
@@ -51,6 +51,7 @@ class ParsedHead:
         sources: (platform, package) to the index that it comes from, for those not from the default one.
         origins: Index name to the origins (scheme, host, port) of its files.
         counts: Platform to number of entries.
+        sdists: Platform to the packages that may be built from source.
     """
 
     head: LockHead
@@ -59,6 +60,7 @@ class ParsedHead:
     sources: Mapping[tuple[str, str], str]
     origins: Mapping[str, frozenset[str]]
     counts: Mapping[str, int]
+    sdists: Mapping[str, frozenset[str]]
 
 
 def render_custom_metadata(lock: Lock) -> dict[str, str]:
@@ -181,6 +183,7 @@ def _parse_custom(table: Table, custom: Mapping[str, str], metadata: Table) -> P
             name: _read_number(groups["count"].get(name, ""), lines.get(f"count {name}", table.line))
             for name in platforms
         },
+        sdists={name: sdists_of_inputs(groups["input"], name) for name in platforms},
     )
 
 

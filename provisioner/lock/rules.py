@@ -5,7 +5,7 @@ written that would be refused when it is read.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from urllib.parse import unquote, urlsplit
 
 from packaging.utils import canonicalize_name
@@ -38,6 +38,11 @@ def origin_of(address: str) -> str:
 def filename_of(address: str) -> str:
     """Return the file name that an address ends in; of ``pypi:<filename>`` what follows the colon."""
     return unquote(address.rsplit("/", 1)[-1].removeprefix(f"{DEFAULT_INDEX}:"))
+
+
+def is_sdist(package: PipPackage) -> bool:
+    """Return whether the file has to be built, which runs code of its author."""
+    return package.filename.endswith(".tar.gz")
 
 
 def refuse_address(address: str) -> str | None:
@@ -115,11 +120,15 @@ def refuse_conda_package(package: CondaPackage, platform: str, channels: tuple[s
     )
 
 
-def refuse_pip_package(package: PipPackage, indexes: Mapping[str, str]) -> str | None:
-    """Return why a wheel, or a source archive that the profile allowed, may not stand in a lock."""
+def refuse_pip_package(
+    package: PipPackage, indexes: Mapping[str, str], sdists: Collection[str]
+) -> str | None:
+    """Return why a wheel, or a source archive beside those in ``sdists``, may not stand in a lock."""
     match = _WHEEL.fullmatch(package.filename) or _SDIST.fullmatch(package.filename)
     if match is None:
         return f"`{_hide_secrets(package.filename)}` is not the name of a wheel or of a source archive"
+    if is_sdist(package) and package.name not in sdists:
+        return f"`{package.name}` is a source archive, which the profile does not allow"
     if package.name != canonicalize_name(match[1]) or not _same_version(package.version, match[2]):
         return f"file `{package.filename}` is not `{package.name}` in version `{package.version}`"
     return (

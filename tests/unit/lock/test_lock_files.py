@@ -11,7 +11,7 @@ from provisioner.lock.assemble import make_lock
 from provisioner.lock.conda_lock_v1 import dump_lock
 from provisioner.lock.model import Lock
 from provisioner.lock.store import lockfile_path, read_lock, read_lock_head, write_lock
-from provisioner.profile.model import Index
+from provisioner.profile.model import Decision, Index
 from provisioner.resolve.model import PipPackage, Resolution
 from tests.unit.lock.samples import (
     SOURCE,
@@ -170,7 +170,7 @@ def swap(old: str, new: str) -> Sabotage:
         (swap(TORCH, TORCH.replace("https://", "https://me:hunter2@")), "not a plain https"),
         (swap(TABULATE, "pypi:../../tabulate-0.9.0-py3-none-any.whl"), "comes from no index"),
         (swap(TABULATE, "pypi:tabulate-0.8.0-py3-none-any.whl"), "is not `tabulate` in version `0.9.0`"),
-        (swap(TABULATE, "pypi:tabulate-0.9.0.tar.gz"), "not the name of a wheel"),
+        (swap(TABULATE, "pypi:tabulate-0.9.0.tar.gz"), "the profile does not allow"),
         (swap(LIBUV, LIBUV.replace("conda.anaconda.org", "evil.example")), "not come from one of the lock's"),
         (swap(LIBUV, LIBUV.replace("linux-64", "osx-64")), "is for `osx-64`"),
         (swap(LIBUV, LIBUV.replace("libuv-1.48.0", "libuv-1.49.0")), "is not `libuv`"),
@@ -279,6 +279,24 @@ def test_what_would_be_refused_is_never_written(tmp_path: Path, lock: Lock) -> N
     with pytest.raises(InternalError):
         write_lock(lockfile_path(tmp_path, "tiny"), lock)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_source_archive_stands_only_where_the_profile_allows_it(tmp_path: Path) -> None:
+    """Building runs code of the file's author, so a name in the profile is needed."""
+    filename = "sgmllib3k-1.0.0.tar.gz"
+    archive = replace(wheel("sgmllib3k", "1.0.0"), filename=filename, url=f"pypi:{filename}")
+    with pytest.raises(InternalError, match="which the profile does not allow"):
+        dump_lock(with_wheel(archive))
+    profile = tiny_profile()
+    linux, windows = profile.platforms
+    allowed = replace(linux, sdists=(Decision(requirement="Sgmllib3k", reason="it has no wheel"),))
+    linux_files, windows_files = tiny_resolution().platforms
+    files = replace(linux_files, pip=(*linux_files.pip, archive))
+    resolution = replace(tiny_resolution(), platforms=(files, windows_files))
+    lock = make_lock(replace(profile, platforms=(allowed, windows)), resolution, SOURCE)
+    path = lockfile_path(tmp_path, "tiny")
+    write_lock(path, lock)
+    assert read_lock(path) == lock
 
 
 def test_a_resolution_of_another_profile_makes_no_lock() -> None:

@@ -1,0 +1,174 @@
+"""Write a lock in the formats of other tools, with absolute addresses.
+
+Each file installs exactly the locked bytes: every entry carries its sha256, and what a format cannot hold
+(conda packages in requirements, wheels in conda's explicit list) stands there as a comment. Validation assets
+are for ``provision`` alone; only conda-lock's format, which has categories, keeps them.
+"""
+
+import json
+from collections.abc import Callable, Collection, Iterable, Mapping
+from enum import StrEnum
+
+from provisioner.errors import UsageError
+from provisioner.lock.block_yaml import Item, Value, write_yaml
+from provisioner.lock.conda_lock_v1 import write_document
+from provisioner.lock.head import render_metadata
+from provisioner.lock.model import Lock, LockedPlatform
+from provisioner.lock.pylock import write_pylock
+from provisioner.resolve.model import CondaPackage, PipPackage
+
+Address = Callable[[PipPackage], str]
+
+
+class Format(StrEnum):
+    """What other tools read."""
+
+    CONDA_LOCK = "conda-lock"
+    REQUIREMENTS = "requirements"
+    PYLOCK = "pylock"
+    EXPLICIT = "explicit"
+    ENVIRONMENT = "environment"
+
+
+def export_lock(
+    lock: Lock, form: Format, *, absolute: Address, platforms: Collection[str] = ()
+) -> Mapping[str, str]:
+    """Return file names and texts: one file for conda-lock, else one for each platform.
+
+    Args:
+        lock: What is exported.
+        form: For which tool.
+        absolute: Returns where a file of the default index is, for example from that index's page.
+        platforms: Which platforms; empty for all.
+
+    Raises:
+        LockError: The lock does not have one of the platforms.
+        UsageError: The format has nothing of the lock.
+    """
+    wanted = [lock.find_platform(name) for name in platforms] or list(lock.platforms)
+    if form is Format.CONDA_LOCK:
+        return {f"{lock.profile}.conda-lock.yml": _conda_lock(lock, wanted, absolute)}
+    writers: Mapping[Format, tuple[str, Callable[[Lock, LockedPlatform, Address], str]]] = {
+        Format.REQUIREMENTS: ("{0}.{1}.requirements.txt", _requirements),
+        Format.PYLOCK: ("pylock.{2}-{1}.toml", _pylock),
+        Format.EXPLICIT: ("{0}.{1}.explicit.txt", _explicit),
+        Format.ENVIRONMENT: ("{0}.{1}.environment.yml", _environment),
+    }
+    name, write = writers[form]
+    # The names of pylock files have exactly two dots (PEP 751).
+    stem = lock.profile.replace(".", "-")
+    return {name.format(lock.profile, p.platform, stem): write(lock, p, absolute) for p in wanted}
+
+
+def _conda_lock(lock: Lock, wanted: Iterable[LockedPlatform], absolute: Address) -> str:
+    part = Lock(profile=lock.profile, source=lock.source, platforms=tuple(wanted), channels=lock.channels)
+    # Without our facts in it: this file is for other tools, and `provision` says so when it meets it.
+    metadata = {key: value for key, value in render_metadata(part).items() if key != "custom_metadata"}
+    addresses = {
+        package.url: _address(package, absolute) for platform in part.platforms for package in platform.pip
+    }
+    return write_document(part, metadata=metadata, comment=_comment(lock, "conda-lock"), addresses=addresses)
+
+
+def _requirements(lock: Lock, platform: LockedPlatform, absolute: Address) -> str:
+    lines = [
+        f"# {_comment(lock, 'requirements')}",
+        "# python3 -m pip install --no-deps --require-hashes -r FILE",
+        f"# Python {_python(lock, platform)}, {platform.platform}; overrides may contradict packages.",
+        *(f"# conda: {package.url}#sha256:{package.sha256}" for package in platform.conda),
+        *(_pip_line(package, absolute) for package in _installed(platform)),
+    ]
+    return _text(lines)
+
+
+def _explicit(lock: Lock, platform: LockedPlatform, absolute: Address) -> str:
+    if not platform.conda:
+        raise UsageError(
+            "usage.export",
+            f"the lock of `{lock.profile}` has no conda package for `{platform.platform}`",
+            hints=["export `requirements` or `pylock`"],
+        )
+    lines = [
+        f"# {_comment(lock, 'explicit')}",
+        f"# platform: {platform.platform}",
+        "@EXPLICIT",
+        *(f"{package.url}#sha256:{package.sha256}" for package in sort_by_need(platform.conda)),
+        *(f"# pip {_pip_line(package, absolute)}" for package in _installed(platform)),
+    ]
+    return _text(lines)
+
+
+def _environment(lock: Lock, platform: LockedPlatform, absolute: Address) -> str:
+    dependencies: list[Item] = [f"{p.name}={p.version}={p.build}" for p in platform.conda]
+    if not platform.conda:
+        dependencies.append(f"python={_python(lock, platform)}")
+    if not any(package.name == "pip" for package in platform.conda):
+        dependencies.append("pip")
+    if wheels := [_pip_line(package, absolute) for package in _installed(platform)]:
+        dependencies.append({"pip": ["--require-hashes", *wheels]})
+    channels: list[Item] = [*(lock.channels or ("conda-forge",)), "nodefaults"]
+    document: Mapping[str, Value] = {
+        "name": lock.profile,
+        "channels": channels,
+        "platforms": [platform.platform],
+        "dependencies": dependencies,
+    }
+    return _text([f"# {_comment(lock, 'environment')}", *write_yaml(document)])
+
+
+def _pylock(lock: Lock, platform: LockedPlatform, absolute: Address) -> str:
+    return write_pylock(
+        [(package, _address(package, absolute)) for package in _installed(platform)],
+        platform=platform.platform,
+        python=_python(lock, platform),
+        indexes=lock.indexes,
+        comment=_comment(lock, "pylock"),
+    )
+
+
+def sort_by_need(packages: Collection[CondaPackage]) -> list[CondaPackage]:
+    """Return conda packages with what each depends on before it: explicit lists are linked as they stand.
+
+    A cycle (which channels have: pip and python) is entered at the package that comes first.
+    """
+    known = {package.name: package for package in packages}
+    ordered: dict[str, CondaPackage] = {}
+    entered: set[str] = set()
+    for root in sorted(known):
+        stack = [(root, False)]
+        while stack:
+            name, left = stack.pop()
+            if left:
+                ordered.setdefault(name, known[name])
+            elif name not in entered:
+                entered.add(name)
+                stack.append((name, True))
+                stack += [
+                    (need, False) for need in sorted(known[name].dependencies, reverse=True) if need in known
+                ]
+    return list(ordered.values())
+
+
+def _installed(platform: LockedPlatform) -> list[PipPackage]:
+    return [package for package in platform.pip if not package.validation]
+
+
+def _pip_line(package: PipPackage, absolute: Address) -> str:
+    return f"{package.name} @ {_address(package, absolute)} --hash=sha256:{package.sha256}"
+
+
+def _address(package: PipPackage, absolute: Address) -> str:
+    return package.url if "://" in package.url else absolute(package)
+
+
+def _python(lock: Lock, platform: LockedPlatform) -> str:
+    value = json.loads(lock.inputs.get(f"{platform.platform} python", '""'))
+    return str(value)
+
+
+def _comment(lock: Lock, form: str) -> str:
+    return f"Generated by `provision export {lock.profile} --format {form}`."
+
+
+def _text(lines: Iterable[str]) -> str:
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,105 @@
+"""Which locked files are asked for upstream, and what the answers mean."""
+
+from base64 import b64encode
+
+import pytest
+
+from provisioner.lock.verify_urls import (
+    HeadAnswer,
+    Verdict,
+    judge_answers,
+    offered_sha256,
+    plan_file_checks,
+)
+from provisioner.resolve.model import PipPackage
+from tests.unit.lock.samples import tiny_lock
+
+TABULATE = "https://files.example.org/tabulate-0.9.0-py3-none-any.whl"
+
+
+def absolute(package: PipPackage) -> str:
+    """Return where the default index keeps a file."""
+    return f"https://files.example.org/{package.filename}"
+
+
+def verdict(status: int | None, **headers: str) -> tuple[Verdict, str] | None:
+    """Return what one answer says about one file, when all others are there."""
+    checks = plan_file_checks(tiny_lock(), absolute=absolute)
+    answers = [HeadAnswer(url=check.url, status=200, headers={}) for check in checks if check.url != TABULATE]
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    findings = judge_answers(checks, [*answers, HeadAnswer(url=TABULATE, status=status, headers=named)])
+    assert len(findings) <= 1
+    return (findings[0].verdict, findings[0].reason) if findings else None
+
+
+def test_each_address_is_asked_for_once() -> None:
+    """A wheel for both platforms is one request that names both entries."""
+    checks = plan_file_checks(tiny_lock(), absolute=absolute)
+    urls = [check.url for check in checks]
+    assert urls == sorted(set(urls))
+    assert len(urls) == 10
+    (tabulate,) = [check for check in checks if check.url == TABULATE]
+    assert tabulate.packages == ("linux-64 tabulate 0.9.0", "win-64 tabulate 0.9.0")
+
+
+def test_a_file_that_is_there_gives_no_finding() -> None:
+    """Status 200, with the right digest or none."""
+    (check,) = [check for check in plan_file_checks(tiny_lock(), absolute=absolute) if check.url == TABULATE]
+    assert verdict(200) is None
+    assert verdict(200, x_checksum_sha256=check.sha256.upper(), content_type="application/zip") is None
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "expected"),
+    [
+        (404, {}, Verdict.GONE),
+        (410, {}, Verdict.GONE),
+        (401, {}, Verdict.REFUSED),
+        (403, {}, Verdict.REFUSED),
+        (200, {"content_type": "text/html; charset=utf-8"}, Verdict.REFUSED),
+        (200, {"content_length": "0"}, Verdict.REPLACED),
+        (200, {"x_checksum_sha256": "0" * 64}, Verdict.REPLACED),
+        (500, {}, Verdict.UNREACHABLE),
+        (None, {}, Verdict.UNREACHABLE),
+    ],
+)
+def test_an_answer_is_judged(status: int | None, headers: dict[str, str], expected: Verdict) -> None:
+    """Gone, refused and replaced files are told apart from servers that did not answer."""
+    found = verdict(status, **headers)
+    assert found is not None
+    assert found[0] is expected
+    assert ("no longer installable from there" in found[1]) == (expected in {Verdict.GONE, Verdict.REFUSED})
+
+
+def test_a_finding_names_the_entries_and_the_remedies() -> None:
+    """A mirror and a bundle are the ways out, and only silence may be asked again."""
+    checks = [check for check in plan_file_checks(tiny_lock(), absolute=absolute) if check.url == TABULATE]
+    (gone,) = judge_answers(checks, [HeadAnswer(url=TABULATE, status=404, headers={})])
+    error = gone.as_error()
+    assert (error.code, error.exit_code, error.retryable) == ("unavailable.gone", 8, False)
+    assert "linux-64 tabulate 0.9.0, win-64 tabulate 0.9.0" in error.message
+    assert any("mirror" in hint for hint in error.hints)
+    assert any("bundle" in hint for hint in error.hints)
+    (silent,) = judge_answers(checks, [])
+    assert silent.as_error().retryable
+
+
+def test_the_digest_is_read_from_every_header_that_servers_use() -> None:
+    """Hex and base64, in the headers of Artifactory, S3 and RFC 9530; anything else is no digest."""
+    digest = bytes(range(32))
+    encoded = b64encode(digest).decode()
+    for headers in (
+        {"x-checksum-sha256": digest.hex().upper()},
+        {"x-amz-meta-sha256": digest.hex()},
+        {"x-amz-checksum-sha256": encoded},
+        {"repr-digest": f"md5=:AAAA:, sha-256=:{encoded}:"},
+        {"digest": f"SHA-256={encoded}"},
+    ):
+        assert offered_sha256(headers) == digest.hex()
+    for headers in (
+        {},
+        {"x-checksum-sha256": "abc"},
+        {"x-amz-checksum-sha256": "!"},
+        {"repr-digest": "sha-256=:x:"},
+    ):
+        assert offered_sha256(headers) is None
