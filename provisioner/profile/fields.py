@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from provisioner.profile.nodes import Branch, Entry, Kind, Leaf, Node, Problem, Table, shown
 
 Reason = str
+MAX_TEXT = 1000
 _NUMBER = re.compile(r"(?:0|[1-9][0-9]{0,8})(?:\.[0-9]{1,9})?")
 
 
@@ -188,6 +189,8 @@ def _check_text(node: Node, spec: Text, *, name: str) -> Problem | None:
     if spec.choices and node.text not in spec.choices:
         known = ", ".join(spec.choices)
         reason = f"{shown(node.text)} is not one of {known}{did_you_mean(node.text, spec.choices)}"
+    elif len(node.text) > MAX_TEXT:
+        reason = f"{shown(node.text)} has more than {MAX_TEXT} characters"
     elif spec.pattern and not re.fullmatch(spec.pattern, node.text):
         reason = f"{shown(node.text)} is not {spec.expected}"
     elif not all(c.isprintable() for c in node.text):

@@ -95,7 +95,7 @@ SECTIONS: dict[str, Spec] = {"conda": CONDA, "pip": PIP, "env": ENV, "gpus": GPU
 STATUS = Record(
     fields={
         "state": Text(choices=tuple(State), description="How alive the stack is upstream."),
-        "since": Text(pattern=_DATE, expected=_DATE_WORDS, description="Since when."),
+        "since": Text(pattern=_DATE, expected=_DATE_WORDS, check=rules.check_date, description="Since when."),
         "replaced_by": _PROFILE_NAME,
         "note": _line("One sentence for the user."),
     },
@@ -150,6 +150,7 @@ PROFILE = Record(
         "as_of": Text(
             pattern=_DATE,
             expected=_DATE_WORDS,
+            check=rules.check_date,
             description="Files uploaded to the default index after this day do not exist.",
         ),
         "transformers": Text(

@@ -107,60 +107,51 @@ def _load_chain(name: str, path: Path, folders: Sequence[Path]) -> list[ProfileF
     Raises:
         ErrorList: Every problem of every file.
     """
-    problems: list[Problem] = []
-    loaded: dict[str, ProfileFile] = {}
-    first = _load_file(name, path, problems)
-    if first is not None:
-        loaded[name] = first
-        _walk(first, (name,), loaded, folders, problems)
-    raise_problems(problems)
-    # Of a stack that is reached twice the last place counts: it is farther than everything that extends it.
-    order: list[str] = []
-    _flatten(name, loaded, order)
-    return [loaded[each] for each in dict.fromkeys(reversed(order))][::-1]
+    chain = _Chain(folders)
+    if file := _load_file(name, path, chain.problems):
+        chain.follow(file, ())
+    raise_problems(chain.problems)
+    return chain.done[::-1]
 
 
-def _flatten(name: str, loaded: dict[str, ProfileFile], order: list[str]) -> None:
-    order.append(name)
-    for leaf in loaded[name].extends:
-        _flatten(leaf.text, loaded, order)
+class _Chain:
+    """The files on the way from a profile to all that it extends, each followed once.
 
+    ``done`` has a file after everything it extends (depth first, the farthest first), so read backwards it is
+    the order of precedence: among what one file extends the first named is nearest, and a stack that two
+    files extend is farther than both.
+    """
 
-def _walk(
-    file: ProfileFile,
-    trail: tuple[str, ...],
-    loaded: dict[str, ProfileFile],
-    folders: Sequence[Path],
-    problems: list[Problem],
-) -> None:
-    """Load what ``file`` extends, and what that extends; ``trail`` is the way from the profile to here."""
-    for leaf in file.extends:
-        name = leaf.text
-        if name in trail:
-            ring = " -> ".join((*trail[trail.index(name) :], name))
-            problems.append(
-                Problem(code="profile.cycle", message=f"extends goes in a circle: {ring}", origin=leaf.origin)
-            )
-            continue
-        if len(trail) > MAX_EXTENDS_DEPTH:
-            message = f"stacks are nested more than {MAX_EXTENDS_DEPTH} deep"
-            problems.append(Problem(code="profile.too_deep", message=message, origin=leaf.origin))
-            continue
-        if name not in loaded:
-            path = _find(name, folders)
-            if path is None:
-                missing = _not_found(name, folders)
-                problems.append(
-                    Problem(
-                        code=missing.code, message=missing.message, origin=leaf.origin, hints=missing.hints
-                    )
-                )
-                continue
-            found = _load_file(name, path, problems)
-            if found is None:
-                continue
-            loaded[name] = found
-        _walk(loaded[name], (*trail, name), loaded, folders, problems)
+    def __init__(self, folders: Sequence[Path]) -> None:
+        self.folders = folders
+        self.problems: list[Problem] = []
+        self.done: list[ProfileFile] = []
+        self.seen: set[str] = set()
+
+    def follow(self, file: ProfileFile, above: tuple[str, ...]) -> None:
+        """Load what ``file`` extends, and what that extends; ``above`` is the way from the profile to it."""
+        trail = (*above, file.name)
+        self.seen.add(file.name)
+        for leaf in reversed(file.extends):
+            if leaf.text in trail:
+                ring = " -> ".join((*trail[trail.index(leaf.text) :], leaf.text))
+                self._note("profile.cycle", f"extends goes in a circle: {ring}", leaf)
+            elif len(trail) > MAX_EXTENDS_DEPTH:
+                self._note("profile.too_deep", f"stacks are nested more than {MAX_EXTENDS_DEPTH} deep", leaf)
+            elif leaf.text not in self.seen and (found := self._load(leaf)):
+                self.follow(found, trail)
+        self.done.append(file)
+
+    def _load(self, leaf: Leaf) -> ProfileFile | None:
+        path = _find(leaf.text, self.folders)
+        if path is None:
+            missing = _not_found(leaf.text, self.folders)
+            self._note(missing.code, missing.message, leaf, *missing.hints)
+            return None
+        return _load_file(leaf.text, path, self.problems)
+
+    def _note(self, code: str, message: str, leaf: Leaf, *hints: str) -> None:
+        self.problems.append(Problem(code=code, message=message, origin=leaf.origin, hints=hints))
 
 
 def _load_file(name: str, path: Path, problems: list[Problem]) -> ProfileFile | None:

@@ -91,9 +91,9 @@ def raise_problems(problems: list[Problem]) -> None:
     """
     if not problems:
         return
-    files = list(dict.fromkeys(problem.origin.file for problem in problems))
+    files = {file: i for i, file in enumerate(dict.fromkeys(problem.origin.file for problem in problems))}
     ordered = sorted(
-        dict.fromkeys(problems), key=lambda p: (files.index(p.origin.file), p.origin.line, p.origin.column)
+        dict.fromkeys(problems), key=lambda p: (files[p.origin.file], p.origin.line, p.origin.column)
     )
     errors = [problem.as_error() for problem in ordered[:MAX_PROBLEMS]]
     if len(ordered) > MAX_PROBLEMS:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from datetime import date
 from functools import cache
 from urllib.parse import urlsplit
 
@@ -200,6 +201,15 @@ def check_library_path(text: str) -> str | None:
     for folder in text.split(":"):
         if not re.fullmatch(r"\{prefix\}(?:/[A-Za-z0-9._+-]+)*", folder) or ".." in folder.split("/"):
             return f"{shown(folder)} in `LD_LIBRARY_PATH` is not a folder below `{{prefix}}`"
+    return None
+
+
+def check_date(text: str) -> str | None:
+    """Say why ``text``, written like an ISO date, is none."""
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return f"{shown(text)} is in no calendar"
     return None
 
 

@@ -6,7 +6,7 @@ exists) only the parser says.
 
 from typing import Any
 
-from provisioner.profile.fields import Flag, ListOf, MapOf, Number, Record, Spec, Text
+from provisioner.profile.fields import MAX_TEXT, Flag, ListOf, MapOf, Number, Record, Spec, Text
 from provisioner.profile.keys import PROFILE, REQUIRED_MERGED
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -41,10 +41,8 @@ def schema_of(spec: Spec) -> dict[str, Any]:
         case ListOf():
             schema = _list(spec)
         case MapOf():
-            keys = _text(spec.key)
-            schema = {"type": "object", "additionalProperties": schema_of(spec.value)}
-            if len(keys) > 1:
-                schema["propertyNames"] = keys
+            values = schema_of(spec.value)
+            schema = {"type": "object", "propertyNames": _text(spec.key), "additionalProperties": values}
         case Record():
             schema = {
                 "type": "object",
@@ -57,7 +55,7 @@ def schema_of(spec: Spec) -> dict[str, Any]:
 
 
 def _text(spec: Text) -> dict[str, Any]:
-    schema: dict[str, Any] = {"type": "string"}
+    schema: dict[str, Any] = {"type": "string", "maxLength": MAX_TEXT}
     if spec.choices:
         schema["enum"] = list(spec.choices)
     if spec.pattern:

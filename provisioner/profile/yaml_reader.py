@@ -23,7 +23,7 @@ _BOOLEAN = re.compile(r"(?i:yes|no|true|false|on|off)")
 _NOTHING = re.compile(r"(?i:null)|~|")
 _INTEGER = re.compile(r"[-+]?(?:0b[01_]+|0o?[0-7_]+|0x[0-9a-fA-F_]+|[0-9][0-9_]*(?::[0-5]?[0-9])*)")
 _DECIMAL = re.compile(
-    r"[-+]?(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9][0-9_]*)(?:[eE][-+]?[0-9]+)?"
+    r"[-+]?(?:[0-9][0-9_]*(?:\.[0-9_]*)?|\.[0-9][0-9_]*)(?:[eE][-+]?[0-9]+)?"
     r"|[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+\.[0-9_]*|[-+]?\.(?i:inf)|\.(?i:nan)"
 )
 _DATE = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:(?:[Tt]|[ \t]+)[0-9:.]+[ \t]*(?:Z|[-+][0-9:]+)?)?")
@@ -125,7 +125,8 @@ class _Reader:
                 ) from error
             place = Origin(file=self.file, line=line, column=column)
             said = ", ".join(part for part in (error.context, error.problem) if part)
-            raise self._stop("syntax", f"this is not YAML: {said}", place) from error
+            hint = "text with any of `: # [ ] { } , & * ! | > % @` may need quotes"
+            raise self._stop("syntax", f"this is not YAML: {said}", place, hint) from error
 
     def _node(self, event: yaml.Event, events: Iterator[yaml.Event], *, depth: int) -> Node:
         """Build the node that ``event`` begins."""

