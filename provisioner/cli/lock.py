@@ -37,7 +37,9 @@ def command(
     With --check nothing is written and no network is used.
     """
     del as_json
-    wanted = [load_profile(name, folders=settings.profile_folders) for name in _names(settings, profiles, every)]
+    wanted = [
+        load_profile(name, folders=settings.profile_folders) for name in _names(settings, profiles, every)
+    ]
     if check:
         return _check(settings, wanted)
     if verify_urls:
@@ -127,7 +129,8 @@ def _lock(settings: Settings, wanted: list[Profile], *, update: tuple[str, ...],
                 errors.append(error)
                 continue
             counts = {
-                platform.platform: len(platform.conda) + len(platform.pip) for platform in locked.lock.platforms
+                platform.platform: len(platform.conda) + len(platform.pip)
+                for platform in locked.lock.platforms
             }
             said = ", ".join(f"{count} files for {name}" for name, count in counts.items())
             state = "written" if locked.changed else "unchanged"

@@ -73,7 +73,9 @@ class VerbGroup(click.Group):
             formatter.write_dl(list(VERBS.items()))
 
 
-@click.command(cls=VerbGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.command(
+    cls=VerbGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(__version__, prog_name="provision")
 def root() -> None:
     """Locked environments for language models on Intel Arc GPUs, proven by a real forward pass."""
@@ -132,7 +134,9 @@ def run(arguments: list[str]) -> int:
 
         return answer.fail(write_crash_report(error, arguments))
     if isinstance(outcome, Result):
-        return answer.finish(outcome.data, text=outcome.text, code=int(outcome.exit_code), errors=outcome.errors)
+        return answer.finish(
+            outcome.data, text=outcome.text, code=int(outcome.exit_code), errors=outcome.errors
+        )
     return int(outcome or 0)
 
 

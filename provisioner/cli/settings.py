@@ -103,7 +103,9 @@ def read_settings(
     if named is not None:
         if not Path(named).is_dir():
             raise UsageError(
-                "usage.no_folder", f"`--envs`: there is no folder `{named}`", hints=["name a folder of profiles"]
+                "usage.no_folder",
+                f"`--envs`: there is no folder `{named}`",
+                hints=["name a folder of profiles"],
             )
         folders.insert(0, Path(named))
     chosen = lockfiles or written.get("lockfiles")
@@ -147,7 +149,11 @@ def _read(path: Path, spec: Record | MapOf) -> dict[str, Any]:
 
 
 def _user_folder(environ: Mapping[str, str]) -> Path:
-    return Path(environ["PROVISION_CONFIG_DIR"]) if environ.get("PROVISION_CONFIG_DIR") else _platform_folder("config")
+    return (
+        Path(environ["PROVISION_CONFIG_DIR"])
+        if environ.get("PROVISION_CONFIG_DIR")
+        else _platform_folder("config")
+    )
 
 
 def _data_folder(environ: Mapping[str, str]) -> Path:

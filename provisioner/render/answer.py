@@ -55,7 +55,9 @@ class Answer:
             "data": dict(data),
             "errors": [error.as_json() for error in errors],
         }
-        sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=True, allow_nan=False, default=str) + "\n")
+        sys.stdout.write(
+            json.dumps(document, indent=2, ensure_ascii=True, allow_nan=False, default=str) + "\n"
+        )
         sys.stdout.flush()
 
     @staticmethod

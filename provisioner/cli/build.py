@@ -1,0 +1,81 @@
+"""Build the engines that install and validate, each when it is first needed."""
+
+from importlib.metadata import version
+
+from provisioner import __version__
+from provisioner.cli.settings import Settings
+from provisioner.cli.wiring import Engines
+from provisioner.events import Listener
+from provisioner.install.build import CondaLinker, Fetcher, InstallEngines
+from provisioner.install.home import EnvironmentHome, Generation
+from provisioner.profile.model import Profile
+from provisioner.pipeline import ValidationChoices, validate_generation
+from provisioner.validate.model import Report
+
+
+class LazyEngines:
+    """The engines of one `create` or `validate`."""
+
+    def __init__(self, settings: Settings, *, on_event: Listener) -> None:
+        """Build nothing yet."""
+        self._settings = settings
+        self._on_event = on_event
+        self._engines = Engines(settings, on_event=on_event)
+
+    def fetcher(self) -> Fetcher:
+        """Return what brings locked files into the store."""
+        from provisioner.engines.fetch import StoreFetcher  # noqa: PLC0415 - not before something is missing
+        from provisioner.engines.store import Store  # noqa: PLC0415 - the same
+
+        engines = self._engines
+        return StoreFetcher(
+            Store(EnvironmentHome(data=self._settings.data).store),
+            downloader=lambda: engines.downloader,
+            default_index=lambda: engines.default_index,
+            wheelhouses=(*self._settings.find_links, *engines.packages.find_links),
+            extra_indexes=engines.packages.extra_indexes,
+            on_event=self._on_event,
+        )
+
+    def install(self) -> InstallEngines:
+        """Return everything that builds an environment."""
+        from provisioner.engines.uv_install import UvInstaller  # noqa: PLC0415 - only a build needs it
+
+        home = EnvironmentHome(data=self._settings.data)
+        uv = UvInstaller(cache=home.cache / "uv", environ=self._engines.child_environ)
+        return InstallEngines(
+            fetcher=self.fetcher(),
+            venv=uv,
+            conda=self._conda_linker,
+            wheels=uv,
+            tools={"provision": __version__, "uv": version("uv"), "py-rattler": version("py-rattler")},
+        )
+
+    def validate(
+        self, generation: Generation, profile: Profile, *, home: EnvironmentHome, choices: ValidationChoices
+    ) -> Report:
+        """Validate a built environment."""
+        from provisioner.engines.process import start_program  # noqa: PLC0415 - only validation needs it
+
+        return validate_generation(
+            generation,
+            profile,
+            home=home,
+            fetcher=self.fetcher,
+            process=start_program,
+            host_environ=self._settings.environ,
+            choices=choices,
+            on_event=self._on_event,
+        )
+
+    def close(self) -> None:
+        """End transfers and close connections."""
+        self._engines.close()
+
+    def _conda_linker(self) -> CondaLinker:
+        from provisioner.engines.rattler_install import RattlerLinker  # noqa: PLC0415 - only conda bases need it
+
+        return RattlerLinker(
+            cache=EnvironmentHome(data=self._settings.data).cache / "rattler-packages",
+            environ=self._engines.child_environ,
+        )

@@ -1,0 +1,103 @@
+"""A built environment and its validation, as words, as data and as an exit code."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from provisioner.errors import ExitCode, InternalError, ProvisionError, UnvalidatedError, ValidateError
+from provisioner.install.home import Generation
+from provisioner.profile.model import Profile, State
+from provisioner.validate.model import Report, Status, Verdict
+
+_MARKS = {Status.PASSED: "ok", Status.FAILED: "FAILED", Status.SKIPPED: "skipped", Status.ERROR: "ERROR"}
+
+
+def exit_code_of(report: Report) -> ExitCode:
+    """Return the contract's code for a verdict."""
+    return {
+        Verdict.PASSED: ExitCode.OK,
+        Verdict.FAILED: ExitCode.VALIDATE,
+        Verdict.UNVALIDATED: ExitCode.UNVALIDATED,
+        Verdict.ERROR: ExitCode.INTERNAL,
+    }[report.verdict]
+
+
+def report_errors(report: Report) -> tuple[ProvisionError, ...]:
+    """Return the error that a verdict other than passed stands for."""
+    if report.verdict is Verdict.PASSED:
+        return ()
+    kind = {
+        Verdict.FAILED: ValidateError,
+        Verdict.UNVALIDATED: UnvalidatedError,
+        Verdict.ERROR: InternalError,
+    }
+    return (
+        kind[report.verdict](
+            f"validate.{report.code or report.verdict.value}",
+            f"environment `{report.environment}` failed at stage {report.stage}: {report.reason}"
+            if report.verdict is Verdict.FAILED
+            else f"environment `{report.environment}` is installed and not validated (stage {report.stage}): {report.reason}",
+            hints=report.hints,
+            context={"stage": report.stage, "environment": report.environment},
+        ),
+    )
+
+
+def summarise_report(report: Report) -> dict[str, Any]:
+    """Return what scripts ask for first: prompt, continuation, agreement, seconds per stage."""
+    generation = report.find_record("generation")
+    comparison = report.find_record("comparison")
+    return {
+        "device": dict(report.device),
+        "precision": report.precision,
+        "prompt": generation.measured.get("prompt") if generation else None,
+        "continuation": generation.measured.get("continuation") if generation else None,
+        "relative_difference": comparison.measured.get("relative_difference") if comparison else None,
+        "seconds": {record.name: round(record.seconds, 3) for record in report.records},
+    }
+
+
+def describe_environment(
+    profile: Profile, generation: Generation, report: Report | None, *, new: bool
+) -> str:
+    """Return what `create` and `validate` print."""
+    return "\n".join(_lines(profile, generation, report, new=new))
+
+
+def _lines(profile: Profile, generation: Generation, report: Report | None, *, new: bool) -> Iterator[str]:
+    name = generation.receipt.environment
+    if report is None:
+        yield f"{name}: built, not validated"
+        yield f"  validate it: provision validate {name}"
+    elif not new:
+        yield f"{name}: up to date, {report.verdict.value} on {describe_device(report)} at {report.created_at}"
+    else:
+        yield f"{name}: {report.verdict.value} on {describe_device(report)}"
+        yield from _stage_lines(report)
+    if new and profile.upstream.state is State.ARCHIVED:
+        since = f" since {profile.upstream.since}" if profile.upstream.since else ""
+        instead = f"; `{profile.upstream.replaced_by}` replaces it" if profile.upstream.replaced_by else ""
+        yield f"  notice: this stack is archived upstream{since}{instead}"
+    yield f"  folder: {generation.prefix}"
+    yield f"  use it: provision run {name} -- python -c 'import torch; print(torch.__version__)'"
+    yield f"          provision shell {name}"
+
+
+def _stage_lines(report: Report) -> Iterator[str]:
+    facts = summarise_report(report)
+    yield f"  precision: {report.precision} through {report.backend}"
+    if facts["prompt"] is not None:
+        yield f"  prompt: {facts['prompt']!r} -> {facts['continuation']!r}"
+    if facts["relative_difference"] is not None:
+        yield f"  agreement: logits differ from the fp32 reference by {facts['relative_difference']:.3g} (relative norm)"
+    for record in report.records:
+        reason = f"  {record.reason}" if record.reason else ""
+        yield f"  {record.name:<12} {_MARKS[record.status]:<8} {record.seconds:7.2f} s{reason}"
+    for sentence in report.not_proven:
+        yield f"  not proven: {sentence}"
+
+
+def describe_device(report: Report) -> str:
+    """Return the device's name, with its kind."""
+    name = report.device.get("name")
+    kind = report.device.get("device") or report.device.get("kind") or report.device.get("asked")
+    return f"{kind} ({name})" if name and name != kind else str(kind)
