@@ -77,14 +77,19 @@ class Problem:
     origin: Origin
     hints: tuple[str, ...] = ()
 
-    def as_error(self) -> UsageError:
-        """Return the error whose message starts with ``file:line:column``."""
+    def as_error(self, area: str) -> UsageError:
+        """Return the error whose message starts with ``file:line:column``, whose code with ``area``."""
+        code = self.code.replace("profile.", f"{area}.", 1)
         place = {"file": self.origin.file, "line": self.origin.line, "column": self.origin.column}
-        return UsageError(self.code, f"{self.origin}: {self.message}", hints=self.hints, context=place)
+        return UsageError(code, f"{self.origin}: {self.message}", hints=self.hints, context=place)
 
 
-def raise_problems(problems: list[Problem]) -> None:
+def raise_problems(problems: list[Problem], *, area: str = "profile") -> None:
     """Raise every problem at once, in the order of the files' lines; return where there is none.
+
+    Args:
+        problems: Of the reader and the checks.
+        area: First part of the errors' codes, for files that are no profiles.
 
     Raises:
         ErrorList: Of ``UsageError``; beyond ``MAX_PROBLEMS`` only their number is told.
@@ -95,9 +100,9 @@ def raise_problems(problems: list[Problem]) -> None:
     ordered = sorted(
         dict.fromkeys(problems), key=lambda p: (files[p.origin.file], p.origin.line, p.origin.column)
     )
-    errors = [problem.as_error() for problem in ordered[:MAX_PROBLEMS]]
+    errors = [problem.as_error(area) for problem in ordered[:MAX_PROBLEMS]]
     if len(ordered) > MAX_PROBLEMS:
-        errors.append(UsageError("profile.more", f"and {len(ordered) - MAX_PROBLEMS} more problems"))
+        errors.append(UsageError(f"{area}.more", f"and {len(ordered) - MAX_PROBLEMS} more problems"))
     raise ErrorList(errors)
 
 

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from provisioner.errors import ErrorList
 from provisioner.profile import yaml_reader
-from provisioner.profile.nodes import Kind, Leaf, Problem, Table, plain
+from provisioner.profile.fields import Flag, MapOf, Record, Text, check_node
+from provisioner.profile.nodes import Kind, Leaf, Problem, Table, plain, raise_problems
 from provisioner.profile.yaml_reader import read_yaml
 
 
@@ -190,3 +192,20 @@ def test_all_problems_of_a_readable_file_are_told() -> None:
     found = root.get("d")
     assert isinstance(found, Leaf)
     assert found.text == "fine"
+
+
+def test_other_files_are_read_with_a_table_of_their_own() -> None:
+    """The reader and the checks serve any YAML file; its errors' codes begin with its own area."""
+    table = Record(fields={"mirrors": MapOf(key=Text(), value=Text()), "offline": Flag()})
+    root, problems = read_yaml(b"mirrors: {https://a/: https://b/}\noffline: true\n", "provision.yaml")
+    assert root is not None
+    checked = check_node(root, table, problems)
+    assert checked is not None
+    raise_problems(problems)
+    assert plain(checked) == {"mirrors": {"https://a/": "https://b/"}, "offline": True}
+    root, problems = read_yaml(b"ofline: true\n", "provision.yaml")
+    assert root is not None
+    check_node(root, table, problems)
+    with pytest.raises(ErrorList, match="did you mean `offline`") as caught:
+        raise_problems(problems, area="config")
+    assert caught.value.code == "config.unknown_key"
