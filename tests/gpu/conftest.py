@@ -1,11 +1,14 @@
 """Environments with a real PyTorch, built once per machine and kept in the user's cache folder."""
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import platformdirs
 import pytest
@@ -106,3 +109,35 @@ def softxpu_python(torch_python: Path) -> Path:
             assert made.returncode == 0, made.stderr
             (prefix / "ready").touch()
     return _interpreter(prefix)
+
+
+@pytest.fixture(scope="session")
+def run(softxpu_python: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run code on the software XPU, in a process that has only the given variables."""
+
+    def run_code(
+        code: str, environment: Mapping[str, str] | None = None, *, timeout: float = 120, cap_bytes: int = 0
+    ) -> subprocess.CompletedProcess[str]:
+        cap = ["prlimit", f"--as={cap_bytes}"] if cap_bytes else []
+        return subprocess.run(
+            [*cap, str(softxpu_python), "-I", "-c", code],
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            env={"PATH": "/usr/bin:/bin", "TRANSFORMERS_OFFLINE": "1", **(environment or {})},
+        )
+
+    return run_code
+
+
+@pytest.fixture(scope="session")
+def answer(run: Callable[..., subprocess.CompletedProcess[str]]) -> Callable[..., Any]:
+    """Run code on the software XPU and return what it leaves in `answer`, of JSON's own types."""
+
+    def ask(code: str, environment: Mapping[str, str] | None = None) -> Any:
+        done = run(f"{code}\nimport json\nprint(json.dumps(answer))", environment)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout.splitlines()[-1])
+
+    return ask

@@ -1,10 +1,7 @@
 """The software XPU keeps a real device's promises, and breaks them on command."""
 
-import json
-import resource
 import subprocess
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,34 +9,8 @@ import pytest
 pytestmark = [pytest.mark.slow, pytest.mark.torch]
 
 
-def run(
-    python: Path,
-    code: str,
-    environment: Mapping[str, str] | None = None,
-    *,
-    timeout: float = 120,
-    cap_bytes: int = 0,
-) -> subprocess.CompletedProcess[str]:
-    """Run `code` in a process that has only the given variables; a cap limits its address space."""
-    return subprocess.run(
-        [str(python), "-I", "-c", code],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        env={"PATH": "/usr/bin:/bin", "TRANSFORMERS_OFFLINE": "1", **(environment or {})},
-        preexec_fn=(lambda: resource.setrlimit(resource.RLIMIT_AS, (cap_bytes, cap_bytes)))
-        if cap_bytes
-        else None,
-    )
-
-
-def answer(python: Path, code: str, **environment: str) -> Any:
-    """Return what `code` leaves in `answer`, which must be JSON's own types."""
-    done = run(python, f"{code}\nimport json\nprint(json.dumps(answer))", environment)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
-
+Answer = Callable[..., Any]  # the fixtures of conftest.py
+Run = Callable[..., subprocess.CompletedProcess[str]]
 
 REFUSALS = """
 import torch
@@ -53,10 +24,9 @@ def refusal(make):
 """
 
 
-def test_tensors_say_xpu_and_survive_the_round_trip(softxpu_python: Path) -> None:
+def test_tensors_say_xpu_and_survive_the_round_trip(answer: Answer) -> None:
     """A copy to the device and back is bit for bit the same, for every layout a model uses."""
     got = answer(
-        softxpu_python,
         """
 import torch
 kinds = [torch.randn(3, 5), torch.randn(3, 5).half(), torch.randn(3, 5).bfloat16(), torch.randn(5, 3).T,
@@ -70,10 +40,9 @@ answer = {"device": sorted({str(k.to("xpu").device) for k in kinds}),
     assert got == {"device": ["xpu:0"], "same": [True] * 11}
 
 
-def test_views_share_memory(softxpu_python: Path) -> None:
+def test_views_share_memory(answer: Answer) -> None:
     """Writing through a view is seen by its base: views are not copies in disguise."""
     got = answer(
-        softxpu_python,
         """
 import torch
 base = torch.zeros(2, 6, device="xpu")
@@ -88,10 +57,9 @@ answer = base.cpu().tolist()
     assert got == [[1, 2, 3, 0, 10, 10], [10, 12, 0, 0, 0, 4]]
 
 
-def test_kernels_equal_the_cpu(softxpu_python: Path) -> None:
+def test_kernels_equal_the_cpu(answer: Answer) -> None:
     """Matrix products, attention, normalisation and their gradients give the CPU's numbers."""
     got = answer(
-        softxpu_python,
         """
 import torch
 from torch.nn import functional as F
@@ -124,27 +92,25 @@ answer = max(float((a - b).abs().max()) for a, b in zip(work("cpu", q, w), work(
         "torch.ops.torch_ipex.mul_add(x, torch.randn(4, 8), x, 1)",
     ],
 )
-def test_mixed_devices_are_refused(softxpu_python: Path, expression: str) -> None:
+def test_mixed_devices_are_refused(answer: Answer, expression: str) -> None:
     """An operator that gets tensors of both devices fails with PyTorch's sentence, as on hardware."""
-    got = answer(softxpu_python, f"{REFUSALS}\nanswer = refusal(lambda: {expression})")
+    got = answer(f"{REFUSALS}\nanswer = refusal(lambda: {expression})")
     assert got.startswith("RuntimeError: Expected all tensors to be on the same device, but ")
     assert "cpu" in got
     assert "xpu:0" in got
 
 
-def test_what_hardware_accepts_of_the_cpu_is_accepted(softxpu_python: Path) -> None:
+def test_what_hardware_accepts_of_the_cpu_is_accepted(answer: Answer) -> None:
     """CPU scalars and CPU indices work with device tensors."""
     got = answer(
-        softxpu_python,
         f"{REFUSALS}\nanswer = [str((x * torch.tensor(2.0)).device), list(x[torch.tensor([0, 1])].shape)]",
     )
     assert got == ["xpu:0", [2, 8]]
 
 
-def test_mul_add_exists_for_xpu_only(softxpu_python: Path) -> None:
+def test_mul_add_exists_for_xpu_only(answer: Answer) -> None:
     """IPEX's operator computes on the device and refuses CPU tensors with the sentence users report."""
     got = answer(
-        softxpu_python,
         f"{REFUSALS}\nmul_add = torch.ops.torch_ipex.mul_add\nc = x.cpu()\n"
         "same = bool(torch.equal(mul_add(x, x, x, 2).cpu(), c * c + 2 * c))\n"
         "answer = [same, refusal(lambda: mul_add(c, c, c, 2))]",
@@ -155,10 +121,9 @@ def test_mul_add_exists_for_xpu_only(softxpu_python: Path) -> None:
     )
 
 
-def test_torch_xpu_answers(softxpu_python: Path) -> None:
+def test_torch_xpu_answers(answer: Answer) -> None:
     """Every question asked of `torch.xpu` is answered, and the name says that it is software."""
     got = answer(
-        softxpu_python,
         r"""
 import pathlib, re, torch
 p = torch.xpu.get_device_properties(0)
@@ -206,7 +171,7 @@ answer = {"available": torch.xpu.is_available(), "count": torch.xpu.device_count
     }
 
 
-def test_two_devices_are_told_apart(softxpu_python: Path) -> None:
+def test_two_devices_are_told_apart(answer: Answer) -> None:
     """With two devices the first is integrated, tensors stay where they were put, mixing them fails."""
     code = f"""{REFUSALS}
 a = torch.ones(2, 2, device="xpu:1")
@@ -216,20 +181,20 @@ answer = [[torch.xpu.get_device_properties(i).is_integrated_gpu for i in range(t
           str((a @ a).device), inside, str(torch.zeros(1, device="xpu").device), str(a.to("xpu:0").device),
           refusal(lambda: a + a.to("xpu:0")), refusal(lambda: torch.zeros(1, device="xpu:2"))]
 """
-    got = answer(softxpu_python, code, SOFTXPU_DEVICES="2")
+    got = answer(code, {"SOFTXPU_DEVICES": "2"})
     assert got[:5] == [[True, False], "xpu:1", "xpu:1", "xpu:0", "xpu:0"]
     assert "found at least two devices, xpu:1 and xpu:0!" in got[5]
     assert "The device index is out of range. It must be in [0, 2), but got 2." in got[6]
 
 
 @pytest.mark.parametrize("variable", [{"ONEAPI_DEVICE_SELECTOR": "level_zero:1"}, {"ZE_AFFINITY_MASK": "1"}])
-def test_selectors_hide_devices(softxpu_python: Path, variable: dict[str, str]) -> None:
+def test_selectors_hide_devices(answer: Answer, variable: dict[str, str]) -> None:
     """The variables that users set to hide an iGPU leave the discrete device alone."""
     code = """
 import torch
 answer = [torch.xpu.device_count(), torch.xpu.get_device_properties(0).is_integrated_gpu]
 """
-    assert answer(softxpu_python, code, SOFTXPU_DEVICES="2", **variable) == [1, False]
+    assert answer(code, {"SOFTXPU_DEVICES": "2", **variable}) == [1, False]
 
 
 LLAMA = """
@@ -253,7 +218,7 @@ def run(device):
 
 
 @pytest.mark.parametrize("implementation", ["eager", "sdpa"])
-def test_llama_equals_the_cpu(softxpu_python: Path, implementation: str) -> None:
+def test_llama_equals_the_cpu(answer: Answer, implementation: str) -> None:
     """A transformers Llama gives the CPU's logits and the CPU's tokens, on the device."""
     code = f"""IMPLEMENTATION = {implementation!r}
 {LLAMA}
@@ -261,13 +226,13 @@ def test_llama_equals_the_cpu(softxpu_python: Path, implementation: str) -> None
 difference = float((on_xpu.cpu() - logits).abs().max())
 answer = [str(on_xpu.device), difference, tokens.tolist() == xpu_tokens.tolist()]
 """
-    device, difference, same_tokens = answer(softxpu_python, code)
+    device, difference, same_tokens = answer(code)
     assert device == "xpu:0"
     assert difference < 1e-5
     assert same_tokens
 
 
-def test_weights_left_on_the_cpu_fail(softxpu_python: Path) -> None:
+def test_weights_left_on_the_cpu_fail(answer: Answer) -> None:
     """A model of which one part stayed on the CPU fails in its forward pass, not silently."""
     code = f"""IMPLEMENTATION = "eager"
 {LLAMA}
@@ -278,9 +243,7 @@ try:
 except RuntimeError as error:
     answer = str(error)
 """
-    assert answer(softxpu_python, code).startswith(
-        "Expected all tensors to be on the same device, but got mat2 is on cpu"
-    )
+    assert answer(code).startswith("Expected all tensors to be on the same device, but got mat2 is on cpu")
 
 
 STAGES = """
@@ -335,9 +298,9 @@ SIGSEGV, SIGABRT = -11, -6
         ("misspelt", [], 1, "Failed to load the backend extension: softxpu"),
     ],
 )
-def test_faults(softxpu_python: Path, fault: str, stages: list[str], code: int, last_words: str) -> None:
+def test_faults(run: Run, fault: str, stages: list[str], code: int, last_words: str) -> None:
     """Each fault lets the stages before it pass, then fails in its own way."""
-    done = run(softxpu_python, STAGES, {"SOFTXPU_FAULT": fault})
+    done = run(STAGES, {"SOFTXPU_FAULT": fault})
     assert (done.stdout.splitlines(), done.returncode) == (stages, code), done.stderr
     assert last_words in done.stderr
 
@@ -345,21 +308,21 @@ def test_faults(softxpu_python: Path, fault: str, stages: list[str], code: int, 
 @pytest.mark.parametrize(
     ("fault", "stages"), [("hang-properties", COUNTED), ("hang", PROPERTIES), ("hang@1", COPIED)]
 )
-def test_hangs(softxpu_python: Path, fault: str, stages: list[str]) -> None:
+def test_hangs(run: Run, fault: str, stages: list[str]) -> None:
     """A hang stays in the call that it names until the process is killed."""
     with pytest.raises(subprocess.TimeoutExpired) as hung:
-        run(softxpu_python, STAGES, {"SOFTXPU_FAULT": fault}, timeout=10)
+        run(STAGES, {"SOFTXPU_FAULT": fault}, timeout=10)
     assert (hung.value.stdout or b"").decode().splitlines() == stages
 
 
-def test_host_memory_runs_into_the_cap(softxpu_python: Path) -> None:
+def test_host_memory_runs_into_the_cap(run: Run) -> None:
     """The fault that eats host memory ends at the caller's cap, with PyTorch's own sentence."""
-    done = run(softxpu_python, STAGES, {"SOFTXPU_FAULT": "host-oom"}, cap_bytes=3 << 30)
+    done = run(STAGES, {"SOFTXPU_FAULT": "host-oom"}, cap_bytes=3 << 30)
     assert (done.stdout.splitlines(), done.returncode) == (COPIED, 1)
     assert "DefaultCPUAllocator: can't allocate memory: you tried to allocate 67108864 bytes" in done.stderr
 
 
-def test_without_autoload_there_is_no_xpu(softxpu_python: Path) -> None:
+def test_without_autoload_there_is_no_xpu(answer: Answer) -> None:
     """PyTorch's own switch turns the software device off: the same environment then has none."""
     code = "import torch\nanswer = [torch.xpu.is_available(), torch.version.xpu]"
-    assert answer(softxpu_python, code, TORCH_DEVICE_BACKEND_AUTOLOAD="0") == [False, None]
+    assert answer(code, {"TORCH_DEVICE_BACKEND_AUTOLOAD": "0"}) == [False, None]

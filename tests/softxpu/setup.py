@@ -9,7 +9,7 @@ scratch = tempfile.TemporaryDirectory(prefix="softxpu-build-")  # removed when t
 
 setup(
     packages=["softxpu"],
-    py_modules=["xe_addons", "xe_linear"],
+    py_modules=["xe_addons", "xe_batch", "xe_linear"],
     ext_modules=[CppExtension("softxpu.native", ["softxpu.cpp"], extra_compile_args=["-O1", "-g0"])],
     cmdclass={"build_ext": BuildExtension.with_options(use_ninja=False)},
     options={"build": {"build_base": scratch.name}, "egg_info": {"egg_base": scratch.name}},
