@@ -5,11 +5,12 @@ from importlib.metadata import version
 from provisioner import __version__
 from provisioner.cli.settings import Settings
 from provisioner.cli.wiring import Engines
+from provisioner.errors import LockError
 from provisioner.events import Listener
 from provisioner.install.build import CondaLinker, Fetcher, InstallEngines
 from provisioner.install.home import EnvironmentHome, Generation
 from provisioner.profile.model import Profile
-from provisioner.pipeline import ValidationChoices, validate_generation
+from provisioner.pipeline import ValidationChoices, check_lock, lock_profile, validate_generation
 from provisioner.validate.model import Report
 
 
@@ -67,6 +68,22 @@ class LazyEngines:
             choices=choices,
             on_event=self._on_event,
         )
+
+    def lock_if_stale(self, profile: Profile) -> None:
+        """Resolve a profile and write its lockfile where there is none that answers it."""
+        try:
+            folder = self._settings.find_lockfile_folder(profile.file)
+            stale = check_lock(profile, folder=folder) is not None
+        except LockError:
+            stale = True
+        if stale:
+            lock_profile(
+                profile,
+                folder=self._settings.choose_lockfile_folder(profile.file),
+                conda=self._engines.conda_solver,
+                pip=self._engines.pip_solver(profile),
+                on_event=self._on_event,
+            )
 
     def close(self) -> None:
         """End transfers and close connections."""

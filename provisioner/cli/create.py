@@ -1,5 +1,6 @@
 """``provision create``: build the locked environment of a profile and prove it with a real model."""
 
+from contextlib import closing
 from typing import Any
 
 import click
@@ -7,10 +8,11 @@ import click
 from provisioner.cli.options import flag, settings_flags
 from provisioner.cli.result import Result
 from provisioner.cli.settings import Settings, host_platform
-from provisioner.errors import ExitCode, ProvisionError
+from provisioner.errors import ExitCode
 from provisioner.install.home import EnvironmentHome, Generation
 from provisioner.profile.load import load_profile
-from provisioner.profile.model import Device, Profile
+from provisioner.profile.model import Profile
+from provisioner.validate.model import Report, Verdict
 
 
 @click.command("create")
@@ -53,19 +55,54 @@ def command(
 
     With nothing to do it says so and touches nothing.
     """
-    from provisioner.pipeline import ValidationChoices, create_environment, plan_environment, read_report  # noqa: PLC0415 - `create --help` stays fast
-
     del as_json
     profile = load_profile(profile_name, folders=settings.profile_folders)
+    return build_and_validate(
+        settings,
+        profile,
+        name=name,
+        device=device,
+        width=width,
+        validate=not no_validate,
+        no_gate=no_gate,
+        rebuild=rebuild,
+        lock_first=lock_first,
+        lock_timeout_s=lock_timeout,
+    )
+
+
+def build_and_validate(
+    settings: Settings,
+    profile: Profile,
+    *,
+    name: str | None,
+    device: str | None = None,
+    width: bool | None = None,
+    validate: bool = True,
+    no_gate: bool = False,
+    rebuild: bool = False,
+    lock_first: bool = False,
+    lock_timeout_s: float = 300.0,
+) -> Result:
+    """Build a profile's environment unless it is there, validate it unless it is proven, and tell."""
+    from provisioner.cli.build import LazyEngines  # noqa: PLC0415 - `create --help` stays fast
+    from provisioner.cli.gate import pass_gate  # noqa: PLC0415 - the same
+    from provisioner.pipeline import (  # noqa: PLC0415 - the same
+        ValidationChoices,
+        create_environment,
+        plan_environment,
+        read_report,
+    )
+    from provisioner.render.progress import show_progress  # noqa: PLC0415 - the same
+
     home = EnvironmentHome(data=settings.data)
     platform = host_platform()
-    from provisioner.render.progress import show_progress  # noqa: PLC0415 - after the profile is known to be good
-
-    with show_progress(settings.environ) as listener:
+    with (
+        show_progress(settings.environ) as listener,
+        closing(LazyEngines(settings, on_event=listener)) as engines,
+    ):
         if lock_first:
-            _lock_if_stale(settings, profile, listener)
-        from provisioner.cli.gate import pass_gate  # noqa: PLC0415 - only GPU profiles judge the machine
-
+            engines.lock_if_stale(profile)
         gpu = pass_gate(settings, profile, platform=platform, enforce=not no_gate and device != "cpu")
         plan = plan_environment(
             profile,
@@ -74,36 +111,43 @@ def command(
             name=name,
             gpu=gpu,
         )
-        from provisioner.cli.build import LazyEngines  # noqa: PLC0415 - a no-op create builds none of it
-
-        engines = LazyEngines(settings, on_event=listener)
         generation = create_environment(
             plan,
             home=home,
             engines=engines.install,
             rebuild=rebuild,
-            lock_timeout_s=lock_timeout,
+            lock_timeout_s=lock_timeout_s,
             on_event=listener,
         )
         report = None if generation.new else read_report(generation)
-        choices = ValidationChoices(device=device, width=width)
-        done = report is not None and report.verdict.value == "passed" and device is None and width is None
-        if not no_validate and not done:
+        proven = report is not None and report.verdict is Verdict.PASSED and device is None and width is None
+        if validate and not proven:
+            choices = ValidationChoices(device=device, width=width)
             report = engines.validate(generation, profile, home=home, choices=choices)
-        engines.close()
-    from provisioner.render.verdict import describe_environment, exit_code_of, report_errors  # noqa: PLC0415 - last
+    return _tell(profile, generation, report, up_to_date=proven and not generation.new)
+
+
+def _tell(profile: Profile, generation: Generation, report: Report | None, *, up_to_date: bool) -> Result:
+    from provisioner.render.verdict import (  # noqa: PLC0415 - `create --help` stays fast
+        describe_environment,
+        exit_code_of,
+        report_errors,
+        summarise_report,
+    )
 
     data: dict[str, Any] = {
         **_environment_data(profile, generation),
-        "up_to_date": not generation.new and done,
-        "report": report.as_json() if report else None,
+        "up_to_date": up_to_date,
         "verdict": report.verdict.value if report else "unvalidated",
-        **(_summary(report) if report else {}),
+        **(summarise_report(report, profile) if report else {}),
+        "report": report.as_json() if report else None,
     }
-    errors: tuple[ProvisionError, ...] = report_errors(report) if report else ()
-    code = exit_code_of(report) if report else ExitCode.OK
-    text = describe_environment(profile, generation, report, new=generation.new or not done)
-    return Result(data=data, text=text, exit_code=code, errors=errors)
+    return Result(
+        data=data,
+        text=describe_environment(profile, generation, report, new=not up_to_date),
+        exit_code=exit_code_of(report) if report else ExitCode.OK,
+        errors=report_errors(report) if report else (),
+    )
 
 
 def _environment_data(profile: Profile, generation: Generation) -> dict[str, Any]:
@@ -122,34 +166,3 @@ def _environment_data(profile: Profile, generation: Generation) -> dict[str, Any
         },
         "upstream": {"state": profile.upstream.state.value, "since": profile.upstream.since},
     }
-
-
-def _summary(report: Any) -> dict[str, Any]:
-    from provisioner.render.verdict import summarise_report  # noqa: PLC0415 - with its only caller
-
-    return summarise_report(report)
-
-
-def _lock_if_stale(settings: Settings, profile: Profile, listener: Any) -> None:
-    from provisioner.errors import LockError  # noqa: PLC0415 - with `--lock` only
-    from provisioner.pipeline import check_lock, lock_profile  # noqa: PLC0415 - the same
-
-    try:
-        stale = check_lock(profile, folder=settings.find_lockfile_folder(profile.file)) is not None
-    except LockError:
-        stale = True
-    if stale:
-        from provisioner.cli.wiring import Engines  # noqa: PLC0415 - the same
-
-        engines = Engines(settings, on_event=listener)
-        lock_profile(
-            profile,
-            folder=settings.choose_lockfile_folder(profile.file),
-            conda=engines.conda_solver,
-            pip=engines.pip_solver(profile),
-            on_event=listener,
-        )
-        engines.close()
-
-
-__all__ = ["Device", "command"]

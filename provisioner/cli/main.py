@@ -27,6 +27,7 @@ VERBS = {
     "run": "Run a program inside an environment.",
     "shell": "Open a shell inside an environment.",
     "activate": "Print the commands that activate an environment in a shell.",
+    "repair": "Build a damaged environment again from its lock.",
     "remove": "Remove an environment.",
     "clean": "Remove what no environment needs: old generations, partial files.",
     "diff": "Compare two lockfiles, or one lockfile at two revisions.",

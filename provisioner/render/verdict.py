@@ -6,7 +6,7 @@ from typing import Any
 from provisioner.errors import ExitCode, InternalError, ProvisionError, UnvalidatedError, ValidateError
 from provisioner.install.home import Generation
 from provisioner.profile.model import Profile, State
-from provisioner.validate.model import Report, Status, Verdict
+from provisioner.validate.model import CheckRecord, Report, Status, Verdict
 
 _MARKS = {Status.PASSED: "ok", Status.FAILED: "FAILED", Status.SKIPPED: "skipped", Status.ERROR: "ERROR"}
 
@@ -42,18 +42,25 @@ def report_errors(report: Report) -> tuple[ProvisionError, ...]:
     )
 
 
-def summarise_report(report: Report) -> dict[str, Any]:
+def summarise_report(report: Report, profile: Profile) -> dict[str, Any]:
     """Return what scripts ask for first: prompt, continuation, agreement, seconds per stage."""
     generation = report.find_record("generation")
     comparison = report.find_record("comparison")
     return {
         "device": dict(report.device),
         "precision": report.precision,
-        "prompt": generation.measured.get("prompt") if generation else None,
-        "continuation": generation.measured.get("continuation") if generation else None,
+        "prompt": _prompt(generation, profile),
+        "continuation": generation.measured.get("text") if generation else None,
         "relative_difference": comparison.measured.get("relative_difference") if comparison else None,
         "seconds": {record.name: round(record.seconds, 3) for record in report.records},
     }
+
+
+def _prompt(generation: CheckRecord | None, profile: Profile) -> str | None:
+    if generation is None or generation.measured.get("text") is None:
+        return None
+    prompt: str | None = generation.measured.get("prompt", profile.validation.prompt)
+    return prompt
 
 
 def describe_environment(
@@ -72,7 +79,7 @@ def _lines(profile: Profile, generation: Generation, report: Report | None, *, n
         yield f"{name}: up to date, {report.verdict.value} on {describe_device(report)} at {report.created_at}"
     else:
         yield f"{name}: {report.verdict.value} on {describe_device(report)}"
-        yield from _stage_lines(report)
+        yield from _stage_lines(report, profile)
     if new and profile.upstream.state is State.ARCHIVED:
         since = f" since {profile.upstream.since}" if profile.upstream.since else ""
         instead = f"; `{profile.upstream.replaced_by}` replaces it" if profile.upstream.replaced_by else ""
@@ -82,8 +89,8 @@ def _lines(profile: Profile, generation: Generation, report: Report | None, *, n
     yield f"          provision shell {name}"
 
 
-def _stage_lines(report: Report) -> Iterator[str]:
-    facts = summarise_report(report)
+def _stage_lines(report: Report, profile: Profile) -> Iterator[str]:
+    facts = summarise_report(report, profile)
     yield f"  precision: {report.precision} through {report.backend}"
     if facts["prompt"] is not None:
         yield f"  prompt: {facts['prompt']!r} -> {facts['continuation']!r}"

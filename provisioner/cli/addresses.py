@@ -1,0 +1,45 @@
+"""Absolute addresses of locked files, for other tools: the default index is asked where a file lies."""
+
+from provisioner.cli.wiring import Engines
+from provisioner.engines.download import NotFoundError
+from provisioner.engines.index_page import ACCEPT, IndexFile, parse_page
+from provisioner.errors import UnavailableError
+from provisioner.resolve.model import PipPackage
+
+
+class IndexAddresses:
+    """Finds the address of a ``pypi:<filename>`` file on the default index; each page is read once."""
+
+    def __init__(self, engines: Engines) -> None:
+        """Ask nothing yet."""
+        self._engines = engines
+        self._pages: dict[str, dict[str, IndexFile]] = {}
+
+    def __call__(self, package: PipPackage) -> str:
+        """Return the file's address.
+
+        Raises:
+            UnavailableError: The index could not be read, or has no such file any more.
+        """
+        if package.name not in self._pages:
+            self._pages[package.name] = self._read(package.name)
+        file = self._pages[package.name].get(package.filename)
+        if file is None or file.sha256 not in {None, package.sha256}:
+            raise UnavailableError(
+                "unavailable.not_found",
+                f"the default index has no `{package.filename}` with sha256 `{package.sha256}` any more",
+                hints=["lock again, or name an index or mirror that has it"],
+                context={"filename": package.filename},
+            )
+        return file.url
+
+    def _read(self, project: str) -> dict[str, IndexFile]:
+        url = f"{self._engines.default_index.rstrip('/')}/{project}/"
+        try:
+            reply = self._engines.downloader.get(url, accept=ACCEPT)
+        except NotFoundError:
+            return {}
+        files = parse_page(
+            reply.body, kind=reply.headers.get("content-type", ""), url=reply.url, project=project
+        )
+        return {file.filename: file for file in files}

@@ -1,0 +1,45 @@
+"""``provision clean``: remove what no environment needs."""
+
+import click
+
+from provisioner.cli.options import flag, settings_flags
+from provisioner.cli.result import Result
+from provisioner.cli.settings import Settings
+from provisioner.install.home import (
+    EnvironmentHome,
+    list_environments,
+    remove_leftovers,
+    remove_old_generations,
+)
+
+
+@click.command("clean")
+@flag(
+    "--all",
+    "everything",
+    is_flag=True,
+    help="Also all downloads and caches; the next build fetches them again.",
+)
+@settings_flags
+def command(*, settings: Settings, everything: bool, as_json: bool) -> Result:
+    """Remove old generations and what dead builders left; with --all the downloads too."""
+    from provisioner.install.environment_lock import hold_environment  # noqa: PLC0415 - `--help` stays fast
+    from provisioner.install.folders import remove_tree  # noqa: PLC0415 - the same
+
+    del as_json
+    home = EnvironmentHome(data=settings.data)
+    removed: list[str] = []
+    leftovers = 0
+    for name, _ in list_environments(home):
+        with hold_environment(home, name, timeout_s=30.0, command="provision clean"):
+            leftovers += remove_leftovers(home, name)
+            removed += [str(path) for path in remove_old_generations(home, name, keep=0)]
+    if everything:
+        for folder in (home.store, home.cache):
+            if folder.is_dir():
+                remove_tree(folder)
+                removed.append(str(folder))
+    text = "\n".join(
+        [*(f"removed {path}" for path in removed), f"{leftovers} incomplete generations removed"]
+    )
+    return Result(data={"removed": removed, "incomplete_generations": leftovers}, text=text)

@@ -1,0 +1,24 @@
+"""``provision completion``: print the completion script of a shell."""
+
+import click
+from click.shell_completion import get_completion_class
+
+from provisioner.cli.options import settings_flags
+from provisioner.cli.result import Result
+from provisioner.cli.settings import Settings
+from provisioner.errors import UsageError
+
+
+@click.command("completion")
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@settings_flags
+def command(*, settings: Settings, shell: str, as_json: bool) -> Result:
+    """Print the completion script of SHELL; evaluate it in the shell's start-up file."""
+    from provisioner.cli.main import root  # noqa: PLC0415 - main imports this module
+
+    del settings, as_json
+    kind = get_completion_class(shell)
+    if kind is None:
+        raise UsageError("usage.shell", f"there is no completion for `{shell}`")
+    script = kind(root, {}, "provision", "_PROVISION_COMPLETE").source()
+    return Result(data={"shell": shell, "script": script}, text=script)

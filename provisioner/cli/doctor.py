@@ -1,0 +1,199 @@
+"""``provision doctor``: judge this machine layer by layer."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from provisioner.cli.options import flag, settings_flags
+from provisioner.cli.result import Result
+from provisioner.cli.settings import Settings, host_platform
+from provisioner.diagnose.doctor import examine, list_layers, load_facts, save_facts
+from provisioner.diagnose.facts import EnvironmentFacts, HostFacts, Reach, TorchFacts
+from provisioner.diagnose.layers import WantedHost
+from provisioner.errors import (
+    ExitCode,
+    ProvisionError,
+    UnavailableError,
+    UnvalidatedError,
+    UsageError,
+    ValidateError,
+)
+from provisioner.install.home import EnvironmentHome, Generation, find_environment
+from provisioner.profile.load import load_profile
+from provisioner.profile.model import Profile
+
+_CODES = {
+    "ok": ExitCode.OK,
+    "fail": ExitCode.VALIDATE,
+    "unsupported": ExitCode.UNVALIDATED,
+    "unknown": ExitCode.UNVALIDATED,
+}
+
+
+@click.command("doctor")
+@click.argument("target", metavar="[PROFILE | ENVIRONMENT]", required=False)
+@flag("--layer", "layers", multiple=True, metavar="LAYER", help="Judge only this layer; repeatable.")
+@flag("--list", "list_them", is_flag=True, help="List the layers.")
+@flag("--save", metavar="FILE", help="Write the gathered facts, without names and secrets.")
+@flag("--from", "read_from", metavar="FILE", help="Judge saved facts in place of this machine.")
+@settings_flags
+def command(
+    *,
+    settings: Settings,
+    target: str | None,
+    layers: tuple[str, ...],
+    list_them: bool,
+    save: str | None,
+    read_from: str | None,
+    as_json: bool,
+) -> Result:
+    """Judge this machine layer by layer, from the GPU on the bus to a kernel that ran.
+
+    Without a name the machine is judged for an XPU profile.
+    """
+    del as_json
+    if list_them:
+        rows = [{"name": name, "looks_at": text} for name, text in list_layers()]
+        lines = [f"{row['name']:<14} {row['looks_at']}" for row in rows]
+        return Result(data={"layers": rows}, text="\n".join(lines))
+    profile, generation = _find(settings, target)
+    wanted = _want(profile, built=generation is not None)
+    facts = _read(read_from) if read_from else _gather(settings, profile, generation, layers)
+    if save:
+        document = save_facts(facts, variables=settings.environ)
+        Path(save).write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    data = examine(facts, wanted, layers=layers or None)
+    return Result(
+        data={**data, "saved": save},
+        text=_table(data),
+        exit_code=_CODES[data["outcome"]],
+        errors=_errors(data, target),
+    )
+
+
+def _find(settings: Settings, target: str | None) -> tuple[Profile | None, Generation | None]:
+    """Return the profile and the environment that a name stands for; an environment wins."""
+    if target is None:
+        return None, None
+    home = EnvironmentHome(data=settings.data)
+    generation = find_environment(home, target)
+    if generation is not None:
+        return load_profile(generation.receipt.profile, folders=settings.profile_folders), generation
+    return load_profile(target, folders=settings.profile_folders), None
+
+
+def _want(profile: Profile | None, *, built: bool) -> WantedHost:
+    from provisioner.cli.gate import wanted_host  # noqa: PLC0415 - `doctor --help` stays fast
+
+    if profile is None:
+        return WantedHost(device="xpu", stack="any XPU stack", hides_integrated=True)
+    return wanted_host(profile, platform=host_platform(), built=built)
+
+
+def _gather(
+    settings: Settings, profile: Profile | None, generation: Generation | None, layers: tuple[str, ...]
+) -> HostFacts:
+    from provisioner.engines.host import LocalHost  # noqa: PLC0415 - `--from` gathers nothing
+
+    folder = generation.prefix if generation else settings.data
+    facts = LocalHost().gather(target=folder, variables=settings.environ)
+    if profile is not None and (not layers or "indexes" in layers):
+        facts = replace(facts, reach=_ask_indexes(settings, profile))
+    if generation is not None:
+        facts = replace(facts, environment=_environment(generation), torch=_torch(generation))
+    return facts
+
+
+def _ask_indexes(settings: Settings, profile: Profile) -> tuple[Reach, ...]:
+    from provisioner.cli.wiring import Engines  # noqa: PLC0415 - not without a profile
+    from provisioner.engines.download import Downloader  # noqa: PLC0415 - the same
+    from provisioner.engines.host import LocalIndexes  # noqa: PLC0415 - the same
+
+    engines = Engines(settings)
+    downloader = Downloader(replace(engines.network, tries=1, connect_timeout_s=1.0, stall_timeout_s=1.5))
+
+    def reach(url: str) -> str:
+        try:
+            downloader.head(url)
+        except UnavailableError as error:
+            # An index may refuse to list itself and still serve its projects.
+            if error.code in {"unavailable.not_found", "unavailable.forbidden"}:
+                return ""
+            return error.code.removeprefix("unavailable.")
+        return ""
+
+    return LocalIndexes(reach, timeout_s=1.6).ask({index.name: index.url for index in profile.indexes})
+
+
+def _environment(generation: Generation) -> EnvironmentFacts:
+    from provisioner.engines.host_environment import gather_environment  # noqa: PLC0415 - not without one
+
+    locked = {
+        package.name: package.version for package in generation.receipt.packages if package.kind == "wheel"
+    }
+    facts = gather_environment(generation.prefix, platform=generation.receipt.platform, receipt=True)
+    if facts.distributions is None:
+        return facts
+    drift = [
+        f"{name} {facts.distributions.get(name, 'is missing')} (locked {version})"
+        for name, version in sorted(locked.items())
+        if facts.distributions.get(name) != version
+    ]
+    return replace(facts, drift=tuple(drift))
+
+
+def _torch(generation: Generation) -> TorchFacts | None:
+    """Return what the last validation saw of torch and the device; None where there was none."""
+    from provisioner.pipeline import read_report  # noqa: PLC0415 - not without an environment
+
+    report = read_report(generation)
+    if report is None:
+        return None
+    device, kernels = report.find_record("device"), report.find_record("kernels")
+    name = report.device.get("name")
+    return TorchFacts(
+        version=report.versions.get("torch"),
+        devices=None if device is None else ((str(name),) if device.status.value == "passed" else ()),
+        kernel_ran=None if kernels is None else kernels.status.value == "passed",
+        error=report.reason,
+    )
+
+
+def _read(path: str) -> HostFacts:
+    try:
+        document = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError("doctor.bad_facts", f"`--from {path}`: {error}") from error
+    return load_facts(document)
+
+
+def _errors(data: dict[str, Any], target: str | None) -> tuple[ProvisionError, ...]:
+    outcome = data["outcome"]
+    if outcome == "ok":
+        return ()
+    bad = next((layer for layer in data["layers"] if layer["verdict"] == "fail"), None) or next(
+        layer for layer in data["layers"] if layer["verdict"] == "unknown"
+    )
+    kind = ValidateError if outcome == "fail" else UnvalidatedError
+    what = f"`{target}`" if target else "this machine"
+    return (
+        kind(
+            f"doctor.{outcome}",
+            f"{what}: layer {bad['name']}: {bad['evidence']}",
+            hints=[bad["hint"]] if bad.get("hint") else [],
+            context={"layer": bad["name"]},
+        ),
+    )
+
+
+def _table(data: dict[str, Any]) -> str:
+    lines = []
+    for layer in data["layers"]:
+        lines.append(f"{layer['name']:<14} {layer['verdict']:<10} {layer['evidence']}")
+        if layer.get("hint") and layer["verdict"] in {"fail", "unknown"}:
+            lines.append(f"{'':<14} {'':<10} hint: {layer['hint']}")
+    lines.append(f"outcome: {data['outcome']}")
+    return "\n".join(lines)

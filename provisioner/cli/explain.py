@@ -1,0 +1,108 @@
+"""``provision explain``: the cause and the cure of a failure in a log, or of an environment."""
+
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import click
+
+from provisioner.cli.options import settings_flags
+from provisioner.cli.result import Result
+from provisioner.cli.settings import Settings
+from provisioner.diagnose.failure import Match
+from provisioner.errors import UsageError
+
+_CHUNK_BYTES = 1 << 20
+_UNKNOWN = (
+    "no known failure was recognised\n"
+    "hint: paste the whole output, from the command to the last line\n"
+    "hint: run `provision doctor --save facts.json` and send that file with the log"
+)
+
+
+@click.command("explain")
+@click.argument("source", metavar="[FILE | ENVIRONMENT]", required=False)
+@settings_flags
+def command(*, settings: Settings, source: str | None, as_json: bool) -> Result:
+    """Recognise known failures in FILE, standard input or an ENVIRONMENT; the root cause comes first."""
+    from provisioner.diagnose.catalogue import load_catalogue  # noqa: PLC0415 - `explain --help` stays fast
+    from provisioner.diagnose.explain import explain_text  # noqa: PLC0415 - the same
+    from provisioner.diagnose.logtext import decode_stream  # noqa: PLC0415 - the same
+
+    del as_json
+    catalogue = load_catalogue()
+    if source is not None and source != "-" and not Path(source).is_file():
+        return _explain_environment(settings, source, catalogue)
+    with _open(source) as stream:
+        matches = explain_text(decode_stream(_read(stream)), catalogue)
+    return _result(matches, source=source or "standard input")
+
+
+def _open(source: str | None) -> IO[bytes]:
+    if source is None or source == "-":
+        if sys.stdin is None or sys.stdin.isatty():
+            raise UsageError(
+                "usage.no_log",
+                "`explain` reads a log, and nothing was given",
+                hints=["name a file, or pipe the log: `provision explain < log.txt`"],
+            )
+        return sys.stdin.buffer
+    return Path(source).open("rb")
+
+
+def _read(stream: IO[bytes]) -> Iterator[bytes]:
+    while chunk := stream.read(_CHUNK_BYTES):
+        yield chunk
+
+
+def _explain_environment(settings: Settings, name: str, catalogue: Any) -> Result:
+    from provisioner.cli.validate import find_built  # noqa: PLC0415 - not for logs
+    from provisioner.diagnose.failure import Platform  # noqa: PLC0415 - not for logs
+    from provisioner.diagnose.probes import explain_environment  # noqa: PLC0415 - not for logs
+    from provisioner.engines.host_environment import gather_environment  # noqa: PLC0415 - not for logs
+    from provisioner.install.home import EnvironmentHome  # noqa: PLC0415 - not for logs
+
+    generation = find_built(EnvironmentHome(data=settings.data), name)
+    facts = gather_environment(generation.prefix, platform=generation.receipt.platform)
+    windows = generation.receipt.platform == "win-64"
+    matches = explain_environment(
+        facts.distributions or {}, catalogue, platform=Platform.WINDOWS if windows else Platform.LINUX
+    )
+    return _result(matches, source=f"environment {name}")
+
+
+def _result(matches: Iterable[Match], *, source: str) -> Result:
+    rows = [_row(match) for match in matches]
+    text = "\n\n".join(_describe(row) for row in rows) if rows else _UNKNOWN
+    return Result(data={"source": source, "matches": rows}, text=text)
+
+
+def _row(match: Match) -> dict[str, Any]:
+    return {
+        "id": match.id,
+        "title": match.title,
+        "stage": match.stage.value,
+        "severity": match.severity.value,
+        "confidence": match.confidence.value,
+        "cause": match.cause,
+        "fix": match.fix,
+        "line": match.line,
+        "evidence": match.evidence,
+    }
+
+
+def _describe(row: dict[str, Any]) -> str:
+    place = f" (line {row['line']})" if row.get("line") else ""
+    return "\n".join(
+        [
+            f"{row['title']}{place}",
+            f"  id: {row['id']}, stage: {row['stage']}, confidence: {row['confidence']}",
+            f"  cause: {_indented(row['cause'])}",
+            f"  fix: {_indented(row['fix'])}",
+        ]
+    )
+
+
+def _indented(text: str) -> str:
+    return "\n    ".join(line for line in text.strip().splitlines())

@@ -1,0 +1,26 @@
+"""``provision show``: a merged profile and where each value was written."""
+
+import click
+
+from provisioner.cli.options import settings_flags
+from provisioner.cli.result import Result
+from provisioner.cli.settings import Settings
+from provisioner.profile.load import load_profile
+from provisioner.profile.show import as_dict, show_rows
+
+
+@click.command("show")
+@click.argument("profile_name", metavar="PROFILE")
+@settings_flags
+def command(*, settings: Settings, profile_name: str, as_json: bool) -> Result:
+    """Show PROFILE as its stacks and sections make it, and where each value was written."""
+    del as_json
+    profile = load_profile(profile_name, folders=settings.profile_folders)
+    rows = show_rows(profile)
+    key_width = max(len(row.key) for row in rows)
+    value_width = min(max(len(row.value) for row in rows), 48)
+    lines = [
+        f"{row.key:<{key_width}}  {row.value:<{value_width}}  {row.origin or 'default'}".rstrip()
+        for row in rows
+    ]
+    return Result(data=as_dict(profile), text="\n".join(lines))
