@@ -23,6 +23,7 @@ from provisioner.lock.head import (
     CONDA_LOCK_VERSION,
     ParsedHead,
     parse_head,
+    refuse_inputs,
     render_custom_metadata,
     render_metadata,
 )
@@ -173,6 +174,9 @@ def _find_problem(lock: Lock) -> str | None:
             for package in platform.pip
         ),
         *(_refuse_order(platform) for platform in lock.platforms),
+        refuse_inputs(
+            lock.inputs, {p.platform: p.fingerprint for p in lock.platforms}, lock.fingerprint_version
+        ),
     )
     return next((reason for reason in reasons if reason is not None), None)
 

@@ -105,7 +105,8 @@ def _environment(lock: Lock, platform: LockedPlatform, absolute: Address) -> str
     if not any(package.name == "pip" for package in platform.conda):
         dependencies.append("pip")
     if wheels := [_pip_line(package, absolute) for package in _installed(platform)]:
-        dependencies.append({"pip": ["--require-hashes", *wheels]})
+        # One line with a digest makes pip demand digests for all; `--no-deps` cannot be said here.
+        dependencies.append({"pip": wheels})
     channels: list[Item] = [*(lock.channels or ("conda-forge",)), "nodefaults"]
     document: Mapping[str, Value] = {
         "name": lock.profile,

@@ -121,6 +121,18 @@ def parse_head(root: Table) -> ParsedHead:
     return parsed
 
 
+def refuse_inputs(inputs: Mapping[str, str], fingerprints: Mapping[str, str], version: int) -> str | None:
+    """Return why these inputs and the platforms' fingerprints do not belong together."""
+    for key in inputs:
+        if key.partition(" ")[0] not in fingerprints:
+            return f"`input {key}` is for a platform that the lock does not have"
+    # Another version hashes other fields: freshness says so, and the digest cannot be checked here.
+    for platform, digest in fingerprints.items() if version == FINGERPRINT_VERSION else ():
+        if digest != fingerprint_of_inputs(inputs, platform):
+            return f"the fingerprint of `{platform}` does not belong to its inputs"
+    return None
+
+
 def _entry(table: Table, key: str) -> Node:
     if key not in table.entries:
         raise DamageError(table.line, f"there is no `{key}`")
@@ -192,17 +204,7 @@ def _check_fingerprints(head: LockHead, metadata: Table) -> None:
     content_hash = metadata.entries["content_hash"]
     if sorted(head.fingerprints) != platforms:
         raise DamageError(content_hash.line, "`content_hash` and `platforms` name different platforms")
-    for key in head.inputs:
-        if key.split(" ")[0] not in platforms:
-            raise DamageError(metadata.line, f"`input {key}` is for a platform that the file does not have")
-    # Another version hashes other fields: freshness says so, and the digest cannot be checked here.
-    if head.fingerprint_version != FINGERPRINT_VERSION:
-        return
-    for platform, digest in head.fingerprints.items():
-        if digest != fingerprint_of_inputs(head.inputs, platform):
-            raise DamageError(
-                content_hash.line, f"the fingerprint of `{platform}` does not belong to its inputs"
-            )
+    _refuse(refuse_inputs(head.inputs, head.fingerprints, head.fingerprint_version), content_hash.line)
 
 
 def _read_platforms(metadata: Table) -> list[str]:

@@ -106,8 +106,7 @@ def test_an_environment_pins_version_and_build_and_hands_hashes_to_pip() -> None
     assert document["channels"] == [CHANNEL, "nodefaults"]
     *conda, pip = document["dependencies"]
     assert conda == ["libuv=1.48.0=h0_0", "python=3.11.9=h0_0", "pip"]
-    assert pip["pip"][0] == "--require-hashes"
-    assert len(pip["pip"]) == 4
+    assert [len(line.partition(" --hash=sha256:")[2]) for line in pip["pip"]] == [64, 64, 64]
 
 
 def test_an_environment_of_a_venv_lock_asks_for_its_python() -> None:

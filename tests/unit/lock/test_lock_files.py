@@ -272,6 +272,8 @@ def with_wheel(package: PipPackage) -> Lock:
         with_wheel(replace(torch_wheel(), name="torch-two", url="http://127.0.0.1/x.whl")),
         with_wheel(wheel("tabulate", "0.9.0")),
         replace(tiny_lock(), platforms=tiny_lock().platforms[::-1]),
+        replace(tiny_lock(), platforms=tiny_lock().platforms[:1]),
+        replace(tiny_lock(), inputs={}),
     ],
 )
 def test_what_would_be_refused_is_never_written(tmp_path: Path, lock: Lock) -> None:
