@@ -158,7 +158,7 @@ def create_environment(
 
 
 def read_report(generation: Generation) -> Report | None:
-    """Return the stored report of a generation; None where it was never validated or the report is of another lock."""
+    """Return a generation's stored report; None where there is none, or it is of another lock."""
     try:
         report = parse_report(json.loads(generation.report.read_text(encoding="utf-8")))
     except (OSError, ValueError, ProvisionError):

@@ -9,8 +9,8 @@ from provisioner.errors import LockError
 from provisioner.events import Listener
 from provisioner.install.build import CondaLinker, Fetcher, InstallEngines
 from provisioner.install.home import EnvironmentHome, Generation
-from provisioner.profile.model import Profile
 from provisioner.pipeline import ValidationChoices, check_lock, lock_profile, validate_generation
+from provisioner.profile.model import Profile
 from provisioner.validate.model import Report
 
 

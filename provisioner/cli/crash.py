@@ -28,7 +28,7 @@ def write_crash_report(error: BaseException, arguments: Sequence[str]) -> Intern
         traceback.print_exception(error)
     return InternalError(
         "internal.crash",
-        f"provision failed with {type(error).__name__}: {redact_text(str(error))}; this is a bug of provision",
+        f"provision failed with {type(error).__name__}: {redact_text(str(error))}; this is our bug",
         hints=[f"send the report `{Path(file.name)}` with the command that you ran"],
         context={"report": file.name},
     )

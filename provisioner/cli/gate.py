@@ -8,8 +8,7 @@ from provisioner.diagnose.layers import WantedHost
 from provisioner.engines.host import LocalHost
 from provisioner.profile.model import Device, Profile
 
-
-# Windows display drivers, from ipex-llm's install_gpu.md. Linux release names do not map to versions reliably.
+# Windows display drivers, from ipex-llm's install_gpu.md; Linux release names do not map to versions.
 _DRIVER_FLOORS = {("ipex-llm-2.1", "win-64"): "31.0.101.5122"}
 
 

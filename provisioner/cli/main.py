@@ -106,7 +106,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     os._exit(code)
 
 
-def run(arguments: list[str]) -> int:
+def run(arguments: list[str]) -> int:  # noqa: PLR0911 - one return for each way to end
     """Run the command line and return the exit code; everything is printed."""
     from provisioner.render.answer import Answer  # noqa: PLC0415 - after --help has answered
 

@@ -65,7 +65,7 @@ class Settings:
         return Path(profile_file).parent.parent / "lockfiles"
 
     def choose_lockfile_folder(self, profile_file: str) -> Path:
-        """Return the folder that a lockfile is written to: a built-in profile's goes to the working folder."""
+        """Return the folder that a lockfile is written to: a built-in profile's goes to `./lockfiles`."""
         if self.lockfiles is not None:
             return self.lockfiles
         if Path(profile_file).parent == builtin_folder("envs") and "site-packages" in profile_file:
@@ -93,7 +93,7 @@ def read_settings(
     """Merge the flags with the configuration files.
 
     Raises:
-        UsageError: A file that was named does not exist or does not parse; ``ErrorList`` for several problems.
+        UsageError: A named file does not exist or does not parse; ``ErrorList`` for several problems.
     """
     environ = dict(os.environ)
     user = _user_folder(environ)

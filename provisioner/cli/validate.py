@@ -20,12 +20,12 @@ from provisioner.profile.load import load_profile
 @flag(
     "--model",
     metavar="DIR",
-    help="Use these weights and this tokenizer (safetensors) in place of the small model.",
+    help="Use the weights (safetensors) and the tokenizer in this folder.",
 )
 @flag(
     "--trust-remote-code",
     is_flag=True,
-    help="Run the Python code that lies in the folder of --model, with your rights; only for code that you have read.",
+    help="Run the Python code in the folder of --model, with your rights: only for code that you have read.",
 )
 @flag("--junit", metavar="FILE", help="Also write the report as JUnit XML.")
 @flag("--html", metavar="FILE", help="Also write the report as one self-contained page.")

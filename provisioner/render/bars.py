@@ -8,11 +8,13 @@ from typing import Self
 from rich.console import Console
 from rich.progress import (
     BarColumn,
-    Progress as Bar,
     SpinnerColumn,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
+)
+from rich.progress import (
+    Progress as Bar,
 )
 
 from provisioner.events import Event, Notice, Progress, StageFinished, StageStarted

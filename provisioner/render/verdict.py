@@ -33,9 +33,7 @@ def report_errors(report: Report) -> tuple[ProvisionError, ...]:
     return (
         kind[report.verdict](
             f"validate.{report.code or report.verdict.value}",
-            f"environment `{report.environment}` failed at stage {report.stage}: {report.reason}"
-            if report.verdict is Verdict.FAILED
-            else f"environment `{report.environment}` is installed and not validated (stage {report.stage}): {report.reason}",
+            f"environment `{report.environment}` {what} at stage {report.stage}: {report.reason}",
             hints=report.hints,
             context={"stage": report.stage, "environment": report.environment},
         ),
@@ -76,7 +74,8 @@ def _lines(profile: Profile, generation: Generation, report: Report | None, *, n
         yield f"{name}: built, not validated"
         yield f"  validate it: provision validate {name}"
     elif not new:
-        yield f"{name}: up to date, {report.verdict.value} on {describe_device(report)} at {report.created_at}"
+        proof = f"{report.verdict.value} on {describe_device(report)} at {report.created_at}"
+        yield f"{name}: up to date, {proof}"
     else:
         yield f"{name}: {report.verdict.value} on {describe_device(report)}"
         yield from _stage_lines(report, profile)
@@ -95,7 +94,8 @@ def _stage_lines(report: Report, profile: Profile) -> Iterator[str]:
     if facts["prompt"] is not None:
         yield f"  prompt: {facts['prompt']!r} -> {facts['continuation']!r}"
     if facts["relative_difference"] is not None:
-        yield f"  agreement: logits differ from the fp32 reference by {facts['relative_difference']:.3g} (relative norm)"
+        difference = f"{facts['relative_difference']:.3g}"
+        yield f"  agreement: logits differ from the fp32 reference by {difference} (relative norm)"
     for record in report.records:
         reason = f"  {record.reason}" if record.reason else ""
         yield f"  {record.name:<12} {_MARKS[record.status]:<8} {record.seconds:7.2f} s{reason}"
