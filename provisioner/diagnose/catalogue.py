@@ -27,21 +27,11 @@ from provisioner.diagnose.failure import (
 from provisioner.diagnose.signature import Signature, parse_signature
 from provisioner.errors import InternalError
 
-_REQUIRED = set(
-    [
-        "id",
-        "title",
-        "stage",
-        "platforms",
-        "severity",
-        "confidence",
-        "cause",
-        "fix",
-        "signatures",
-        "examples",
-        "sources",
-    ]
-)
+_REQUIRED = {"id", "title", "stage", "platforms", "severity", "confidence", "cause", "fix"} | {
+    "signatures",
+    "examples",
+    "sources",
+}
 _OPTIONAL = {"requires", "unless", "caused_by", "probes"}
 _ID = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _Item = TypeVar("_Item")
@@ -49,7 +39,7 @@ _Item = TypeVar("_Item")
 _LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-class _StrictLoader(_LOADER):  # type: ignore[misc] # chosen at run time
+class _StrictLoader(_LOADER):  # type: ignore[misc,valid-type] # chosen at run time
     """PyYAML keeps the last of two equal keys; here they are an error."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002 # PyYAML's signature

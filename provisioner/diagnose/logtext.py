@@ -11,6 +11,7 @@ import codecs
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 # One block is matched at a time; the end of a block is seen again with the next one, so that a message is
 # never cut in two.
@@ -18,6 +19,7 @@ BLOCK_CHARS = 256 * 1024
 OVERLAP_CHARS = 16 * 1024
 
 _SNIFF_BYTES = 4096
+_SNIFF_LINES = 100
 
 # Terminal sequences, also as copying leaves them (`^[[0m`, or `[31m` without its escape).
 _ESCAPES = re.compile(
@@ -111,7 +113,7 @@ def split_blocks(chunks: Iterable[str]) -> Iterator[Block]:
 def decode_stream(chunks: Iterable[bytes]) -> Iterator[str]:
     """Decode a log of unknown encoding: UTF-16 or UTF-32, UTF-8, else GB18030 line by line.
 
-    Never fails: a line that no encoding explains is read as Latin-1. NUL characters (UTF-16 appended to a
+    Never fails: of a line that no encoding explains the ASCII is kept. NUL characters (UTF-16 appended to a
     plain file) are dropped.
     """
     stream = iter(chunks)
@@ -157,24 +159,47 @@ def _decode_lines(chunks: Iterable[bytes]) -> Iterator[str]:
         data = rest + chunk
         cut = data.rfind(b"\n") + 1
         if not cut and len(data) >= BLOCK_CHARS:
-            cut = len(data)
+            cut = _end_of_utf8(data)
         yield _decode_piece(data[:cut])
         rest = data[cut:]
     yield _decode_piece(rest)
+
+
+def _end_of_utf8(data: bytes) -> int:
+    """Return the length without a character that is cut at the end, where ``data`` is UTF-8."""
+    try:
+        return codecs.utf_8_decode(data, "strict", False)[1]  # noqa: FBT003 # takes no keywords
+    except UnicodeDecodeError:
+        return len(data)
 
 
 def _decode_piece(data: bytes) -> str:
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError:
-        text = "".join(map(_decode_line, data.splitlines(keepends=True)))
+        lines = data.splitlines(keepends=True)
+        wide = [line for line in islice(lines, _SNIFF_LINES) if not line.isascii()]
+        try:
+            # Line by line is slow: where the first lines are all GB18030, the piece is.
+            text = "" if not wide or any(map(_is_utf8, wide)) else data.decode("gb18030")
+        except UnicodeDecodeError:
+            text = ""
+        text = text or "".join(map(_decode_line, lines))
     return text.replace("\x00", "").removeprefix("\ufeff")
 
 
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def _decode_line(line: bytes) -> str:
-    for encoding in ("ascii",) if line.isascii() else ("utf-8", "gb18030"):
+    for encoding in ("utf-8", "gb18030"):
         try:
             return line.decode(encoding)
         except UnicodeDecodeError:
             continue
-    return line.decode("latin-1")  # cannot fail, and keeps what is ASCII
+    return line.decode("ascii", "ignore")
