@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from provisioner.validate.checks.device import CPU_TENSOR_HINTS
 from provisioner.validate.checks.finding import Finding
-from provisioner.validate.model import JSON, ValidationRequest
+from provisioner.validate.model import JSON, RANDOM_TOLERANCES, ValidationRequest
 
 _SMALLEST_COSINE = 0.5
 _SMALLEST_SPREAD = 1e-6
@@ -103,11 +103,15 @@ def check_generation(measured: Mapping[str, JSON], request: ValidationRequest) -
 
 def check_width(measured: Mapping[str, JSON], request: ValidationRequest) -> Finding | None:
     """Layers of production size agree with their reference too."""
-    what = "layers of production size"
-    finding = check_logits(measured, what) or _check_agreement(measured, request, what)
-    what = "the cached step through layers of production size"
-    step: Mapping[str, JSON] = measured["cached_step"]
-    return finding or check_logits(step, what) or _check_agreement(step, request, what)
+    tolerance = RANDOM_TOLERANCES[request.precision]
+    for what, values in (
+        ("a forward through layers of production size", measured),
+        ("a cached step through layers of production size", measured["cached_step"]),
+    ):
+        finding = check_logits(values, what) or _check_agreement(values, request, what, tolerance=tolerance)
+        if finding is not None:
+            return finding
+    return None
 
 
 def check_logits(measured: Mapping[str, JSON], what: str) -> Finding | None:
@@ -127,12 +131,14 @@ def check_logits(measured: Mapping[str, JSON], what: str) -> Finding | None:
     )
 
 
-def _check_agreement(measured: Mapping[str, JSON], request: ValidationRequest, what: str) -> Finding | None:
+def _check_agreement(
+    measured: Mapping[str, JSON], request: ValidationRequest, what: str, *, tolerance: float | None = None
+) -> Finding | None:
     if "shapes" in measured:
         own, other = measured["shapes"]
         return Finding(code="wrong_result", reason=f"{what} has shape {own}, the reference {other}")
     difference, cosine = measured["relative_difference"], measured["cosine"]
-    tolerance = request.largest_difference
+    tolerance = request.largest_difference if tolerance is None else tolerance
     if (
         difference is not None
         and difference <= tolerance

@@ -258,11 +258,17 @@ class ChatGLMPreTrainedModel(PreTrainedModel):
     base_model_prefix = "transformer"
 
     def _init_weights(self, module: nn.Module) -> None:
-        """Draw weights as small as a trained model's, so that no state saturates."""
-        if isinstance(module, (nn.Linear, nn.Embedding)):
+        """Draw weights that make positions and masks matter: with smaller ones attention is an average.
+
+        Seen with the default sizes: without rotary embedding the logits change by 0.67 of their norm,
+        without the mask by 0.9, through `sym_int8` by 0.04. With 0.02 everywhere it was 0.06, 0.9 and 0.02.
+        """
+        if isinstance(module, nn.Linear):
+            module.weight.data.normal_(0.0, module.in_features**-0.5)
+            if module.bias is not None:
+                module.bias.data.normal_(0.0, 0.02)
+        elif isinstance(module, nn.Embedding):
             module.weight.data.normal_(0.0, 0.02)
-        if isinstance(module, nn.Linear) and module.bias is not None:
-            module.bias.data.normal_(0.0, 0.02)
 
 
 class ChatGLMModel(ChatGLMPreTrainedModel):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Generator
 from typing import Any
 
 from .context import Context
@@ -87,23 +88,31 @@ def cached_step(model: Any, prompt: Any, device: Device) -> Any:
         return output.logits[0, -1].to("cpu").double()
 
 
-def generate(model: Any, prompt: Any, device: Device, count: int, *, to_end: bool = True) -> list[int]:
-    """Return the greedy continuation of ``count`` tokens, with ``to_end`` fewer if the model ends."""
-    import torch
-
-    ends = model.config.eos_token_id if to_end else None
+def generate(model: Any, prompt: Any, device: Device, count: int) -> list[int]:
+    """Return the greedy continuation of ``count`` tokens, or fewer if the model ends."""
+    ends = model.config.eos_token_id
     ends = set(ends) if isinstance(ends, (list, tuple)) else {ends}
     tokens: list[int] = []
+    for token in stream(model, prompt, device):
+        tokens.append(token)
+        if len(tokens) == count or token in ends:
+            break
+    return tokens
+
+
+def stream(model: Any, prompt: Any, device: Device) -> Generator[int, None, None]:
+    """Yield the greedy continuation token by token, each computed with the cache of those before."""
+    import torch
+
     with torch.inference_mode():
         inputs = prompt.to(device.torch)
         position = inputs.size(1)
         output = model(inputs, use_cache=True)
         while True:
-            tokens.append(int(output.logits[0, -1].argmax()))
-            if len(tokens) == count or tokens[-1] in ends:
-                return tokens
+            token = int(output.logits[0, -1].argmax())
+            yield token
             output = model(
-                torch.tensor([[tokens[-1]]], device=device.torch),
+                torch.tensor([[token]], device=device.torch),
                 position_ids=torch.tensor([[position]], device=device.torch),
                 past_key_values=output.past_key_values,
                 use_cache=True,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from .comparison import generate, last_logits
+from .comparison import stream
 from .context import Context
 
 _PROMPT_LENGTH = {"cpu": 64}
@@ -23,17 +23,18 @@ def measure_speed(context: Context, measured: dict[str, Any]) -> None:
     prompt = context.prompt.repeat(1, repeats)[:, :length]
     measured["prompt_tokens"] = length
     for name in ("first", "warm"):
+        tokens = stream(context.model, prompt, device)
         started = time.perf_counter()
-        last_logits(context.model, prompt, device)
+        next(tokens)  # reading the token waits for the device
         prefill = time.perf_counter() - started
         started = time.perf_counter()
-        tokens = generate(context.model, prompt, device, count, to_end=False)
-        device.synchronize()
-        # generating starts with a prefill of its own
-        decoding = max(time.perf_counter() - started - prefill, 1e-9)
+        for _ in range(count):
+            next(tokens)
+        decoding = time.perf_counter() - started
+        tokens.close()
         measured[name] = {
             "prefill_seconds": round(prefill, 4),
             "prefill_tokens_per_second": round(length / prefill, 1),
-            "new_tokens": len(tokens),
-            "decode_tokens_per_second": round((len(tokens) - 1) / decoding, 1) if len(tokens) > 1 else None,
+            "new_tokens": count,
+            "decode_tokens_per_second": round(count / decoding, 1),
         }
