@@ -1,10 +1,11 @@
 """Build the engines that install and validate, each when it is first needed."""
 
+from functools import cached_property
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 from provisioner import __version__
 from provisioner.cli.settings import Settings
-from provisioner.cli.wiring import Engines
 from provisioner.errors import LockError
 from provisioner.events import Listener
 from provisioner.install.build import CondaLinker, Fetcher, InstallEngines
@@ -12,6 +13,9 @@ from provisioner.install.home import EnvironmentHome, Generation
 from provisioner.pipeline import ValidationChoices, check_lock, lock_profile, validate_generation
 from provisioner.profile.model import Profile
 from provisioner.validate.model import Report
+
+if TYPE_CHECKING:
+    from provisioner.cli.wiring import Engines
 
 
 class LazyEngines:
@@ -21,7 +25,13 @@ class LazyEngines:
         """Build nothing yet."""
         self._settings = settings
         self._on_event = on_event
-        self._engines = Engines(settings, on_event=on_event)
+
+    @cached_property
+    def _engines(self) -> "Engines":
+        # Brings the HTTP client, which a run with nothing to do does not pay.
+        from provisioner.cli.wiring import Engines  # noqa: PLC0415 - see above
+
+        return Engines(self._settings, on_event=self._on_event)
 
     def fetcher(self) -> Fetcher:
         """Return what brings locked files into the store."""
@@ -87,7 +97,8 @@ class LazyEngines:
 
     def close(self) -> None:
         """End transfers and close connections."""
-        self._engines.close()
+        if "_engines" in self.__dict__:
+            self._engines.close()
 
     def _conda_linker(self) -> CondaLinker:
         from provisioner.engines.rattler_install import RattlerLinker  # noqa: PLC0415 - only conda bases need it

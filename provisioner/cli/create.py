@@ -11,7 +11,7 @@ from provisioner.cli.settings import Settings, host_platform
 from provisioner.errors import ExitCode
 from provisioner.install.home import EnvironmentHome, Generation
 from provisioner.profile.load import load_profile
-from provisioner.profile.model import Profile
+from provisioner.profile.model import Device, Profile
 from provisioner.validate.model import Report, Verdict
 
 
@@ -86,7 +86,6 @@ def build_and_validate(
 ) -> Result:
     """Build a profile's environment unless it is there, validate it unless it is proven, and tell."""
     from provisioner.cli.build import LazyEngines  # noqa: PLC0415 - `create --help` stays fast
-    from provisioner.cli.gate import pass_gate  # noqa: PLC0415 - the same
     from provisioner.pipeline import (  # noqa: PLC0415 - the same
         ValidationChoices,
         create_environment,
@@ -103,7 +102,11 @@ def build_and_validate(
     ):
         if lock_first:
             engines.lock_if_stale(profile)
-        gpu = pass_gate(settings, profile, platform=platform, enforce=not no_gate and device != "cpu")
+        gpu = None
+        if profile.device is Device.XPU:
+            from provisioner.cli.gate import pass_gate  # noqa: PLC0415 - a CPU profile judges no machine
+
+            gpu = pass_gate(settings, profile, platform=platform, enforce=not no_gate and device != "cpu")
         plan = plan_environment(
             profile,
             folder=settings.find_lockfile_folder(profile.file),

@@ -13,14 +13,12 @@ _DRIVER_FLOORS = {("ipex-llm-2.1", "win-64"): "31.0.101.5122"}
 
 
 def pass_gate(settings: Settings, profile: Profile, *, platform: str, enforce: bool) -> str | None:
-    """Return the class of this machine's GPU, as profiles name it; None for a CPU profile.
+    """Return the class of this machine's GPU, as an XPU profile names it; None where there is none.
 
     Raises:
         InstallError: The disk has no room.
         UnvalidatedError: There is no GPU that the built environment could be validated on.
     """
-    if profile.device is not Device.XPU:
-        return None
     facts = LocalHost().gather(target=settings.data, variables=settings.environ)
     if enforce:
         obstacle = find_obstacle(

@@ -25,6 +25,7 @@ def report_errors(report: Report) -> tuple[ProvisionError, ...]:
     """Return the error that a verdict other than passed stands for."""
     if report.verdict is Verdict.PASSED:
         return ()
+    what = "failed" if report.verdict is Verdict.FAILED else "is installed and could not be validated"
     kind = {
         Verdict.FAILED: ValidateError,
         Verdict.UNVALIDATED: UnvalidatedError,
