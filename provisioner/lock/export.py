@@ -111,10 +111,11 @@ def _environment(lock: Lock, platform: LockedPlatform, absolute: Address) -> str
     document: Mapping[str, Value] = {
         "name": lock.profile,
         "channels": channels,
-        "platforms": [platform.platform],
         "dependencies": dependencies,
     }
-    return _text([f"# {_comment(lock, 'environment')}", *write_yaml(document)])
+    # Not under `platforms`, which conda itself does not know.
+    head = [f"# {_comment(lock, 'environment')}", f"# platform: {platform.platform}"]
+    return _text([*head, *write_yaml(document)])
 
 
 def _pylock(lock: Lock, platform: LockedPlatform, absolute: Address) -> str:
