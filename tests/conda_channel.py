@@ -1,6 +1,6 @@
 """Build a small real conda channel: a relocatable Python made of the running one, and a libuv.
 
-Packages are written in the `.conda` format (a zip of two tars in zstd) with `info/index.json` and `info/paths.json`.
+Packages are `.conda` files (a zip of two tars in zstd) with `info/index.json` and `info/paths.json`.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ _LEFT_OUT |= {"__pycache__", "site-packages", "dist-packages"}
 
 @dataclass(frozen=True, kw_only=True)
 class Member:
-    """One member of a package: bytes, or the target of a symbolic link; ``placeholder`` is a text prefix in it."""
+    """One member of a package: bytes or a link's target; ``placeholder`` is a prefix in its text."""
 
     data: bytes = b""
     link: str | None = None
@@ -242,6 +242,6 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 
 def _relocatable(executable: bytes, base: str) -> bytes:
-    """Let the program find its own library beside it: the search path inside it is replaced by a shorter one."""
+    """Let the program find its own library beside it: its search path becomes a relative one."""
     old, new = f"{base}/lib".encode(), b"$ORIGIN/../lib"
     return executable.replace(b"\0" + old + b"\0", b"\0" + new.ljust(len(old), b"\0") + b"\0")

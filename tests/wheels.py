@@ -26,7 +26,7 @@ def wheel_members(
     requires: tuple[str, ...] = (),
     entry_points: str | None = None,
 ) -> dict[str, bytes]:
-    """Return the members of a wheel, RECORD last; ``files`` replaces the one module that it has by default."""
+    """Return the members of a wheel, RECORD last; ``files`` replaces its one module."""
     stem = name.replace("-", "_")
     folder = f"{stem}-{version}.dist-info"
     members = {
@@ -36,7 +36,9 @@ def wheel_members(
     metadata = [f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}"]
     metadata += [f"Requires-Dist: {requirement}" for requirement in requires]
     members[f"{folder}/METADATA"] = ("\n".join(metadata) + "\n\n").encode()
-    members[f"{folder}/WHEEL"] = b"Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    members[f"{folder}/WHEEL"] = (
+        b"Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    )
     if entry_points is not None:
         members[f"{folder}/entry_points.txt"] = entry_points.encode()
     lines = [record_line(path, data) for path, data in members.items()]

@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
-from urllib.request import url2pathname
 
 _TOKEN = re.compile(r"/t/[^/]+(?=/|$)")
 _URL = re.compile(r"\b[a-zA-Z][a-zA-Z0-9+.-]*://[^\s'\"<>`)\]}]+")
@@ -75,6 +74,9 @@ def origin_of(url: str) -> str:
 
 def local_path(url: str) -> Path:
     """Return the path of a ``file:`` address; on Windows a host in it names a share."""
+    # imported here: it brings the whole of http.client
+    from urllib.request import url2pathname  # noqa: PLC0415 - see above
+
     parts = urlsplit(url)
     share = f"//{parts.netloc}" if parts.netloc not in {"", "localhost"} else ""
     return Path(url2pathname(share + parts.path))

@@ -57,7 +57,7 @@ def find_link_fault(member: str, target: str) -> str | None:
 
 
 def find_twins(names: Iterable[str], *, portable: bool) -> str | None:
-    """Return a name that comes twice; with ``portable``, names that differ in case or accents' form are one."""
+    """Return a name that comes twice; with ``portable``, names that differ in case or accents are one."""
     seen: set[str] = set()
     for name in names:
         key = name.rstrip("/")
@@ -86,7 +86,7 @@ def is_interpreter(name: str) -> bool:
 
 
 def runs_at_start(name: str) -> bool:
-    """Tell whether Python reads a file of that name in ``site-packages`` at every start (PEP 829 for ``.start``)."""
+    """Tell whether Python reads such a file in ``site-packages`` at every start (``.start``: PEP 829)."""
     return name.endswith((".pth", ".start"))
 
 

@@ -1,7 +1,7 @@
 """Look into wheels and conda packages before an engine does, and refuse what could leave its place.
 
-Engines drop such members silently, install them, or stop half-way. Here the whole file is refused, by the member's
-name, before anything is unpacked. What a scan says depends on the file alone, so it is kept beside it in the store.
+Engines drop such members silently, install them, or stop half-way. Here the whole file is refused, by the
+member's name, before anything is unpacked. The answer depends on the file alone and is kept beside it.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Scan a conda package: a tar of files with ``info/index.json`` and ``info/paths.json``, in one of two wrappings.
+"""Scan a conda package: files with ``info/index.json`` and ``info/paths.json``, in one of two wrappings.
 
 Sources: conda's package specification; CEP on the ``.conda`` format (a zip of two tars in zstd).
 """

@@ -1,7 +1,7 @@
 """Bring locked files into the store, several at once, from wherever they can be had.
 
-A file is looked for in the store, then in the wheelhouses that the user named, then at its canonical address or in
-the default index, then in the user's further indexes. Everywhere it counts only with the locked name and sha256.
+A file is looked for in the store, then in the wheelhouses that the user named, then at its canonical address
+or in the default index, then in the user's further indexes. Everywhere it needs the locked name and sha256.
 """
 
 import queue
@@ -10,15 +10,18 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from provisioner.engines.addresses import local_path, redact
-from provisioner.engines.download import Downloader
 from provisioner.engines.index_page import ACCEPT, IndexFile, parse_page
 from provisioner.engines.store import Package, Store
 from provisioner.errors import ErrorList, InstallError, ProvisionError, UnavailableError
 from provisioner.events import Listener, Progress, ignore_events
 from provisioner.install.build import StoredFile
 from provisioner.resolve.model import PipPackage
+
+if TYPE_CHECKING:  # a client is not needed, and not loaded, while everything is in the store
+    from provisioner.engines.download import Downloader
 
 _JOBS = 8
 _TELL_EVERY_S = 0.1
@@ -31,7 +34,7 @@ class StoreFetcher:
         self,
         store: Store,
         *,
-        downloader: Callable[[], Downloader],
+        downloader: "Callable[[], Downloader]",
         default_index: Callable[[], str],
         wheelhouses: Sequence[str] = (),
         extra_indexes: Sequence[str] = (),
@@ -107,7 +110,7 @@ class StoreFetcher:
 
     def _work(
         self,
-        client: Downloader,
+        client: "Downloader",
         todo: "queue.SimpleQueue[Package]",
         results: "queue.SimpleQueue[tuple[Package, StoredFile | BaseException]]",
         stop: threading.Event,
@@ -124,7 +127,7 @@ class StoreFetcher:
                 outcome = error
             results.put((package, outcome))
 
-    def _fetch_one(self, client: Downloader, package: Package) -> StoredFile:
+    def _fetch_one(self, client: "Downloader", package: Package) -> StoredFile:
         """Get one file from the first source that has it; several failures end in the first source's."""
         with self._store.hold_part(package) as part:
             stored = self._store.find(package)  # another process may have brought it while we waited
@@ -146,7 +149,7 @@ class StoreFetcher:
         raise changed or failed["locked"]
 
     def _sources(
-        self, client: Downloader, package: Package
+        self, client: "Downloader", package: Package
     ) -> Iterator[tuple[str, Callable[[], str | None]]]:
         """Yield functions that return where the file is, or None where that source does not have it."""
         if not isinstance(package, PipPackage):
@@ -161,7 +164,7 @@ class StoreFetcher:
         for index in self._extra_indexes:
             yield index, partial(self._find_in_index, client, index, package, needed=False)
 
-    def _find_in_wheelhouse(self, client: Downloader, wheelhouse: str, package: PipPackage) -> str | None:
+    def _find_in_wheelhouse(self, client: "Downloader", wheelhouse: str, package: PipPackage) -> str | None:
         """Return the address of a file of the name in a folder or on a page."""
         folder = local_path(wheelhouse) if wheelhouse.startswith("file:") else Path(wheelhouse)
         if "://" not in wheelhouse or folder.is_dir():
@@ -170,7 +173,7 @@ class StoreFetcher:
         return self._find_on_page(client, wheelhouse, package)
 
     def _find_in_index(
-        self, client: Downloader, index: str, package: PipPackage, *, needed: bool
+        self, client: "Downloader", index: str, package: PipPackage, *, needed: bool
     ) -> str | None:
         """Return the file's address from its project's page.
 
@@ -191,7 +194,7 @@ class StoreFetcher:
             )
         return url
 
-    def _find_on_page(self, client: Downloader, address: str, package: PipPackage) -> str | None:
+    def _find_on_page(self, client: "Downloader", address: str, package: PipPackage) -> str | None:
         """Return the address of a file of the name; every page is read once."""
         with self._lock:
             files = self._pages.get(address)

@@ -3,7 +3,6 @@
 import ipaddress
 import netrc
 import os
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -74,6 +73,8 @@ def read_network_settings(
         if (value := environ.get(name) or environ.get(name.upper()))
     }
     if windows and not proxies:
+        import urllib.request  # noqa: PLC0415 - it brings the whole of http.client
+
         proxies = {scheme: url for scheme, url in urllib.request.getproxies().items() if scheme in names}
     if packages.proxy:
         proxies = {"all": packages.proxy}

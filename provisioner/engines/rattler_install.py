@@ -1,7 +1,7 @@
 """Link conda packages into a prefix with rattler, in a worker process, from local files only.
 
-After a successful call the interpreter that loaded rattler may crash on its way out (8 of 60 runs on py-rattler
-0.28.0), and a damaged package may abort it: the worker's answer counts, never its exit status.
+After a successful call the interpreter that loaded rattler may crash on its way out (8 of 60 runs on
+py-rattler 0.28.0), and a damaged package may abort it: the worker's answer counts, never its exit status.
 """
 
 import json
@@ -31,7 +31,7 @@ class RattlerLinker:
         """Keep the parts.
 
         Args:
-            cache: Folder of unpacked packages, on the file system of the environments so that files can be linked.
+            cache: Folder of unpacked packages, on the environments' file system so that files can be linked.
             environ: Environment of the worker.
         """
         self._cache = cache
@@ -100,7 +100,7 @@ class RattlerLinker:
 
 
 def canonical_record(record: Mapping[str, Any], package: CondaPackage) -> dict[str, Any]:
-    """Return a ``conda-meta`` record that names the package's canonical address and no place on this machine."""
+    """Return a ``conda-meta`` record with the package's canonical address and no place on this machine."""
     written = {key: value for key, value in record.items() if key not in _LOCAL_FIELDS}
     link = record.get("link")
     if isinstance(link, dict):
@@ -109,7 +109,7 @@ def canonical_record(record: Mapping[str, Any], package: CondaPackage) -> dict[s
 
 
 def _describe(package: CondaPackage, file: StoredFile) -> dict[str, Any]:
-    """Return what the worker makes a record of: the package's own ``index.json`` with the lock's dependencies."""
+    """Return what becomes a record: the package's own ``index.json`` with the lock's dependencies."""
     depends = [f"{name} {constraint}".strip() for name, constraint in package.dependencies.items()]
     return {
         "index": dict(file.index) | {"depends": depends},

@@ -1,4 +1,4 @@
-"""The worker process that links with rattler: a JSON task on stdin, the answer in the file that the task names."""
+"""The worker that links with rattler: a JSON task on stdin, the answer in the file that the task names."""
 
 import asyncio
 import json

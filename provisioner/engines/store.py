@@ -7,6 +7,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 from provisioner.engines.archive_scan import SCANNER, Verdict, scan_package
 from provisioner.errors import InstallError
 from provisioner.install.build import StoredFile
+from provisioner.install.file_lock import hold_file
 from provisioner.install.folders import make_private_folder, replace, write_atomically
 from provisioner.resolve.model import CondaPackage, PipPackage
 
@@ -64,11 +66,8 @@ class Store:
     @contextmanager
     def hold_part(self, package: Package) -> Iterator[Path]:
         """Yield where a package's bytes arrive; another process that wants the same file waits."""
-        # imported here: nothing that is already in the store needs it
-        from filelock import FileLock  # noqa: PLC0415 - see above
-
         parts = self._root / "parts"
-        with FileLock(parts / f"{package.sha256}.lock"):
+        with hold_file(parts / f"{package.sha256}.lock", timeout_s=math.inf):
             yield parts / f"{package.sha256}.part"
 
     def _path(self, package: Package) -> Path:

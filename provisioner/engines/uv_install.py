@@ -1,7 +1,7 @@
 """Make virtual environments and install wheels with uv, from local files only.
 
-uv is handed a ``pylock.toml`` whose wheels are paths into our store with their digests: it resolves nothing, opens no
-connection and installs exactly what is listed. Its cache is ours alone, because uv trusts what it finds there.
+uv is handed a ``pylock.toml`` whose wheels are paths into our store with their digests: it resolves nothing,
+opens no connection and installs exactly what is listed. Its cache is ours alone: uv trusts what is in it.
 """
 
 import re
@@ -37,7 +37,7 @@ class UvInstaller:
         self._cache = cache
         self._environ = {name: value for name, value in environ.items() if not _SCRUBBED.fullmatch(name)}
 
-    def make_venv(self, prefix: Path, *, python: str) -> None:
+    def make_venv(self, prefix: Path, *, python: str) -> str:
         """Make a virtual environment; see `VenvMaker`."""
         make_private_folder(self._cache)
         interpreter = find_interpreter(python, environ=self._environ, cache=self._cache, cwd=prefix.parent)
@@ -55,6 +55,7 @@ class UvInstaller:
         )
         if completed.exit_code != 0:
             raise _failed("install.venv", f"uv could not make a virtual environment in `{prefix}`", completed)
+        return _read_version(prefix / "pyvenv.cfg")
 
     def install_wheels(
         self, python: Path, packages: Sequence[PipPackage], files: Mapping[str, StoredFile]
@@ -73,25 +74,6 @@ class UvInstaller:
             )
         if completed.exit_code != 0:
             raise _failed("install.wheels", "uv could not install the wheels", completed)
-
-    def read_python_version(self, python: Path) -> str:
-        """Return the interpreter's version; see `WheelInstaller`. Nothing of the environment is imported."""
-        script = "import sys; print('.'.join(map(str, sys.version_info[:3])))"
-        try:
-            completed = run_program(
-                [python, "-I", "-S", "-c", script], env=self._environ, cwd=python.parent, timeout_s=60.0
-            )
-        except (OSError, ProgramTimeoutError) as error:
-            raise InstallError(
-                "install.python",
-                f"the environment's interpreter `{python}` does not run: {error}",
-                hints=["run the same command again"],
-            ) from error
-        if completed.exit_code != 0:
-            raise _failed(
-                "install.python", f"the environment's interpreter `{python}` does not run", completed
-            )
-        return completed.stdout.strip()
 
     def _run(self, arguments: Sequence[str], *, cwd: Path) -> Completed:
         command = [
@@ -112,16 +94,25 @@ def format_pylock(packages: Sequence[PipPackage], files: Mapping[str, StoredFile
     """Return a ``pylock.toml`` (PEP 751) of wheels in the store."""
     lines = ['lock-version = "1.0"', 'created-by = "provision"']
     for package in packages:
-        path = files[package.sha256].path.as_posix()
+        path = _toml(files[package.sha256].path.as_posix())
+        hashes = f"{{ sha256 = {_toml(package.sha256)} }}"
         lines += [
             "",
             "[[packages]]",
             f"name = {_toml(package.name)}",
             f"version = {_toml(package.version)}",
-            f"wheels = [{{ name = {_toml(package.filename)}, path = {_toml(path)}, "
-            f"hashes = {{ sha256 = {_toml(package.sha256)} }} }}]",
+            f"wheels = [{{ name = {_toml(package.filename)}, path = {path}, hashes = {hashes} }}]",
         ]
     return "\n".join(lines) + "\n"
+
+
+def _read_version(path: Path) -> str:
+    """Return the interpreter's version from a virtual environment's settings."""
+    for line in path.read_text(encoding="utf-8").splitlines():
+        key, _, value = line.partition("=")
+        if key.strip() in {"version_info", "version"}:
+            return ".".join(value.strip().split(".")[:3])
+    raise InternalError("internal.uv", f"uv made a virtual environment without a version in `{path}`")
 
 
 def _toml(text: str) -> str:

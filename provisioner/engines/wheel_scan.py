@@ -1,6 +1,6 @@
-"""Scan a wheel: a zip whose every reader must see the same, with names that stay in place and a complete RECORD.
+"""Scan a wheel: a zip that reads one way only, with names that stay in place and a complete RECORD.
 
-Sources: the wheel specification (packaging.python.org), PyPI's rules for archives since 2025 (CVE-2025-54368).
+Sources: the wheel specification; the rules that indexes apply since 2025 (CVE-2025-54368).
 """
 
 import configparser
@@ -105,7 +105,7 @@ def _check_identity(name: str, version: str, package: PipPackage) -> None:
 
 
 def _check_record(text: str, names: list[str], archive: str) -> None:
-    """Refuse a RECORD that leaves its place or that leaves a file out: nobody could tell later who brought it."""
+    """Refuse a RECORD that leaves its place or leaves a file out: nobody could tell who brought it."""
     try:
         listed = {row[0] for row in csv.reader(text.splitlines()) if row}
     except csv.Error as error:
@@ -153,7 +153,7 @@ def _check_data(names: list[str], archive: str) -> None:
 
 
 def _check_starters(opened: zipfile.ZipFile, names: list[str], package: PipPackage) -> tuple[str, ...]:
-    """Return a notice for every file that Python runs at each start; refuse the ones without an honest use."""
+    """Return a notice for every file that Python runs at each start; refuse those of no honest use."""
     notices = []
     for name in names:
         parts = name.split("/")

@@ -1,6 +1,6 @@
 """Check that every reader of a zip sees the same: no gaps, overlaps, tails or headers that differ.
 
-The digest of a file says nothing about what is in it when one reader trusts its directory and another its parts
+The digest of a file says nothing about its content when one reader trusts its directory and another its parts
 (CVE-2025-54368).
 """
 

@@ -44,8 +44,8 @@ class Fetcher(Protocol):
 class VenvMaker(Protocol):
     """Makes a virtual environment."""
 
-    def make_venv(self, prefix: Path, *, python: str) -> None:
-        """Make one at ``prefix`` (absent) with an interpreter of version ``python`` found on this machine.
+    def make_venv(self, prefix: Path, *, python: str) -> str:
+        """Make one at ``prefix`` (absent) of an interpreter found here, and return its full version.
 
         Raises:
             InstallError: There is no such interpreter, or it could not be made.
@@ -85,14 +85,6 @@ class WheelInstaller(Protocol):
         """
         ...
 
-    def read_python_version(self, python: Path) -> str:
-        """Return an interpreter's full version.
-
-        Raises:
-            InstallError: It does not run.
-        """
-        ...
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InstallEngines:
@@ -119,14 +111,17 @@ def build_generation(
     with _step("install", f"{plan.base} base", on_event):
         if plan.base == CONDA:
             engines.conda().link_conda(prefix, plan.conda, files, platform=plan.platform)
+            version = next(
+                (package.version for package in plan.conda if package.name == "python"), plan.python
+            )
         else:
-            engines.venv.make_venv(prefix, python=plan.python)
+            version = engines.venv.make_venv(prefix, python=plan.python)
     python = find_python(prefix, base=plan.base, platform=plan.platform)
     with _step("install", f"{len(plan.wheels)} wheels", on_event):
         if plan.wheels:
             engines.wheels.install_wheels(python, plan.wheels, files)
     with _step("install", "receipt", on_event):
-        receipt = _make_receipt(plan, prefix, engines=engines, python=python, files=files)
+        receipt = _make_receipt(plan, prefix, tools=engines.tools, version=version, files=files)
         write_atomically(prefix / RECEIPT_NAME, format_receipt(receipt))
     return receipt
 
@@ -135,8 +130,8 @@ def _make_receipt(
     plan: InstallPlan,
     prefix: Path,
     *,
-    engines: InstallEngines,
-    python: Path,
+    tools: Mapping[str, str],
+    version: str,
     files: Mapping[str, StoredFile],
 ) -> Receipt:
     packages = [
@@ -156,11 +151,11 @@ def _make_receipt(
         fingerprint=plan.fingerprint,
         platform=plan.platform,
         base=plan.base,
-        python=engines.wheels.read_python_version(python),
+        python=version,
         prefix=str(prefix),
         created_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         packages=tuple(packages),
-        tools=engines.tools,
+        tools=tools,
         env=plan.env,
         notices=tuple(notice for package in plan.files for notice in files[package.sha256].notices),
     )

@@ -4,12 +4,13 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from provisioner.errors import BusyError
 from provisioner.events import Listener, Notice, ignore_events
-from provisioner.install.folders import make_private_folder, write_atomically
+from provisioner.install.file_lock import hold_file
+from provisioner.install.folders import make_private_folder
 from provisioner.install.home import EnvironmentHome
 
 _QUIET_S = 1.0
@@ -36,29 +37,23 @@ def hold_environment(
     Raises:
         BusyError: Another process held it all the time.
     """
-    # imported here: an environment that is up to date needs no lock, and this costs as much as all the rest
-    from filelock import FileLock, Timeout  # noqa: PLC0415 - see above
-
     home.environment(name)
     make_private_folder(home.data)
     make_private_folder(home.locks)
-    side = home.locks / f"{name}.json"
-    lock = FileLock(home.locks / f"{name}.lock")
-    try:
-        lock.acquire(timeout=min(_QUIET_S, timeout_s))
-    except Timeout:
-        on_event(Notice(message=f"waiting for {_describe_holder(side)}, which is working on `{name}`"))
-        try:
-            lock.acquire(timeout=max(0.0, timeout_s - _QUIET_S))
-        except Timeout as error:
-            raise _busy(name, side, timeout_s) from error
-    try:
+    path, side = home.locks / f"{name}.lock", home.locks / f"{name}.json"
+    with ExitStack() as stack:
+        held = stack.enter_context(hold_file(path, timeout_s=min(_QUIET_S, timeout_s)))
+        if not held:
+            on_event(Notice(message=f"waiting for {_describe_holder(side)}, which is working on `{name}`"))
+            held = stack.enter_context(hold_file(path, timeout_s=timeout_s - _QUIET_S))
+        if not held:
+            raise _busy(name, side, timeout_s)
         holder = {"pid": os.getpid(), "command": command, "since": time.time()}
-        write_atomically(side, json.dumps(holder) + "\n")
-        yield
-    finally:
-        side.unlink(missing_ok=True)
-        lock.release()
+        side.write_text(json.dumps(holder), encoding="utf-8")
+        try:
+            yield
+        finally:
+            side.unlink(missing_ok=True)
 
 
 def _busy(name: str, side: Path, timeout_s: float) -> BusyError:

@@ -3,6 +3,7 @@
 import os
 import shutil
 import stat
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -12,7 +13,6 @@ from typing import Any
 
 from provisioner.errors import InstallError
 
-_WINDOWS = os.name == "nt"
 _PATIENCE_S = 10.0
 
 
@@ -29,7 +29,7 @@ def make_private_folder(path: Path) -> Path:
         raise _refused(path, (error.strerror or str(error)).lower()) from error
     if not stat.S_ISDIR(status.st_mode):
         raise _refused(path, "it is not a folder but a link or a file")
-    if not _WINDOWS:  # there the folder's access list is inherited from the user's own
+    if sys.platform != "win32":  # there the folder's access list is inherited from the user's own
         if status.st_uid != os.geteuid():
             raise _refused(path, "it belongs to another user")
         if status.st_mode & stat.S_IWOTH:
@@ -64,7 +64,7 @@ def replace(source: Path, target: Path) -> None:
 
 def sync_folder(path: Path) -> None:
     """Bring the names in a folder to the disk, where the system can."""
-    if _WINDOWS:
+    if sys.platform == "win32":
         return
     descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -99,7 +99,7 @@ def _make_writable_and_retry(function: Callable[[str], Any], name: str, info: An
 
 def _patiently(action: Callable[[], object]) -> None:
     """Run ``action``; on Windows again for ten seconds while another program holds a file."""
-    deadline = time.monotonic() + (_PATIENCE_S if _WINDOWS else 0.0)
+    deadline = time.monotonic() + (_PATIENCE_S if sys.platform == "win32" else 0.0)
     pause_s = 0.05
     while True:
         try:

@@ -1,8 +1,8 @@
 """Build an environment so that it is there completely or not at all, and the old one until then.
 
-A conda prefix and uv's scripts contain their own path, so nothing is built elsewhere and moved: every generation
-is built in its final folder, gets its receipt last, and then one small file is switched. Whatever happens before,
-the old generation stays current.
+A conda prefix and uv's scripts contain their own path, so nothing is built elsewhere and moved: every
+generation is built in its final folder, gets its receipt last, and then one small file is switched. Whatever
+happens until then, the old generation stays current.
 """
 
 from collections.abc import Callable
@@ -18,15 +18,18 @@ from provisioner.install.home import (
     find_environment,
     is_current,
     is_published,
+    list_generations,
     next_number,
     prepare_environment,
     publish,
     remove_leftovers,
-    remove_old_generations,
 )
 from provisioner.install.plan import InstallPlan
 
 KEPT_GENERATIONS = 2
+"""How many generations beside the current one `clean` leaves, to go back to."""
+
+_TOLD_FROM = 3
 
 
 def install_environment(
@@ -96,7 +99,9 @@ def _build(
         ) from error
     for notice in receipt.notices:
         on_event(Notice(message=notice, level="warning"))
-    remove_old_generations(home, name, keep=KEPT_GENERATIONS)
+    spare = len(list_generations(home, name)) - 1 - KEPT_GENERATIONS
+    if spare >= _TOLD_FROM:  # not deleted here: that can take longer than the build
+        on_event(Notice(message=f"`{name}` has {spare} old generations; `provision clean` deletes them"))
     return Generation(number=number, prefix=prefix, receipt=receipt, new=True)
 
 
