@@ -1,0 +1,58 @@
+"""``provision run``: run a program inside an environment."""
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+
+from provisioner.cli.activate import find_activation
+from provisioner.cli.options import settings_flags
+from provisioner.cli.result import Result
+from provisioner.cli.settings import Settings
+from provisioner.cli.validate import find_built
+from provisioner.errors import UsageError
+from provisioner.install.activation import apply_activation
+from provisioner.install.home import EnvironmentHome
+
+
+@click.command("run", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.argument("environment", metavar="ENVIRONMENT")
+@click.argument(
+    "program", metavar="[--] PROGRAM [ARGUMENT]...", nargs=-1, type=click.UNPROCESSED, required=True
+)
+@settings_flags
+def command(*, settings: Settings, environment: str, program: tuple[str, ...], as_json: bool) -> Result:
+    """Run PROGRAM inside ENVIRONMENT; its exit code is ours."""
+    del as_json
+    words = program[1:] if program[0] == "--" else program
+    if not words:
+        raise UsageError("usage.no_program", "`run` was given no program", hints=["name one after `--`"])
+    generation = find_built(EnvironmentHome(data=settings.data), environment)
+    variables = apply_activation(
+        find_activation(generation), settings.environ, windows=sys.platform == "win32"
+    )
+    return become(words, variables, where=f"environment `{environment}`")
+
+
+def become(words: Sequence[str], variables: Mapping[str, str], *, where: str) -> Any:
+    """Turn into the program; on Windows, which cannot, wait for it and return its exit code.
+
+    Raises:
+        UsageError: There is no such program.
+    """
+    found = shutil.which(words[0], path=variables.get("PATH", variables.get("Path")))
+    if found is None:
+        raise UsageError(
+            "usage.no_program",
+            f"{where} has no program `{words[0]}`",
+            hints=["name a program of the environment, or one on `PATH`"],
+        )
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if sys.platform == "win32":
+        return os.spawnve(os.P_WAIT, found, list(words), dict(variables))  # noqa: S606 - the user's own command
+    os.execve(found, list(words), dict(variables))  # noqa: S606 - the user's own command
+    return None
