@@ -77,6 +77,8 @@ def _settle(request: ValidationRequest) -> ValidationRequest:
             f"`{request.family}` in `{request.precision}` on `{request.device}` cannot be validated",
             hints=["name a device as `cpu`, `xpu` or `xpu:1`"],
         )
+    if request.model_dir is not None:  # the profile's weights and expected answer belong together
+        request = replace(request, weights_dir=None, expected=None)
     if request.device_kind == "cpu" and request.profile_device not in (None, "cpu"):
         return replace(request, backend="transformers", precision="bf16", tolerance=None)
     if request.precision == "fp32":

@@ -183,6 +183,8 @@ class Watch:
             seconds = round(float(document["seconds"]), 3)
             if self.tokenizer is not None and "tokens" in measured:
                 measured["text"] = self.tokenizer.decode(measured["tokens"])
+            if stage == "weights":
+                measured.setdefault("prompt", self.request.prompt)
             if document["event"] == "raised":
                 finding: Finding | None = explain_error(stage, document["error"], measured, self.request)
                 measured["error"] = str(document["error"]["trace"])

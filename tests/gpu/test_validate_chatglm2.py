@@ -24,18 +24,8 @@ def glm_site(torch_python: Path) -> Path:
     with FileLock(f"{folder}.lock"):
         if not (folder / "ready").exists():
             shutil.rmtree(folder, ignore_errors=True)
-            command = [
-                torch_python,
-                "-m",
-                "pip",
-                "install",
-                "-q",
-                "--target",
-                folder,
-                "numpy==1.26.4",
-                TRANSFORMERS,
-            ]
-            subprocess.run(command, check=True, capture_output=True)
+            pip = (str(torch_python), "-m", "pip", "install", "-q", "--target", str(folder))
+            subprocess.run([*pip, "numpy==1.26.4", TRANSFORMERS], check=True, capture_output=True)
             (folder / "ready").touch()
     return folder
 

@@ -1,0 +1,237 @@
+"""A report as one self-contained page that a person can send to a colleague: no script, nothing loaded."""
+
+import json
+from collections.abc import Iterable, Mapping
+from html import escape
+
+from provisioner.validate.model import JSON, CheckRecord, Report, Status, Verdict
+
+_HEADLINES = {
+    Verdict.PASSED: "The model runs",
+    Verdict.FAILED: "The model does not run",
+    Verdict.UNVALIDATED: "Not validated: the device is absent",
+    Verdict.ERROR: "The checks could not be made",
+}
+_MEANINGS = {
+    "packages": "what is installed is what is locked",
+    "imports": "torch and what stands on it load, from this environment",
+    "device": "the device is there and tells what it is",
+    "kernels": "copies are exact, matrix products agree with fp64",
+    "weights": "the model loads",
+    "reference": "the fp32 model on the CPU is sane",
+    "conversion": "the layers were really replaced",
+    "forward": "the model ran on the device",
+    "comparison": "its logits agree with the reference",
+    "generation": "it continues the prompt with the cache",
+    "width": "layers of production size agree too",
+    "speed": "reported, never judged",
+    "commands": "the profile's programs start",
+    "exit": "the process ended cleanly",
+}
+_FIRST_PACKAGES = (
+    "python",
+    "torch",
+    "intel-extension-for-pytorch",
+    "ipex-llm",
+    "transformers",
+    "tokenizers",
+    "accelerate",
+    "numpy",
+)
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+_BAR_LEFT, _BAR_WIDTH, _ROW_HEIGHT = 110, 480, 26
+
+_STYLE = """
+:root { color-scheme: light dark; --page: #f6f7f9; --card: #fff; --ink: #16202c; --soft: #5b6877; --line:
+#dfe4ea;
+  --passed: #14804a; --failed: #c0272d; --skipped: #7a8694; --error: #b26a00; --bar: #2f6fb7; }
+@media (prefers-color-scheme: dark) { :root { --page: #11161d; --card: #1a222c; --ink: #e8edf3; --soft:
+#9aa8b7;
+  --line: #2c3744; --passed: #4cc38a; --failed: #ff7b72; --skipped: #8b98a6; --error: #e8a33d; --bar:
+  #5b9be0; } }
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--page); color: var(--ink); font: 15px/1.5 system-ui, "Segoe UI",
+sans-serif; } main { max-width: 960px; margin: 0 auto; padding: 32px 20px 64px; } header { border-left: 6px
+solid var(--verdict); padding: 4px 0 4px 18px; margin-bottom: 24px; } h1 { font-size: 26px; line-height:
+1.2; margin: 0 0 4px; } h2 { font-size: 16px; margin: 32px 0 10px; } p { margin: 4px 0; } .soft { color:
+var(--soft); } code, pre { font: 13px/1.5 ui-monospace, Consolas, monospace; } .badge { color:
+var(--verdict); font-weight: 700; text-transform: uppercase; letter-spacing: .06em; font-size: 13px; } .card
+{ background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: 16px 18px; } .figures
+{ display: grid; grid-template-columns: repeat(auto-fit, minmax(170px, 1fr)); gap: 12px; } .figures dt {
+color: var(--soft); font-size: 13px; } .figures dd { margin: 2px 0 0; font-size: 19px; font-weight: 600;
+  overflow-wrap: anywhere; }
+.scroll { overflow-x: auto; } table { border-collapse: collapse; width: 100%; font-variant-numeric:
+tabular-nums; } th { text-align: left; font-size: 13px; color: var(--soft); font-weight: 600; } th, td {
+padding: 7px 10px 7px 0; border-bottom: 1px solid var(--line); vertical-align: top; } tr:last-child td {
+border-bottom: 0; } td.number, th.number { text-align: right; white-space: nowrap; } .passed { color:
+var(--passed); } .failed { color: var(--failed); } .skipped { color: var(--skipped); } .error { color:
+var(--error); } .status { font-weight: 600; } details summary { cursor: pointer; color: var(--soft); } pre {
+white-space: pre-wrap; overflow-wrap: anywhere;
+  margin: 8px 0 0; max-height: 360px; overflow-y: auto; }
+svg { display: block; width: 100%; height: auto; min-width: 520px; } svg text { font-size: 12px; fill:
+var(--ink); } svg .soft { fill: var(--soft); } ul { margin: 6px 0; padding-left: 20px; } @media print { body
+{ background: none; } .card { break-inside: avoid; } }
+"""
+
+
+def write_html(report: Report) -> str:
+    """Return the page."""
+    title = f"{report.environment}: {report.verdict.value}"
+    colour = "error" if report.verdict in (Verdict.UNVALIDATED, Verdict.ERROR) else report.verdict.value
+    body = "".join(
+        (
+            _header(report),
+            _figures(report),
+            _section("Where the time went", f'<div class="card scroll">{_chart(report.records)}</div>'),
+            _section("Checks", f'<div class="card scroll">{_checks(report.records)}</div>'),
+            _not_proven(report),
+            _section("Versions", f'<div class="card">{_versions(report.versions)}</div>'),
+            _section("Device", f'<div class="card"><pre>{_json(report.device)}</pre></div>'),
+            _output(report),
+            _footer(report),
+        )
+    )
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(title)}</title>\n<style>{_STYLE}:root {{ --verdict: var(--{colour}); }}</style>\n"
+        f"</head>\n<body>\n<main>\n{body}</main>\n</body>\n</html>\n"
+    )
+
+
+def _header(report: Report) -> str:
+    device = str(report.device.get("name") or report.device.get("asked", ""))
+    model = f"{report.family} in {report.precision} through {report.backend}"
+    parts = [
+        f'<header><p class="badge">{escape(report.verdict.value)}</p>',
+        f"<h1>{escape(_HEADLINES[report.verdict])}</h1>",
+        f"<p>{escape(report.environment)} · {escape(model)} · {escape(device)}</p>",
+    ]
+    if report.reason is not None:
+        parts.append(f"<p><strong>{escape(report.stage or '')}</strong>: {_prose(report.reason)}</p>")
+    parts.append(_list(report.hints))
+    return "".join(parts) + "</header>\n"
+
+
+def _figures(report: Report) -> str:
+    """Show the few numbers that a reader looks for first."""
+    measured = {record.name: record.measured for record in report.records}
+    generation, comparison = measured.get("generation", {}), measured.get("comparison", {})
+    speed, forward = measured.get("speed", {}), measured.get("forward", {})
+    warm: Mapping[str, JSON] = speed.get("warm", {})
+    figures = {
+        "Prompt": _quote(measured.get("weights", {}).get("prompt")),
+        "Continuation": _quote(generation.get("text")),
+        "Difference from fp32": _number(comparison.get("relative_difference"), "{:.3g}"),
+        "Prefill, warm": _number(warm.get("prefill_tokens_per_second"), "{:.1f} tokens/s"),
+        "Decoding, warm": _number(warm.get("decode_tokens_per_second"), "{:.1f} tokens/s"),
+        "First forward": _number(forward.get("first_call_seconds"), "{:.2f} s"),
+        "All checks": f"{report.seconds:.1f} s",
+    }
+    shown = "".join(
+        f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>"
+        for name, value in figures.items()
+        if value
+    )
+    return f'<dl class="card figures">{shown}</dl>\n'
+
+
+def _chart(records: Iterable[CheckRecord]) -> str:
+    """Draw one bar per check that ran, to one scale, with its seconds beside it."""
+    ran = [record for record in records if record.status is not Status.SKIPPED]
+    longest = max((record.seconds for record in ran), default=0.0) or 1.0
+    height = _ROW_HEIGHT * max(len(ran), 1)
+    rows = []
+    for number, record in enumerate(ran):
+        top = number * _ROW_HEIGHT
+        width = max(_BAR_WIDTH * record.seconds / longest, 1.5)
+        fill = "var(--bar)" if record.status is Status.PASSED else f"var(--{record.status.value})"
+        rows.append(
+            f'<text x="0" y="{top + 17}">{escape(record.name)}</text>'
+            f'<rect x="{_BAR_LEFT}" y="{top + 5}" width="{width:.1f}" height="16" rx="2" fill="{fill}"/>'
+            f'<text class="soft" x="{_BAR_LEFT + width + 8:.1f}" y="{top + 17}">{record.seconds:.2f} s</text>'
+        )
+    return (
+        f'<svg viewBox="0 0 {_BAR_LEFT + _BAR_WIDTH + 80} {height}" role="img" '
+        f'aria-label="seconds per check">{"".join(rows)}</svg>'
+    )
+
+
+def _checks(records: Iterable[CheckRecord]) -> str:
+    rows = []
+    for record in records:
+        details = f"<p>{_prose(record.reason)}</p>{_list(record.hints)}" if record.reason else ""
+        if record.measured:
+            details += f"<details><summary>measured</summary><pre>{_json(record.measured)}</pre></details>"
+        meaning = escape(_MEANINGS.get(record.name, ""))
+        seconds = "" if record.status is Status.SKIPPED else f"{record.seconds:.2f}"
+        status = record.status.value
+        rows.append(
+            f'<tr><td>{escape(record.name)}</td><td class="status {status}">{status}</td>'
+            f'<td class="number">{seconds}</td><td><span class="soft">{meaning}</span>{details}</td></tr>'
+        )
+    head = '<tr><th>Check</th><th>Status</th><th class="number">Seconds</th><th>What it checks</th></tr>'
+    return f"<table><thead>{head}</thead><tbody>{''.join(rows)}</tbody></table>"
+
+
+def _versions(versions: Mapping[str, str]) -> str:
+    first = {name: versions[name] for name in _FIRST_PACKAGES if name in versions}
+    rest = {name: version for name, version in sorted(versions.items()) if name not in first}
+    more = f"<details><summary>{len(rest)} more</summary>{_pairs(rest)}</details>" if rest else ""
+    return _pairs(first) + more
+
+
+def _pairs(values: Mapping[str, str]) -> str:
+    rows = "".join(
+        f"<tr><td>{escape(name)}</td><td><code>{escape(value)}</code></td></tr>"
+        for name, value in values.items()
+    )
+    return f"<table><tbody>{rows}</tbody></table>"
+
+
+def _not_proven(report: Report) -> str:
+    if not report.not_proven:
+        return ""
+    return _section("What this does not prove", f'<div class="card">{_list(report.not_proven)}</div>')
+
+
+def _output(report: Report) -> str:
+    if not report.output:
+        return ""
+    return _section("Output of the probe", f'<div class="card"><pre>{escape(report.output)}</pre></div>')
+
+
+def _footer(report: Report) -> str:
+    lock = f" · lock <code>{escape(report.lock_fingerprint)}</code>" if report.lock_fingerprint else ""
+    made = f"made by provision {escape(report.tool_version)} at {escape(report.created_at)}"
+    return f'<p class="soft">{made}{lock}</p>\n'
+
+
+def _section(title: str, content: str) -> str:
+    return f"<section><h2>{escape(title)}</h2>{content}</section>\n"
+
+
+def _list(sentences: Iterable[str]) -> str:
+    items = "".join(f"<li>{_prose(sentence)}</li>" for sentence in sentences)
+    return f"<ul>{items}</ul>" if items else ""
+
+
+def _prose(text: str) -> str:
+    """Return a sentence with its values in backticks set as code."""
+    parts = escape(text).split("`")
+    if len(parts) % 2 == 0:  # an unpaired backtick
+        return escape(text)
+    return "".join(f"<code>{part}</code>" if number % 2 else part for number, part in enumerate(parts))
+
+
+def _json(value: JSON) -> str:
+    return escape(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def _number(value: JSON, form: str) -> str:
+    return form.format(value) if isinstance(value, int | float) else ""
+
+
+def _quote(text: JSON) -> str:
+    return f"“{str(text).strip()}”" if text else ""
