@@ -9,6 +9,7 @@ from provisioner.cli.options import flag, settings_flags
 from provisioner.cli.result import Result
 from provisioner.cli.settings import Settings, host_platform
 from provisioner.errors import ExitCode
+from provisioner.install.folders import remove_tree
 from provisioner.install.home import EnvironmentHome, Generation
 from provisioner.profile.load import load_profile
 from provisioner.profile.model import Device, Profile
@@ -114,6 +115,9 @@ def build_and_validate(
             name=name,
             gpu=gpu,
         )
+        if rebuild:
+            # Files are hard links into uv's cache: what was changed in the old environment is changed there too.
+            remove_tree(home.cache / "uv")
         generation = create_environment(
             plan,
             home=home,
