@@ -68,7 +68,7 @@ def apply_activation(activation: Activation, environ: Mapping[str, str], *, wind
     return kept | dict(activation.variables) | {path_name: separator.join([*activation.path, *inherited])}
 
 
-def format_activation(activation: Activation, *, shell: str) -> str:
+def format_activation(activation: Activation, shell: str) -> str:
     """Return the text that activates an environment in one of `SHELLS`.
 
     But for ``cmd`` it defines ``provision_deactivate``, which restores what was there before.
