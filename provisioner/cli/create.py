@@ -116,7 +116,7 @@ def build_and_validate(
             gpu=gpu,
         )
         if rebuild:
-            # Files are hard links into uv's cache: what was changed in the old environment is changed there too.
+            # Files are hard links into uv's cache: what was changed in the old one is changed there too.
             remove_tree(home.cache / "uv")
         generation = create_environment(
             plan,

@@ -5,17 +5,20 @@ import shutil
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
+from typing import TYPE_CHECKING
 
 from provisioner.cli.settings import Settings
 from provisioner.engines.addresses import to_canonical, to_mirror
-from provisioner.engines.download import Downloader
-from provisioner.engines.index_page import IndexFile
-from provisioner.engines.index_source import IndexSource
 from provisioner.engines.network import NetworkSettings, read_network_settings
 from provisioner.engines.pip_config import PackageSettings, read_pip_settings
 from provisioner.events import Listener, ignore_events
 from provisioner.profile.model import DEFAULT_INDEX, Profile
 from provisioner.resolve.request import CondaSolver, PipSolver
+
+if TYPE_CHECKING:
+    from provisioner.engines.download import Downloader
+    from provisioner.engines.index_page import IndexFile
+    from provisioner.engines.index_source import IndexSource
 
 # What a child process may know of our environment: where programs, temporary files and certificates are.
 _PASSED_ON = (
@@ -78,8 +81,11 @@ class Engines:
         )
 
     @cached_property
-    def downloader(self) -> Downloader:
+    def downloader(self) -> "Downloader":
         """The one client of the network."""
+        # 0.1 s that a build from a full store does not pay.
+        from provisioner.engines.download import Downloader  # noqa: PLC0415 - see above
+
         return Downloader(self.network, on_event=self.on_event)
 
     @property
@@ -98,11 +104,13 @@ class Engines:
         return PYPI_SIMPLE_ENDPOINT
 
     @cached_property
-    def _source_by_indexes(self) -> dict[tuple[tuple[str, str], ...], IndexSource]:
+    def _source_by_indexes(self) -> dict[tuple[tuple[str, str], ...], "IndexSource"]:
         return {}
 
-    def index_source(self, profile: Profile) -> IndexSource:
+    def index_source(self, profile: Profile) -> "IndexSource":
         """Return the reader of a profile's indexes; profiles with the same indexes share what it has read."""
+        from provisioner.engines.index_source import IndexSource  # noqa: PLC0415 - only resolving needs it
+
         addresses = {index.name: index.url for index in profile.indexes}
         key = tuple(sorted(addresses.items()))
         if key not in self._source_by_indexes:
@@ -147,7 +155,7 @@ class Engines:
     def _canonical(self, url: str) -> str:
         return to_canonical(url, self.settings.mirrors)
 
-    def _fetch_whole(self, index: str, file: IndexFile) -> Path:
+    def _fetch_whole(self, index: str, file: "IndexFile") -> Path:
         """Fetch a file whose index says no digest or no metadata; kept for the next lock."""
         del index
         folder = self.cache / "whole" / hashlib.sha256(file.url.encode()).hexdigest()
@@ -161,6 +169,6 @@ class Engines:
                 shutil.move(part, path)
         return path
 
-    def _hash(self, index: str, file: IndexFile) -> str:
+    def _hash(self, index: str, file: "IndexFile") -> str:
         with self._fetch_whole(index, file).open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
