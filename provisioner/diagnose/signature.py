@@ -174,6 +174,8 @@ class _Translation:
         self.depth += depth
         if self.depth < 0:
             raise ValueError("closes a group that is not open")
+        if depth <= 0 and self.parts[-1].startswith((b"(?", b"|")):
+            raise ValueError("has a group or an alternative in which nothing counts")
         self.parts.append(text.encode())
         self.runs.append(b"")
         self.last = last

@@ -105,6 +105,8 @@ def test_a_damaged_file_is_refused(text: str, said: str) -> None:
         ("message [A-Z]", "capitals"),
         ("message (?:a", "unclosed"),
         ("message )", "not open"),
+        ("message (?!_)", "nothing counts"),
+        ("message (?:a|-)", "nothing counts"),
         ("找不到{0,3}message", "beyond ASCII"),
         ("(?:message)", "literal part"),
         ("a.b.c", "literal part"),
