@@ -42,8 +42,8 @@ def measure_imports(context: Context, measured: dict[str, Any]) -> None:
     }
     ipex = sys.modules.get("intel_extension_for_pytorch")
     measured["ipex"] = None if ipex is None else str(ipex.__version__)
-    measured["foreign_modules"] = _foreign_modules()
-    measured["foreign_libraries"] = _foreign_libraries()
+    measured["foreign_modules"] = _foreign_modules(context.request["prefix"])
+    measured["foreign_libraries"] = _foreign_libraries(context.request["prefix"])
 
 
 def _wanted(request: dict[str, Any]) -> list[str]:
@@ -61,9 +61,9 @@ def _has_native_modules() -> bool:
     return any((item.metadata["Name"] or "").startswith(_NATIVE_DISTRIBUTIONS) for item in distributions())
 
 
-def _foreign_modules() -> dict[str, str]:
+def _foreign_modules(prefix: str) -> dict[str, str]:
     """Return the modules that are neither the environment's, nor its base interpreter's, nor ours."""
-    known = [_real(place) for place in (sys.prefix, sys.base_prefix, sys.exec_prefix, Path(__file__).parent)]
+    known = [_real(place) for place in (prefix, sys.base_prefix, sys.base_exec_prefix, Path(__file__).parent)]
     foreign = {}
     for name, module in sorted(sys.modules.items()):
         place = getattr(module, "__file__", None)
@@ -72,11 +72,9 @@ def _foreign_modules() -> dict[str, str]:
     return dict(list(foreign.items())[:10])
 
 
-def _foreign_libraries() -> list[str]:
+def _foreign_libraries(prefix: str) -> list[str]:
     """Return the mapped libraries that belong neither to the environment nor to the system (Linux)."""
-    known = [
-        _real(place) for place in (sys.prefix, sys.base_prefix, "/lib", "/lib64", "/usr/lib", "/usr/lib64")
-    ]
+    known = [_real(place) for place in (prefix, sys.base_prefix, "/lib", "/lib64", "/usr/lib", "/usr/lib64")]
     try:
         lines = Path("/proc/self/maps").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

@@ -10,6 +10,7 @@ from .context import Context
 from .devices import Device
 
 _PROMPT_LENGTH = 64
+_ROWS = 8192  # no other layer's width: ipex-llm takes a layer as wide as the vocabulary for the output layer
 _SIZES = {
     # Meta-Llama-3-8B
     "llama3": {
@@ -17,7 +18,7 @@ _SIZES = {
         "intermediate_size": 14336,
         "num_attention_heads": 32,
         "num_key_value_heads": 8,
-        "vocab_size": 4096,
+        "vocab_size": _ROWS,
     },
     # chatglm2-6b
     "chatglm2": {
@@ -26,7 +27,7 @@ _SIZES = {
         "kv_channels": 128,
         "num_attention_heads": 32,
         "multi_query_group_num": 2,
-        "embedding_rows": 4096,
+        "embedding_rows": _ROWS,
     },
 }
 _LAYERS_NAME = {"llama3": "num_hidden_layers", "chatglm2": "num_layers"}
