@@ -16,6 +16,7 @@ from provisioner.diagnose.failure import (
     Catalogue,
     Cause,
     Confidence,
+    Evidence,
     Failure,
     FileCount,
     Installed,
@@ -128,13 +129,19 @@ def _parse_failure(entry: Mapping[str, Any]) -> Failure:
 
 def _parse_cause(value: Any) -> Cause:
     cause = _mapping(value, "a cause", {"text"}, {"evidence"})
-    groups = _list(
-        cause.get("evidence", ()),
-        "evidence",
-        lambda group: _list([group] if isinstance(group, str) else group, "evidence", _signature),
-        empty=True,
+    evidence = _list(cause.get("evidence", ()), "evidence", _parse_evidence, empty=True)
+    return Cause(text=_text(cause["text"], "text"), evidence=evidence)
+
+
+def _parse_evidence(value: Any) -> Evidence:
+    """Read a signature, or a list of signatures in which `!` marks those that the log must not hold."""
+    parts = _list([value] if isinstance(value, str) else value, "evidence", str)
+    present = tuple(_signature(part) for part in parts if not part.startswith("!"))
+    if not present:
+        raise _EntryError("`evidence` names nothing that the log holds")
+    return Evidence(
+        present=present, absent=tuple(_signature(part[1:]) for part in parts if part.startswith("!"))
     )
-    return Cause(text=_text(cause["text"], "text"), evidence=groups)
 
 
 def _parse_probe(value: Any) -> Probe:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from provisioner.diagnose.failure import Catalogue, Failure, Match, Severity
+from provisioner.diagnose.failure import Catalogue, Evidence, Failure, Match, Severity
 from provisioner.diagnose.logtext import Block, quote_lines, split_blocks, squeeze
 from provisioner.diagnose.signature import Signature
 
@@ -55,8 +55,8 @@ def _signatures_of(failures: Iterable[Failure]) -> Iterator[Signature]:
     for failure in failures:
         yield from (*failure.signatures, *failure.requires, *failure.unless)
         for cause in failure.causes:
-            for group in cause.evidence:
-                yield from group
+            for evidence in cause.evidence:
+                yield from (*evidence.present, *evidence.absent)
 
 
 def _scan(chunks: Iterable[str], signatures: Iterable[Signature]) -> dict[str, _Finding]:
@@ -160,9 +160,11 @@ def _weigh_causes(failure: Failure, findings: Mapping[str, _Finding]) -> str:
     return "\n".join(f"{number}. {text}" for number, text in enumerate(ordered, start=1))
 
 
-def _find_evidence(groups: Sequence[Sequence[Signature]], findings: Mapping[str, _Finding]) -> str | None:
-    """Return the quote of the first group that the log holds completely."""
-    for group in groups:
-        if all(signature.source in findings for signature in group):
-            return findings[group[-1].source].quote
+def _find_evidence(evidence: Sequence[Evidence], findings: Mapping[str, _Finding]) -> str | None:
+    """Return the quote of the first evidence that the log holds."""
+    for item in evidence:
+        if all(signature.source in findings for signature in item.present) and not any(
+            signature.source in findings for signature in item.absent
+        ):
+            return findings[item.present[-1].source].quote
     return None

@@ -44,16 +44,24 @@ class Platform(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Evidence:
+    """What speaks for a cause: everything in ``present`` is in the log, and nothing of ``absent``."""
+
+    present: tuple[Signature, ...]
+    absent: tuple[Signature, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Cause:
     """One of several possible causes of the same message.
 
     Attributes:
         text: The cause in words.
-        evidence: Groups of signatures; a group all of which the log holds speaks for this cause.
+        evidence: Any of these speaks for this cause.
     """
 
     text: str
-    evidence: tuple[tuple[Signature, ...], ...] = ()
+    evidence: tuple[Evidence, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

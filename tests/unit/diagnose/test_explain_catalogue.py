@@ -57,6 +57,7 @@ def test_a_complete_entry_is_read() -> None:
         ({"signatures": ["a.*b message"]}, "`*`"),
         ({"cause": [{"text": "x", "evidence": ["ab"]}]}, "literal part"),
         ({"cause": [{"evidence": ["some message"]}]}, "lacks `text`"),
+        ({"cause": [{"text": "x", "evidence": [["!some message"]]}]}, "names nothing"),
         ({"caused_by": ["nobody"]}, "`nobody`"),
         ({"caused_by": ["an-entry"]}, "`an-entry`"),
         ({"probes": [{"absent": ["x"]}]}, "a probe names"),
