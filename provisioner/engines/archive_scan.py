@@ -1,9 +1,13 @@
-"""Look into wheels and conda packages before an engine does, and refuse what could leave its place.
+"""Look into every archive before an engine does, and refuse what could leave its place.
 
 Engines drop such members silently, install them, or stop half-way. Here the whole file is refused, by the
 member's name, before anything is unpacked. The answer depends on the file alone and is kept beside it.
 """
 
+import struct
+import tarfile
+import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +18,23 @@ from provisioner.resolve.model import CondaPackage, PipPackage
 
 SCANNER = 1
 """Rises with every change of what is refused: files that an older scanner let pass are scanned again."""
+
+UNREADABLE = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    zlib.error,
+    struct.error,
+    EOFError,
+    NotImplementedError,
+    OverflowError,
+    RecursionError,
+    RuntimeError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+)
+"""What the readers of archives and of JSON raise for damaged input."""
 
 MOST_MEMBERS = 300_000
 _FREE_BYTES = 64 * 1024 * 1024
@@ -37,12 +58,14 @@ def scan_package(path: Path, package: CondaPackage | PipPackage) -> Verdict:
     Raises:
         InstallError: ``install.archive``: no honest package looks like this, or it is another package.
     """
-    # imported here: a file that was scanned before needs neither
+    # imported here: a file that was scanned before needs none
     from provisioner.engines.conda_scan import scan_conda  # noqa: PLC0415 - see above
+    from provisioner.engines.sdist_scan import scan_sdist  # noqa: PLC0415 - see above
     from provisioner.engines.wheel_scan import scan_wheel  # noqa: PLC0415 - see above
 
     if isinstance(package, PipPackage):
-        return scan_wheel(path, package)
+        scan = scan_wheel if package.filename.endswith(".whl") else scan_sdist
+        return scan(path, package)
     return scan_conda(path, package)
 
 

@@ -4,6 +4,7 @@ Sources: conda's package specification; CEP on the ``.conda`` format (a zip of t
 """
 
 import bz2
+import errno
 import hashlib
 import json
 import tarfile
@@ -24,7 +25,7 @@ from provisioner.engines.archive_names import (
     hijacks_start,
     runs_at_start,
 )
-from provisioner.engines.archive_scan import MOST_MEMBERS, Verdict, refuse, unpack_budget
+from provisioner.engines.archive_scan import MOST_MEMBERS, UNREADABLE, Verdict, refuse, unpack_budget
 from provisioner.engines.zip_container import check_container
 from provisioner.resolve.model import CondaPackage
 
@@ -64,15 +65,8 @@ def scan_conda(path: Path, package: CondaPackage) -> Verdict:
         index = _check_index(contents, package)
         _check_paths(contents, archive, portable=portable)
         _check_link_json(contents, archive)
-    except (
-        tarfile.TarError,
-        zipfile.BadZipFile,
-        zstandard.ZstdError,
-        ValueError,
-        EOFError,
-        OSError,
-    ) as error:
-        if isinstance(error, OSError) and error.errno is not None:
+    except (*UNREADABLE, zstandard.ZstdError, OSError) as error:
+        if isinstance(error, OSError) and error.errno not in {None, errno.EINVAL}:
             raise
         raise refuse(archive, f"is not a readable conda package: {error}") from error
     return Verdict(notices=tuple(_find_notices(contents, archive)), index=index)

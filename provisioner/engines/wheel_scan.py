@@ -5,8 +5,8 @@ Sources: the wheel specification; the rules that indexes apply since 2025 (CVE-2
 
 import configparser
 import csv
+import errno
 import stat
-import struct
 import zipfile
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from provisioner.engines.archive_names import (
     is_interpreter,
     runs_at_start,
 )
-from provisioner.engines.archive_scan import MOST_MEMBERS, Verdict, refuse, unpack_budget
+from provisioner.engines.archive_scan import MOST_MEMBERS, UNREADABLE, Verdict, refuse, unpack_budget
 from provisioner.engines.zip_container import check_container
 from provisioner.resolve.model import PipPackage
 
@@ -48,7 +48,9 @@ def scan_wheel(path: Path, package: PipPackage) -> Verdict:
                 _check_entry_points(_read(opened, f"{folder}/entry_points.txt", archive), archive)
             _check_data(names, archive)
             return Verdict(notices=_check_starters(opened, names, package))
-    except (zipfile.BadZipFile, NotImplementedError, struct.error, UnicodeDecodeError, RuntimeError) as error:
+    except (*UNREADABLE, OSError) as error:
+        if isinstance(error, OSError) and error.errno not in {None, errno.EINVAL}:
+            raise
         raise refuse(archive, f"is not a readable wheel: {error}") from error
 
 
@@ -120,7 +122,7 @@ def _check_record(text: str, names: list[str], archive: str) -> None:
 
 
 def _check_entry_points(text: str, archive: str) -> None:
-    parser = configparser.RawConfigParser(delimiters=("=",), strict=False)
+    parser = configparser.RawConfigParser(delimiters=("=",), comment_prefixes=("#",), strict=False)
     parser.optionxform = str  # type: ignore[assignment,method-assign] # the documented way to keep the case
     try:
         parser.read_string(text)
