@@ -62,6 +62,20 @@ class UvInstaller:
     ) -> None:
         """Install the wheels; see `WheelInstaller`."""
         make_private_folder(self._cache)
+        wheels = [package for package in packages if package.filename.endswith(".whl")]
+        sdists = [package for package in packages if not package.filename.endswith(".whl")]
+        self._install(python, wheels, files)
+        if sdists:
+            # Built by what the lock has just installed: an isolated build would fetch what no lock names.
+            self._install(python, sdists, files, "--no-build-isolation")
+
+    def _install(
+        self,
+        python: Path,
+        packages: Sequence[PipPackage],
+        files: Mapping[str, StoredFile],
+        *options: str,
+    ) -> None:
         with tempfile.TemporaryDirectory(prefix="provision-wheels-") as folder:
             lock = Path(folder, "pylock.provision.toml")
             lock.write_text(format_pylock(packages, files), encoding="utf-8")
@@ -69,6 +83,7 @@ class UvInstaller:
                 (
                     *("pip", "install", "--python", str(python), "--requirements", str(lock)),
                     *("--preview-features", "pylock", "--require-hashes", "--break-system-packages"),
+                    *options,
                 ),
                 cwd=Path(folder),
             )
@@ -91,17 +106,15 @@ class UvInstaller:
 
 
 def format_pylock(packages: Sequence[PipPackage], files: Mapping[str, StoredFile]) -> str:
-    """Return a ``pylock.toml`` (PEP 751) of wheels in the store."""
+    """Return a ``pylock.toml`` (PEP 751) of wheels and source archives in the store."""
     lines = ['lock-version = "1.0"', 'created-by = "provision"']
     for package in packages:
-        path = _toml(files[package.sha256].path.as_posix())
-        hashes = f"{{ sha256 = {_toml(package.sha256)} }}"
         lines += [
             "",
             "[[packages]]",
             f"name = {_toml(package.name)}",
             f"version = {_toml(package.version)}",
-            f"wheels = [{{ name = {_toml(package.filename)}, path = {path}, hashes = {hashes} }}]",
+            _pylock_file(package, files[package.sha256].path.as_posix()),
         ]
     return "\n".join(lines) + "\n"
 
@@ -113,6 +126,14 @@ def _read_version(path: Path) -> str:
         if key.strip() in {"version_info", "version"}:
             return ".".join(value.strip().split(".")[:3])
     raise InternalError("internal.uv", f"uv made a virtual environment without a version in `{path}`")
+
+
+def _pylock_file(package: PipPackage, path: str) -> str:
+    file = (
+        f"{{ name = {_toml(package.filename)}, path = {_toml(path)}, "
+        f"hashes = {{ sha256 = {_toml(package.sha256)} }} }}"
+    )
+    return f"wheels = [{file}]" if package.filename.endswith(".whl") else f"sdist = {file}"
 
 
 def _toml(text: str) -> str:
