@@ -22,9 +22,8 @@ from provisioner.install.layout import find_path_entries
     help="The shell that will read the commands; by default the one that SHELL names.",
 )
 @settings_flags
-def command(*, settings: Settings, environment: str, shell: str | None, as_json: bool) -> Result:
+def command(*, settings: Settings, environment: str, shell: str | None) -> Result:
     """Print the commands that activate ENVIRONMENT: eval "$(provision activate NAME)"."""
-    del as_json
     generation = find_built(EnvironmentHome(data=settings.data), environment)
     chosen = shell or guess_shell(settings.environ)
     script = format_activation(find_activation(generation), shell=chosen)

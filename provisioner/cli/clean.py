@@ -2,7 +2,7 @@
 
 import click
 
-from provisioner.cli.options import flag, settings_flags
+from provisioner.cli.options import flag, lock_timeout_flag, settings_flags
 from provisioner.cli.result import Result
 from provisioner.cli.settings import Settings
 from provisioner.install.home import (
@@ -20,18 +20,18 @@ from provisioner.install.home import (
     is_flag=True,
     help="Also all downloads and caches; the next build fetches them again.",
 )
+@lock_timeout_flag
 @settings_flags
-def command(*, settings: Settings, everything: bool, as_json: bool) -> Result:
+def command(*, settings: Settings, everything: bool, lock_timeout: float) -> Result:
     """Remove old generations and what dead builders left; with --all the downloads too."""
     from provisioner.install.environment_lock import hold_environment  # noqa: PLC0415 - `--help` stays fast
     from provisioner.install.folders import remove_tree  # noqa: PLC0415 - the same
 
-    del as_json
     home = EnvironmentHome(data=settings.data)
     removed: list[str] = []
     leftovers = 0
     for name, _ in list_environments(home):
-        with hold_environment(home, name, timeout_s=30.0, command="provision clean"):
+        with hold_environment(home, name, timeout_s=lock_timeout, command="provision clean"):
             leftovers += remove_leftovers(home, name)
             removed += [str(path) for path in remove_old_generations(home, name, keep=0)]
     if everything:

@@ -12,13 +12,15 @@ from provisioner.errors import UsageError
 @click.command("completion")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @settings_flags
-def command(*, settings: Settings, shell: str, as_json: bool) -> Result:
+def command(*, settings: Settings, shell: str) -> Result:
     """Print the completion script of SHELL; evaluate it in the shell's start-up file."""
     from provisioner.cli.main import root  # noqa: PLC0415 - main imports this module
 
-    del settings, as_json
+    del settings
     kind = get_completion_class(shell)
     if kind is None:
         raise UsageError("usage.shell", f"there is no completion for `{shell}`")
-    script = kind(root, {}, "provision", "_PROVISION_COMPLETE").source()
+    completion = kind(root, {}, "provision", "_PROVISION_COMPLETE")
+    # Not its `source()`: that starts a bash to ask for its version.
+    script = completion.source_template % completion.source_vars()
     return Result(data={"shell": shell, "script": script}, text=script)

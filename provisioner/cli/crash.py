@@ -1,11 +1,9 @@
 """When we crash: keep what a bug report needs in a file, and say where it is."""
 
 import platform
-import sys
 import tempfile
 import traceback
 from collections.abc import Sequence
-from pathlib import Path
 
 from provisioner import __version__
 from provisioner.engines.addresses import redact_text
@@ -20,15 +18,18 @@ def write_crash_report(error: BaseException, arguments: Sequence[str]) -> Intern
         "",
         *traceback.format_exception(error),
     ]
-    with tempfile.NamedTemporaryFile(
-        "w", prefix="provision-crash-", suffix=".txt", delete=False, encoding="utf-8"
-    ) as file:
-        file.write(redact_text("\n".join(lines)))
-    if "--debug" in sys.argv:
-        traceback.print_exception(error)
+    text = redact_text("\n".join(lines))
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="provision-crash-", suffix=".txt", delete=False, encoding="utf-8"
+        ) as file:
+            file.write(text)
+        path, hint = file.name, f"send the report `{file.name}` with the command that you ran"
+    except OSError:
+        path, hint = None, "run it again where the folder of temporary files can be written, for a report"
     return InternalError(
         "internal.crash",
-        f"provision failed with {type(error).__name__}: {redact_text(str(error))}; this is our bug",
-        hints=[f"send the report `{Path(file.name)}` with the command that you ran"],
-        context={"report": file.name},
+        f"`provision` failed with {type(error).__name__}: {redact_text(str(error))}; this is our bug",
+        hints=[hint],
+        context={"report": path},
     )

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from provisioner.cli.options import flag, settings_flags
+from provisioner.cli.options import flag, lock_timeout_flag, settings_flags
 from provisioner.cli.result import Result
 from provisioner.cli.settings import Settings, host_platform
 from provisioner.errors import ExitCode
@@ -30,13 +30,7 @@ from provisioner.validate.model import Report, Verdict
     is_flag=True,
     help="Resolve and write the lockfile first if it is missing or stale.",
 )
-@flag(
-    "--lock-timeout",
-    type=float,
-    default=300.0,
-    show_default=True,
-    help="Seconds to wait for another process.",
-)
+@lock_timeout_flag
 @settings_flags
 def command(
     *,
@@ -50,13 +44,11 @@ def command(
     rebuild: bool,
     lock_first: bool,
     lock_timeout: float,
-    as_json: bool,
 ) -> Result:
     """Build the locked environment of PROFILE and prove it with a real model.
 
     With nothing to do it says so and touches nothing.
     """
-    del as_json
     profile = load_profile(profile_name, folders=settings.profile_folders)
     return build_and_validate(
         settings,
@@ -101,13 +93,13 @@ def build_and_validate(
         show_progress(settings.environ) as listener,
         closing(LazyEngines(settings, on_event=listener)) as engines,
     ):
-        if lock_first:
-            engines.lock_if_stale(profile)
         gpu = None
         if profile.device is Device.XPU:
             from provisioner.cli.gate import pass_gate  # noqa: PLC0415 - a CPU profile judges no machine
 
             gpu = pass_gate(settings, profile, platform=platform, enforce=not no_gate and device != "cpu")
+        if lock_first:
+            engines.lock_if_stale(profile)
         plan = plan_environment(
             profile,
             folder=settings.find_lockfile_folder(profile.file),

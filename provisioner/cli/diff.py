@@ -21,12 +21,11 @@ from provisioner.lock.store import read_lock
 @click.argument("new", metavar="[NEW]", required=False)
 @flag("--markdown", is_flag=True, help="Write Markdown for a pull request.")
 @settings_flags
-def command(*, settings: Settings, old: str, new: str | None, markdown: bool, as_json: bool) -> Result:
+def command(*, settings: Settings, old: str, new: str | None, markdown: bool) -> Result:
     """Compare lockfiles: files, or git's REVISION:PATH.
 
     With OLD alone, a file is compared with its last commit (HEAD).
     """
-    del as_json
     if new is None:
         old, new = f"HEAD:{old}", old
     before, after = _read(settings, old), _read(settings, new)

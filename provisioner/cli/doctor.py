@@ -1,6 +1,7 @@
 """``provision doctor``: judge this machine layer by layer."""
 
 import json
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,11 +9,13 @@ from typing import Any
 import click
 
 from provisioner.cli.options import flag, settings_flags
+from provisioner.cli.output import check_output, write_output
 from provisioner.cli.result import Result
 from provisioner.cli.settings import Settings, host_platform
 from provisioner.diagnose.doctor import examine, list_layers, load_facts, save_facts
-from provisioner.diagnose.facts import EnvironmentFacts, HostFacts, Reach, TorchFacts
+from provisioner.diagnose.facts import EnvironmentFacts, HostFacts, TorchFacts
 from provisioner.diagnose.layers import WantedHost
+from provisioner.engines.addresses import host_and_port
 from provisioner.errors import (
     ExitCode,
     ProvisionError,
@@ -24,13 +27,6 @@ from provisioner.errors import (
 from provisioner.install.home import EnvironmentHome, Generation, find_environment
 from provisioner.profile.load import load_profile
 from provisioner.profile.model import Profile
-
-_CODES = {
-    "ok": ExitCode.OK,
-    "fail": ExitCode.VALIDATE,
-    "unsupported": ExitCode.UNVALIDATED,
-    "unknown": ExitCode.UNVALIDATED,
-}
 
 
 @click.command("doctor")
@@ -48,29 +44,34 @@ def command(
     list_them: bool,
     save: str | None,
     read_from: str | None,
-    as_json: bool,
 ) -> Result:
     """Judge this machine layer by layer, from the GPU on the bus to a kernel that ran.
 
     Without a name the machine is judged for an XPU profile.
     """
-    del as_json
     if list_them:
         rows = [{"name": name, "looks_at": text} for name, text in list_layers()]
         lines = [f"{row['name']:<14} {row['looks_at']}" for row in rows]
         return Result(data={"layers": rows}, text="\n".join(lines))
+    check_output(save, "--save")
     profile, generation = _find(settings, target)
     wanted = _want(profile, built=generation is not None)
-    facts = _read(read_from) if read_from else _gather(settings, profile, generation, layers)
+    if read_from:
+        facts = _read(read_from)
+    else:
+        facts = _gather(settings, generation)
+        if profile is not None and (not layers or "indexes" in layers):
+            facts, wanted = _ask_sources(settings, profile, facts, wanted)
     if save:
         document = save_facts(facts, variables=settings.environ)
-        Path(save).write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        write_output(save, json.dumps(document, indent=1) + "\n", "--save")
     data = examine(facts, wanted, layers=layers or None)
+    errors = _errors(data, target)
     return Result(
         data={**data, "saved": save},
         text=_table(data),
-        exit_code=_CODES[data["outcome"]],
-        errors=_errors(data, target),
+        exit_code=errors[0].exit_code if errors else ExitCode.OK,
+        errors=errors,
     )
 
 
@@ -93,39 +94,43 @@ def _want(profile: Profile | None, *, built: bool) -> WantedHost:
     return wanted_host(profile, platform=host_platform(), built=built)
 
 
-def _gather(
-    settings: Settings, profile: Profile | None, generation: Generation | None, layers: tuple[str, ...]
-) -> HostFacts:
+def _gather(settings: Settings, generation: Generation | None) -> HostFacts:
     from provisioner.engines.host import LocalHost  # noqa: PLC0415 - `--from` gathers nothing
 
     folder = generation.prefix if generation else settings.data
     facts = LocalHost().gather(target=folder, variables=settings.environ)
-    if profile is not None and (not layers or "indexes" in layers):
-        facts = replace(facts, reach=_ask_indexes(settings, profile))
     if generation is not None:
         facts = replace(facts, environment=_environment(generation), torch=_torch(generation))
     return facts
 
 
-def _ask_indexes(settings: Settings, profile: Profile) -> tuple[Reach, ...]:
-    from provisioner.cli.wiring import Engines  # noqa: PLC0415 - not without a profile
+def _ask_sources(
+    settings: Settings, profile: Profile, facts: HostFacts, wanted: WantedHost
+) -> tuple[HostFacts, WantedHost]:
+    """Ask the indexes and channels that a build would fetch from; the others are not needed."""
+    from provisioner.cli.sources import find_needed_sources  # noqa: PLC0415 - not without a profile
+    from provisioner.cli.wiring import Engines  # noqa: PLC0415 - the same
     from provisioner.engines.download import Downloader  # noqa: PLC0415 - the same
     from provisioner.engines.host import LocalIndexes  # noqa: PLC0415 - the same
 
     engines = Engines(settings)
-    downloader = Downloader(replace(engines.network, tries=1, connect_timeout_s=1.0, stall_timeout_s=1.5))
+    needed = find_needed_sources(settings, engines, profile, platform=host_platform())
+    wanted = replace(wanted, indexes=tuple(needed))
+    if not needed:
+        return facts, wanted
+    downloader = Downloader(replace(engines.network, tries=1, connect_timeout_s=2.0, stall_timeout_s=3.0))
 
     def reach(url: str) -> str:
         try:
             downloader.head(url)
         except UnavailableError as error:
             # An index may refuse to list itself and still serve its projects.
-            if error.code in {"unavailable.not_found", "unavailable.forbidden"}:
-                return ""
-            return error.code.removeprefix("unavailable.")
+            answered = error.code in {"unavailable.not_found", "unavailable.forbidden"}
+            return "" if answered else f"{error.code.removeprefix('unavailable.')} ({host_and_port(url)})"
         return ""
 
-    return LocalIndexes(reach, timeout_s=1.6).ask({index.name: index.url for index in profile.indexes})
+    with closing(downloader):
+        return replace(facts, reach=LocalIndexes(reach, timeout_s=4.0).ask(needed)), wanted
 
 
 def _environment(generation: Generation) -> EnvironmentFacts:
@@ -177,7 +182,9 @@ def _errors(data: dict[str, Any], target: str | None) -> tuple[ProvisionError, .
     bad = next((layer for layer in data["layers"] if layer["verdict"] == "fail"), None) or next(
         layer for layer in data["layers"] if layer["verdict"] == "unknown"
     )
-    kind = ValidateError if outcome == "fail" else UnvalidatedError
+    kind: type[ProvisionError] = ValidateError if outcome == "fail" else UnvalidatedError
+    if bad["name"] == "indexes":
+        kind = UnavailableError
     what = f"`{target}`" if target else "this machine"
     return (
         kind(

@@ -12,6 +12,7 @@ from provisioner.cli.result import Result
 from provisioner.cli.settings import Settings
 from provisioner.diagnose.failure import Match
 from provisioner.errors import UsageError
+from provisioner.profile.rules import check_profile_name
 
 _CHUNK_BYTES = 1 << 20
 _UNKNOWN = (
@@ -24,19 +25,36 @@ _UNKNOWN = (
 @click.command("explain")
 @click.argument("source", metavar="[FILE | ENVIRONMENT]", required=False)
 @settings_flags
-def command(*, settings: Settings, source: str | None, as_json: bool) -> Result:
+def command(*, settings: Settings, source: str | None) -> Result:
     """Recognise known failures in FILE, standard input or an ENVIRONMENT; the root cause comes first."""
     from provisioner.diagnose.catalogue import load_catalogue  # noqa: PLC0415 - `explain --help` stays fast
     from provisioner.diagnose.explain import explain_text  # noqa: PLC0415 - the same
     from provisioner.diagnose.logtext import decode_stream  # noqa: PLC0415 - the same
 
-    del as_json
     catalogue = load_catalogue()
-    if source is not None and source != "-" and not Path(source).is_file():
+    if source is not None and source != "-" and not _is_log(source):
         return _explain_environment(settings, source, catalogue)
     with _open(source) as stream:
         matches = explain_text(decode_stream(_read(stream)), catalogue)
     return _result(matches, source=source or "standard input")
+
+
+def _is_log(source: str) -> bool:
+    """Tell a file from an environment's name; a pipe (`<(dmesg)`) is a file, too.
+
+    Raises:
+        UsageError: It can be neither.
+    """
+    path = Path(source)
+    if path.exists() and not path.is_dir():
+        return True
+    if check_profile_name(source) is not None:
+        raise UsageError(
+            "usage.no_log",
+            f"there is no file `{source}`, and it is no environment's name",
+            hints=["name a log file or an environment, or pipe the log in"],
+        )
+    return False
 
 
 def _open(source: str | None) -> IO[bytes]:
@@ -48,7 +66,14 @@ def _open(source: str | None) -> IO[bytes]:
                 hints=["name a file, or pipe the log: `provision explain < log.txt`"],
             )
         return sys.stdin.buffer
-    return Path(source).open("rb")
+    try:
+        return Path(source).open("rb")
+    except OSError as error:
+        raise UsageError(
+            "usage.no_log",
+            f"`{source}` cannot be read: {(error.strerror or str(error)).lower()}",
+            hints=["name a file that you may read"],
+        ) from error
 
 
 def _read(stream: IO[bytes]) -> Iterator[bytes]:

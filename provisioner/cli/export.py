@@ -1,10 +1,12 @@
 """``provision export``: write a lockfile in another tool's format."""
 
+from contextlib import closing
 from pathlib import Path
 
 import click
 
 from provisioner.cli.options import flag, settings_flags
+from provisioner.cli.output import check_output, write_output
 from provisioner.cli.result import Result
 from provisioner.cli.settings import Settings
 from provisioner.errors import UsageError
@@ -27,19 +29,16 @@ def command(
     form: str,
     platforms: tuple[str, ...],
     output: str | None,
-    as_json: bool,
 ) -> Result:
     """Write the lockfile of PROFILE for another tool, with absolute addresses."""
     from provisioner.cli.addresses import IndexAddresses  # noqa: PLC0415 - `export --help` stays fast
     from provisioner.cli.wiring import Engines  # noqa: PLC0415 - the same
     from provisioner.lock.export import Format, export_lock  # noqa: PLC0415 - the same
 
-    del as_json
     profile = load_profile(profile_name, folders=settings.profile_folders)
     lock = read_lock(lockfile_path(settings.find_lockfile_folder(profile.file), profile.name))
-    engines = Engines(settings)
-    files = export_lock(lock, Format(form), absolute=IndexAddresses(engines), platforms=platforms)
-    engines.close()
+    with closing(Engines(settings)) as engines:
+        files = export_lock(lock, Format(form), absolute=IndexAddresses(engines), platforms=platforms)
     if output is None:
         if len(files) > 1:
             raise UsageError(
@@ -50,8 +49,9 @@ def command(
         name, text = next(iter(files.items()))
         return Result(data={"files": {name: text}}, text=text)
     folder = Path(output)
-    folder.mkdir(parents=True, exist_ok=True)
+    check_output(output, "--output")
+    folder.mkdir(exist_ok=True)
     for name, text in files.items():
-        (folder / name).write_text(text, encoding="utf-8", newline="\n")
+        write_output(folder / name, text, "--output")
     written = [(folder / name).as_posix() for name in files]
     return Result(data={"files": written}, text="\n".join(written))

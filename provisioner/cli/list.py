@@ -15,9 +15,8 @@ from provisioner.profile.load import ProfileEntry, list_profiles
 @click.command("list")
 @flag("--stacks", is_flag=True, help="Also the stacks that profiles extend.")
 @settings_flags
-def command(*, settings: Settings, stacks: bool, as_json: bool) -> Result:
+def command(*, settings: Settings, stacks: bool) -> Result:
     """List the profiles, and the environments with their verdicts."""
-    del as_json
     profiles = [_profile_row(entry) for entry in list_profiles(settings.profile_folders, stacks=stacks)]
     environments = _environment_rows(EnvironmentHome(data=settings.data))
     return Result(

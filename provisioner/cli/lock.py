@@ -1,5 +1,6 @@
 """``provision lock``: resolve profiles into lockfiles, or check that lockfiles are fresh."""
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +31,11 @@ def command(
     update: tuple[str, ...],
     upgrade: bool,
     verify_urls: bool,
-    as_json: bool,
 ) -> Result:
     """Resolve profiles into lockfiles; what a profile still allows of its old lockfile stays.
 
     With --check nothing is written and no network is used.
     """
-    del as_json
     wanted = [
         load_profile(name, folders=settings.profile_folders) for name in _names(settings, profiles, every)
     ]
@@ -109,8 +108,10 @@ def _lock(settings: Settings, wanted: list[Profile], *, update: tuple[str, ...],
     rows: list[dict[str, Any]] = []
     lines: list[str] = []
     errors: list[ProvisionError] = []
-    with show_progress(settings.environ) as listener:
-        engines = Engines(settings, on_event=listener)
+    with (
+        show_progress(settings.environ) as listener,
+        closing(Engines(settings, on_event=listener)) as engines,
+    ):
         for profile in wanted:
             try:
                 locked = lock_profile(
@@ -144,7 +145,6 @@ def _lock(settings: Settings, wanted: list[Profile], *, update: tuple[str, ...],
                     "notes": list(locked.lock.notes),
                 }
             )
-        engines.close()
     code = errors[0].exit_code if errors else ExitCode.OK
     return Result(data={"profiles": rows}, text="\n".join(lines), exit_code=code, errors=tuple(errors))
 

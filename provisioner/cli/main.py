@@ -1,7 +1,7 @@
 """The command ``provision``: find the verb, run it, and answer with its exit code."""
 
-import contextlib
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -12,7 +12,9 @@ import click
 
 from provisioner import __version__
 from provisioner.cli.result import Result
-from provisioner.errors import ErrorList, ExitCode, ProvisionError, UsageError
+from provisioner.errors import ErrorList, ExitCode, InternalError, ProvisionError, UsageError
+
+_TRUE = {"1", "true", "t", "yes", "y", "on"}  # as click reads a flag's variable
 
 # Verb to its one line of help; the module provisioner.cli.<verb> is imported when the verb runs, so that
 # `provision --help` loads no engine.
@@ -82,90 +84,134 @@ def root() -> None:
     """Locked environments for language models on Intel Arc GPUs, proven by a real forward pass."""
 
 
+class StoppedError(ProvisionError):
+    """A signal ended the command."""
+
+
 class SignalledError(BaseException):
-    """A signal asked us to stop; its number is the first argument."""
+    """A signal asked us to stop; its name is the first argument."""
+
+
+_EXIT_OF_SIGNAL = {
+    "SIGINT": ExitCode.INTERRUPTED,
+    "SIGBREAK": ExitCode.INTERRUPTED,  # Ctrl-Break, only on Windows
+    "SIGTERM": ExitCode.TERMINATED,
+    "SIGHUP": ExitCode.HANGUP,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and leave the process with the contract's exit code."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    _make_output_lenient()
-    for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), _raise_signal)
-    code = run(arguments)
+    _mend_streams()
+    _watch_signals()
     try:
-        sys.stdout.flush()
-        sys.stderr.flush()
-    except BrokenPipeError:
-        # The reader of a pipe has gone; that is its choice, and nobody is left to tell.
-        pass
-    except OSError:
-        code = code or int(ExitCode.INTERNAL)
+        code = run(list(sys.argv[1:] if argv is None else argv))
+    except SignalledError as stop:  # while an answer was being printed
+        code = int(_EXIT_OF_SIGNAL[stop.args[0]])
     # Engines' native threads may crash an orderly exit after everything is done (see docs/decisions).
     os._exit(code)
 
 
-def run(arguments: list[str]) -> int:  # noqa: PLR0911 - one return for each way to end
+def run(arguments: list[str]) -> int:
     """Run the command line and return the exit code; everything is printed."""
     from provisioner.render.answer import Answer  # noqa: PLC0415 - after --help has answered
 
-    answer = Answer(command=_verb_of(arguments), as_json="--json" in _before_separator(arguments))
+    answer = Answer(command=_verb_of(arguments), as_json=_wants_json(arguments))
     try:
         outcome = root.main(arguments, prog_name="provision", standalone_mode=False)
-    except click.exceptions.Exit as error:
-        return error.exit_code
-    except click.ClickException as error:
-        return answer.fail(_usage_error(error))
-    except ErrorList as error:
-        return answer.fail(*error.errors)
-    except ProvisionError as error:
-        return answer.fail(error)
-    except (KeyboardInterrupt, click.Abort):
-        return answer.stopped(ExitCode.INTERRUPTED, "interrupted")
-    except SignalledError as error:
-        code = {signal.SIGTERM: ExitCode.TERMINATED}.get(error.args[0], ExitCode.HANGUP)
-        return answer.stopped(code, f"stopped by signal {error.args[0]}")
-    except BrokenPipeError:
-        with contextlib.suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return int(ExitCode.OK)
-    except Exception as error:  # noqa: BLE001 - the last net: a report file, one sentence and exit 1
-        from provisioner.cli.crash import write_crash_report  # noqa: PLC0415 - only when we crash
-
-        return answer.fail(write_crash_report(error, arguments))
-    if isinstance(outcome, Result):
+        if not isinstance(outcome, Result):  # help, version, or the exit code of a program that `run` ran
+            return int(outcome or 0)
         return answer.finish(
             outcome.data, text=outcome.text, code=int(outcome.exit_code), errors=outcome.errors
         )
-    return int(outcome or 0)
+    except SystemExit as error:  # click's own, after completion and after help into a closed pipe
+        return error.code if isinstance(error.code, int) else 0
+    except BaseException as error:  # noqa: BLE001 - the last net: every way to end is told and has its code
+        return answer.fail(*_errors_of(error, arguments))
+
+
+def _errors_of(error: BaseException, arguments: Sequence[str]) -> Sequence[ProvisionError]:
+    """Return what to tell of an exception that ended the command."""
+    match error:
+        case ErrorList():
+            return error.errors
+        case ProvisionError():
+            return (error,)
+        case KeyboardInterrupt() | click.Abort():
+            return (_stopped("SIGINT"),)
+        case SignalledError():
+            return (_stopped(error.args[0]),)
+        case click.ClickException():
+            return (_usage_error(error),)
+    from provisioner.cli.crash import write_crash_report  # noqa: PLC0415 - only when we crash
+
+    return (_system_error(error) or write_crash_report(error, arguments),)
 
 
 def _verb_of(arguments: Sequence[str]) -> str:
-    return next((word for word in arguments if word in VERBS), "provision")
+    first = next((word for word in arguments if not word.startswith("-")), "")
+    return first if first in VERBS else "provision"
 
 
-def _before_separator(arguments: list[str]) -> list[str]:
-    return arguments[: arguments.index("--")] if "--" in arguments else arguments
+def _wants_json(arguments: list[str]) -> bool:
+    """Tell it before anything is parsed: a command line that does not parse is answered, too."""
+    ours = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    return "--json" in ours or os.environ.get("PROVISION_JSON", "").lower() in _TRUE
 
 
 def _usage_error(error: click.ClickException) -> UsageError:
-    message = error.format_message().rstrip(".")
-    message = message[:1].lower() + message[1:]
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "provision"
-    return UsageError("usage.command_line", message, hints=[f"run `{path} --help`"])
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        return UsageError("usage.no_verb", "no verb was given", hints=[f"run `{path} --help`"])
+    # click's sentences in the form of ours
+    message = re.sub(r"'([^'\n]*)'", r"`\1`", error.format_message().rstrip("."))
+    message = message.replace(". Did you mean", "; did you mean")
+    return UsageError("usage.command_line", message[:1].lower() + message[1:], hints=[f"run `{path} --help`"])
 
 
-def _raise_signal(number: int, frame: Any) -> None:
-    del frame
-    raise SignalledError(number)
+def _stopped(name: str) -> StoppedError:
+    code = _EXIT_OF_SIGNAL[name]
+    error = StoppedError(f"signal.{code.name.lower()}", f"stopped by {name}; nothing half-made is in use")
+    error.exit_code = code  # type: ignore[misc] # per instance: that of the signal
+    return error
 
 
-def _make_output_lenient() -> None:
-    """Let no character that a console cannot show end a run: cp1252 and ASCII terminals exist."""
-    for stream in (sys.stdout, sys.stderr):
-        reconfigure: Callable[..., None] | None = getattr(stream, "reconfigure", None)
+def _system_error(error: BaseException) -> InternalError | None:
+    """Return the sentence for what the operating system refused; None where it did not."""
+    if not isinstance(error, OSError) or not error.strerror:
+        return None
+    place = f"`{error.filename}`" if error.filename else "a file"
+    return InternalError(
+        "internal.system",
+        f"{place} could not be read or written: {error.strerror.lower()}",
+        hints=["mend its permissions or free some space, and run the same command again"],
+        context={"path": str(error.filename or ""), "errno": error.errno},
+    )
+
+
+def _watch_signals() -> None:
+    """Turn the first signal into an exception; what cleans up after it is not interrupted by a second."""
+    ours = [name for name in _EXIT_OF_SIGNAL if hasattr(signal, name)]
+
+    def stop(number: int, frame: Any) -> None:
+        del frame
+        for name in ours:
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+        raise SignalledError(signal.Signals(number).name)
+
+    for name in ours:
+        # `nohup` and a shell's `&` make us ignore some; that is kept.
+        if signal.getsignal(getattr(signal, name)) is not signal.SIG_IGN:
+            signal.signal(getattr(signal, name), stop)
+
+
+def _mend_streams() -> None:
+    """Let no character end a run that a console cannot show (cp1252, ASCII), and no closed stream."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123 - for the whole run
+        reconfigure: Callable[..., None] | None = getattr(getattr(sys, name), "reconfigure", None)
         if reconfigure is not None:
             reconfigure(errors="backslashreplace")
 

@@ -6,8 +6,7 @@ from typing import Any, TypeVar
 
 import click
 
-from provisioner.cli.result import Result
-from provisioner.cli.settings import Settings, read_settings
+from provisioner.cli.settings import read_settings
 
 Verb = TypeVar("Verb", bound=Callable[..., Any])
 
@@ -16,12 +15,12 @@ _SETTINGS = ("envs", "lockfiles", "data_dir", "config", "mirrors", "find_links",
 
 def flag(*names: str, **attributes: Any) -> Callable[[Verb], Verb]:
     """Declare an option with its ``PROVISION_…`` variable."""
-    long = next(name for name in names if name.startswith("--"))
+    long = next(name for name in names if name.startswith("--")).partition("/")[0]
     variable = "PROVISION_" + long.removeprefix("--").replace("-", "_").upper()
     return click.option(*names, envvar=variable, **attributes)
 
 
-def settings_flags(function: Callable[..., Result]) -> Callable[..., Result]:
+def settings_flags(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the shared flags and hand their values to the verb as one ``settings``."""
 
     @flag("--envs", metavar="DIR", help="Look for profiles here first.")
@@ -31,18 +30,23 @@ def settings_flags(function: Callable[..., Result]) -> Callable[..., Result]:
     @flag("--mirrors", metavar="FILE", help="Mapping of canonical prefixes to mirrors (YAML or JSON).")
     @flag("--find-links", metavar="DIR|URL", multiple=True, help="A wheelhouse; files are matched by sha256.")
     @flag("--offline", is_flag=True, help="Use no network.")
-    @_json_flag
+    @flag("--json", "as_json", is_flag=True, help="Print exactly one JSON document.")
     @wraps(function)
-    def wrapped(**values: Any) -> Result:
-        chosen = {name: values.pop(name) for name in _SETTINGS}
-        settings: Settings = read_settings(**chosen)
+    def wrapped(**values: Any) -> Any:
+        del values["as_json"]  # `main` has seen it; no verb needs to know how its result is shown
+        settings = read_settings(**{name: values.pop(name) for name in _SETTINGS})
         return function(settings=settings, **values)
 
     return wrapped
 
 
-def _json_flag(function: Callable[..., Result]) -> Callable[..., Result]:
-    """Declare ``--json``; `main` has seen it already, the verb only learns that it was there."""
-    return click.option(
-        "--json", "as_json", is_flag=True, envvar="PROVISION_JSON", help="Print exactly one JSON document."
+def lock_timeout_flag(function: Verb) -> Verb:
+    """Add how long to wait for another process that works on the same environment."""
+    return flag(
+        "--lock-timeout",
+        type=click.FloatRange(min=0),
+        default=300.0,
+        show_default=True,
+        metavar="SECONDS",
+        help="How long to wait for another process that works on the environment.",
     )(function)

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,7 +11,6 @@ import click
 
 from provisioner.cli.activate import find_activation
 from provisioner.cli.options import settings_flags
-from provisioner.cli.result import Result
 from provisioner.cli.settings import Settings
 from provisioner.cli.validate import find_built
 from provisioner.errors import UsageError
@@ -24,9 +24,8 @@ from provisioner.install.home import EnvironmentHome
     "program", metavar="[--] PROGRAM [ARGUMENT]...", nargs=-1, type=click.UNPROCESSED, required=True
 )
 @settings_flags
-def command(*, settings: Settings, environment: str, program: tuple[str, ...], as_json: bool) -> Result:
+def command(*, settings: Settings, environment: str, program: tuple[str, ...]) -> Any:
     """Run PROGRAM inside ENVIRONMENT; its exit code is ours."""
-    del as_json
     words = program[1:] if program[0] == "--" else program
     if not words:
         raise UsageError("usage.no_program", "`run` was given no program", hints=["name one after `--`"])
@@ -54,5 +53,7 @@ def become(words: Sequence[str], variables: Mapping[str, str], *, where: str) ->
     sys.stderr.flush()
     if sys.platform == "win32":
         return os.spawnve(os.P_WAIT, found, list(words), dict(variables))  # noqa: S606 - the user's own command
+    # Python ignores it, and what we become would inherit that: `provision run … | head` has to end the program.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     os.execve(found, list(words), dict(variables))  # noqa: S606 - the user's own command
     return None

@@ -11,10 +11,10 @@ from provisioner.cli.settings import Settings
 
 @click.command("schema")
 @settings_flags
-def command(*, settings: Settings, as_json: bool) -> Result:
+def command(*, settings: Settings) -> Result:
     """Print the JSON Schema of profiles, for editors."""
     from provisioner.profile.schema import json_schema  # noqa: PLC0415 - `--help` stays fast
 
-    del settings, as_json
+    del settings
     schema = json_schema()
     return Result(data={"schema": schema}, text=json.dumps(schema, indent=2))

@@ -68,16 +68,19 @@ class Settings:
         """Return the folder that a lockfile is written to: a built-in profile's goes to `./lockfiles`."""
         if self.lockfiles is not None:
             return self.lockfiles
-        if Path(profile_file).parent == builtin_folder("envs") and "site-packages" in profile_file:
+        if Path(profile_file).parent == _packed_folder("envs"):
             return Path("lockfiles")
         return Path(profile_file).parent.parent / "lockfiles"
 
 
 def builtin_folder(name: str) -> Path:
     """Return the folder of built-in profiles or lockfiles: in the wheel, else beside a checkout's package."""
-    package = Path(provisioner.__file__).parent
-    packed = package / "builtin" / name
-    return packed if packed.is_dir() else package.parent / name
+    packed = _packed_folder(name)
+    return packed if packed.is_dir() else packed.parents[2] / name
+
+
+def _packed_folder(name: str) -> Path:
+    return Path(provisioner.__file__).parent / "builtin" / name
 
 
 def read_settings(
@@ -102,9 +105,10 @@ def read_settings(
     named = envs or written.get("envs")
     if named is not None:
         if not Path(named).is_dir():
+            place = "`--envs`" if envs else "`envs` in the configuration"
             raise UsageError(
                 "usage.no_folder",
-                f"`--envs`: there is no folder `{named}`",
+                f"there is no folder `{named}`, which {place} names",
                 hints=["name a folder of profiles"],
             )
         folders.insert(0, Path(named))
@@ -114,7 +118,7 @@ def read_settings(
         environ=environ,
         profile_folders=tuple(folders),
         lockfiles=Path(chosen) if chosen else None,
-        data=Path(data).expanduser().absolute() if data else _data_folder(environ),
+        data=Path(data).expanduser().absolute() if data else _platform_folder("data"),
         mirrors=written.get("mirrors", {}) | (_read_mapping(Path(mirrors)) if mirrors else {}),
         find_links=(*find_links, *written.get("find_links", ())),
         offline=offline,
@@ -141,7 +145,7 @@ def _read(path: Path, spec: Record | MapOf) -> dict[str, Any]:
     table, problems = read_yaml(path.read_bytes(), str(path))
     found: list[Problem] = list(problems)
     checked = check_node(table, spec, found) if table is not None else None
-    raise_problems(found)
+    raise_problems(found, area="config")
     if checked is None:
         return {}
     values: dict[str, Any] = plain(checked)
@@ -154,11 +158,6 @@ def _user_folder(environ: Mapping[str, str]) -> Path:
         if environ.get("PROVISION_CONFIG_DIR")
         else _platform_folder("config")
     )
-
-
-def _data_folder(environ: Mapping[str, str]) -> Path:
-    del environ
-    return _platform_folder("data")
 
 
 def _platform_folder(kind: str) -> Path:

@@ -29,9 +29,8 @@ _START: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
 @click.command("shell")
 @click.argument("environment", metavar="ENVIRONMENT")
 @settings_flags
-def command(*, settings: Settings, environment: str, as_json: bool) -> Any:
+def command(*, settings: Settings, environment: str) -> Any:
     """Open your shell inside ENVIRONMENT; `exit` leaves it."""
-    del as_json
     home = EnvironmentHome(data=settings.data)
     generation = find_built(home, environment)
     activation = find_activation(generation)

@@ -12,9 +12,8 @@ from provisioner.profile.show import as_dict, show_rows
 @click.command("show")
 @click.argument("profile_name", metavar="PROFILE")
 @settings_flags
-def command(*, settings: Settings, profile_name: str, as_json: bool) -> Result:
+def command(*, settings: Settings, profile_name: str) -> Result:
     """Show PROFILE as its stacks and sections make it, and where each value was written."""
-    del as_json
     profile = load_profile(profile_name, folders=settings.profile_folders)
     rows = show_rows(profile)
     key_width = max(len(row.key) for row in rows)

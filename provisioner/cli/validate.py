@@ -1,11 +1,13 @@
 """``provision validate``: run the validation of a built environment again."""
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import click
 
 from provisioner.cli.options import flag, settings_flags
+from provisioner.cli.output import check_output, write_output
 from provisioner.cli.result import Result
 from provisioner.cli.settings import Settings
 from provisioner.errors import UsageError
@@ -40,7 +42,6 @@ def command(
     trust_remote_code: bool,
     junit: str | None,
     html: str | None,
-    as_json: bool,
 ) -> Result:
     """Prove a built ENVIRONMENT again with a real forward pass."""
     from provisioner.cli.build import LazyEngines  # noqa: PLC0415 - `validate --help` stays fast
@@ -53,9 +54,10 @@ def command(
         summarise_report,
     )
 
-    del as_json
     if model is not None and not Path(model).is_dir():
         raise UsageError("usage.no_model", f"`--model`: there is no folder `{model}`")
+    check_output(junit, "--junit")
+    check_output(html, "--html")
     home = EnvironmentHome(data=settings.data)
     generation = find_built(home, environment)
     profile = load_profile(generation.receipt.profile, folders=settings.profile_folders)
@@ -65,10 +67,11 @@ def command(
         model=Path(model) if model else None,
         trust_remote_code=trust_remote_code,
     )
-    with show_progress(settings.environ) as listener:
-        engines = LazyEngines(settings, on_event=listener)
+    with (
+        show_progress(settings.environ) as listener,
+        closing(LazyEngines(settings, on_event=listener)) as engines,
+    ):
         report = engines.validate(generation, profile, home=home, choices=choices)
-        engines.close()
     data: dict[str, Any] = {
         "environment": environment,
         "profile": profile.name,
@@ -107,11 +110,11 @@ def _write_files(report: Any, *, junit: str | None, html: str | None) -> dict[st
     if junit:
         from provisioner.validate.report_junit import write_junit  # noqa: PLC0415 - only with `--junit`
 
-        Path(junit).write_text(write_junit(report), encoding="utf-8")
+        write_output(junit, write_junit(report), "--junit")
         written["junit"] = junit
     if html:
         from provisioner.validate.report_html import write_html  # noqa: PLC0415 - only with `--html`
 
-        Path(html).write_text(write_html(report), encoding="utf-8")
+        write_output(html, write_html(report), "--html")
         written["html"] = html
     return written
