@@ -127,23 +127,26 @@ def build_and_validate(
 
 
 def _tell(profile: Profile, generation: Generation, report: Report | None, *, up_to_date: bool) -> Result:
-    from provisioner.render.verdict import (  # noqa: PLC0415 - `create --help` stays fast
+    from provisioner.cli.recognise import recognise_report  # noqa: PLC0415 - `create --help` stays fast
+    from provisioner.render.verdict import (  # noqa: PLC0415 - the same
         describe_environment,
         exit_code_of,
         report_errors,
         summarise_report,
     )
 
+    matches = recognise_report(report) if report else []
     data: dict[str, Any] = {
         **_environment_data(profile, generation),
         "up_to_date": up_to_date,
         "verdict": report.verdict.value if report else "unvalidated",
         **(summarise_report(report, profile) if report else {}),
         "report": report.as_json() if report else None,
+        "matches": matches,
     }
     return Result(
         data=data,
-        text=describe_environment(profile, generation, report, new=not up_to_date),
+        text=describe_environment(profile, generation, report, new=not up_to_date, known=matches),
         exit_code=exit_code_of(report) if report else ExitCode.OK,
         errors=report_errors(report) if report else (),
     )

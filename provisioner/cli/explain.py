@@ -98,12 +98,13 @@ def _explain_environment(settings: Settings, name: str, catalogue: Any) -> Resul
 
 
 def _result(matches: Iterable[Match], *, source: str) -> Result:
-    rows = [_row(match) for match in matches]
-    text = "\n\n".join(_describe(row) for row in rows) if rows else _UNKNOWN
+    rows = [match_row(match) for match in matches]
+    text = "\n\n".join(describe_match(row) for row in rows) if rows else _UNKNOWN
     return Result(data={"source": source, "matches": rows}, text=text)
 
 
-def _row(match: Match) -> dict[str, Any]:
+def match_row(match: Match) -> dict[str, Any]:
+    """Return a match as the envelope holds it."""
     return {
         "id": match.id,
         "title": match.title,
@@ -117,7 +118,8 @@ def _row(match: Match) -> dict[str, Any]:
     }
 
 
-def _describe(row: dict[str, Any]) -> str:
+def describe_match(row: dict[str, Any]) -> str:
+    """Return a match as a person reads it."""
     place = f" (line {row['line']})" if row.get("line") else ""
     return "\n".join(
         [

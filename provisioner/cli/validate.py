@@ -45,6 +45,7 @@ def command(
 ) -> Result:
     """Prove a built ENVIRONMENT again with a real forward pass."""
     from provisioner.cli.build import LazyEngines  # noqa: PLC0415 - `validate --help` stays fast
+    from provisioner.cli.recognise import recognise_report  # noqa: PLC0415 - the same
     from provisioner.pipeline import ValidationChoices  # noqa: PLC0415 - the same
     from provisioner.render.progress import show_progress  # noqa: PLC0415 - the same
     from provisioner.render.verdict import (  # noqa: PLC0415 - the same
@@ -72,17 +73,19 @@ def command(
         closing(LazyEngines(settings, on_event=listener)) as engines,
     ):
         report = engines.validate(generation, profile, home=home, choices=choices)
+    matches = recognise_report(report)
     data: dict[str, Any] = {
         "environment": environment,
         "profile": profile.name,
         "verdict": report.verdict.value,
         **summarise_report(report, profile),
         "report": report.as_json(),
+        "matches": matches,
         "files": _write_files(report, junit=junit, html=html),
     }
     return Result(
         data=data,
-        text=describe_environment(profile, generation, report, new=True),
+        text=describe_environment(profile, generation, report, new=True, known=matches),
         exit_code=exit_code_of(report),
         errors=report_errors(report),
     )

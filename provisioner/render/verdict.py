@@ -1,6 +1,6 @@
 """A built environment and its validation, as words, as data and as an exit code."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from provisioner.errors import ExitCode, InternalError, ProvisionError, UnvalidatedError, ValidateError

@@ -1,0 +1,16 @@
+"""Run failures of our own stages through the catalogue that `explain` uses."""
+
+from typing import Any
+
+from provisioner.cli.explain import match_row
+from provisioner.diagnose.catalogue import load_catalogue
+from provisioner.diagnose.explain import explain_text
+from provisioner.validate.model import Report, Verdict
+
+
+def recognise_report(report: Report) -> list[dict[str, Any]]:
+    """Return the known failures that a report's reason and output show, the root first; none for one that passed."""
+    if report.verdict is Verdict.PASSED:
+        return []
+    text = "\n".join(part for part in (report.output, report.reason) if part)
+    return [match_row(match) for match in explain_text([text], load_catalogue())]
