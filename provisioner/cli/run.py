@@ -53,7 +53,7 @@ def become(words: Sequence[str], variables: Mapping[str, str], *, where: str) ->
     sys.stderr.flush()
     if sys.platform == "win32":
         return os.spawnve(os.P_WAIT, found, list(words), dict(variables))  # noqa: S606 - the user's own command
-    # Python ignores it, and what we become would inherit that: `provision run … | head` has to end the program.
+    # Python ignores it, and the program would inherit that: `provision run … | head` has to end it.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     os.execve(found, list(words), dict(variables))  # noqa: S606 - the user's own command
     return None

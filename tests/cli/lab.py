@@ -1,0 +1,225 @@
+"""A place to run the command line in: folders of its own, an index on loopback, a clean environment."""
+
+import html
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from provisioner.cli import main
+from tests.loopback import Loopback
+from tests.wheels import make_wheel
+
+COMMAND = (sys.executable, "-m", "provisioner.cli.main")
+ENVELOPE = {"schema", "command", "exit_code", "data", "errors"}
+ERROR = {"code", "message", "hints", "retryable", "context"}
+
+PROFILE = """\
+description: A small environment for tests
+family: llama3
+device: cpu
+torch: cpu
+python: "{python}"
+platforms: [linux-64]
+indexes:
+  pytorch-cpu: {url}/ok/torch
+pip:
+  packages:
+    - torch==2.13.0+cpu
+    - tinyapp
+  routes:
+    torch: pytorch-cpu
+"""
+PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """What one command did."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """Return the one JSON document on stdout, after checking the envelope and every sentence in it."""
+        document: dict[str, Any] = json.loads(self.out)
+        assert set(document) == ENVELOPE
+        assert document["schema"] == "provision.result/1"
+        assert document["exit_code"] == self.code
+        assert (self.code == 0) == (not document["errors"])
+        for error in document["errors"]:
+            check_error(error)
+        return document
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """Return the document's data."""
+        data: dict[str, Any] = self.document["data"]
+        return data
+
+    @property
+    def error(self) -> dict[str, Any]:
+        """Return the document's first error."""
+        error: dict[str, Any] = self.document["errors"][0]
+        return error
+
+
+def check_error(error: Mapping[str, Any]) -> None:
+    """Check an error's shape and the house form of its sentences."""
+    assert set(error) == ERROR
+    assert re.fullmatch(r"[a-z0-9]+(\.[a-z0-9_]+)+", error["code"]), error["code"]
+    assert isinstance(error["retryable"], bool)
+    assert isinstance(error["context"], dict)
+    assert error["hints"], f"{error['code']} says nothing about what to do"
+    for sentence in (error["message"], *error["hints"]):
+        check_sentence(sentence)
+
+
+def check_sentence(sentence: str) -> None:
+    """Check the house form: lower case at the start, unless a value or a name stands there, no full stop."""
+    assert sentence.strip() == sentence
+    assert not sentence.endswith((".", "!")), sentence
+    first = sentence.split(maxsplit=1)[0]
+    assert not first[0].isupper() or first.isupper() or first in _NAMES, sentence
+
+
+_NAMES = {"Windows", "Python", "Linux", "IPEX", "Intel's"}
+
+
+@dataclass(kw_only=True)
+class Lab:
+    """Folders, an index and an environment; every test has its own."""
+
+    root: Path
+    server: Loopback
+    environ: dict[str, str] = field(default_factory=dict)
+    capsys: pytest.CaptureFixture[str]
+
+    def __post_init__(self) -> None:
+        """Make the folders and the environment of children."""
+        self.home.mkdir()
+        self.envs.mkdir()
+        self.environ = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.home),
+            "XDG_CONFIG_DIRS": str(self.home / "xdg"),
+            "LANG": "C.UTF-8",
+            "PIP_CONFIG_FILE": os.devnull,
+            "PIP_INDEX_URL": f"{self.server.url}/ok/simple",
+            "PROVISION_DATA_DIR": str(self.data),
+            "PYTHONPATH": os.pathsep.join(sys.path),
+        }
+
+    @property
+    def home(self) -> Path:
+        """Return the home folder."""
+        return self.root / "home"
+
+    @property
+    def envs(self) -> Path:
+        """Return the folder of profiles."""
+        return self.root / "envs"
+
+    @property
+    def data(self) -> Path:
+        """Return the data folder; it does not exist until a command makes it."""
+        return self.root / "data"
+
+    @property
+    def lockfile(self) -> Path:
+        """Return the path of the lockfile of `tiny`."""
+        return self.root / "lockfiles" / "tiny.conda-lock.yml"
+
+    def write_profile(self, name: str = "tiny", *, text: str = PROFILE, **changes: str) -> Path:
+        """Write a profile, with words replaced."""
+        path = self.envs / f"{name}.yaml"
+        text = text.replace("{url}", self.server.url).replace("{python}", PYTHON)
+        for old, new in changes.items():
+            text = text.replace(old, new)
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    def offer(self, name: str, version: str, *, index: str = "simple", requires: tuple[str, ...] = ()) -> str:
+        """Put a small wheel into an index and return its file name."""
+        filename, data = make_wheel(name, version, requires=requires)
+        self.server.files[f"files/{filename}"] = data
+        page = f"{index}/{name}/"
+        link = f'<a href="/ok/files/{filename}#sha256={sha256(data).hexdigest()}">{html.escape(filename)}</a>\n'
+        self.server.files[page] = self.server.files.get(page, b"<!doctype html>\n") + link.encode()
+        self.server.types[page] = "text/html"
+        return filename
+
+    def run(self, *arguments: str) -> Outcome:
+        """Run a command in this process."""
+        with self._surroundings():
+            self.capsys.readouterr()
+            code = main.run(list(arguments))
+            out, err = self.capsys.readouterr()
+        assert "Traceback" not in out + err
+        return Outcome(code=code, out=out, err=err)
+
+    @contextmanager
+    def _surroundings(self) -> Iterator[None]:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(self.root)
+            for name in set(os.environ) - set(self.environ) - {"PYTEST_CURRENT_TEST"}:
+                patch.delenv(name)
+            for name, value in self.environ.items():
+                patch.setenv(name, value)
+            yield
+
+    def start(self, *arguments: str, **options: Any) -> subprocess.Popen[bytes]:
+        """Start a command as a process."""
+        chosen: dict[str, Any] = {
+            "cwd": self.root,
+            "env": self.environ,
+            "stdin": subprocess.DEVNULL,
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.PIPE,
+        }
+        return subprocess.Popen([*COMMAND, *arguments], **(chosen | options))
+
+    def spawn(self, *arguments: str, **options: Any) -> Outcome:
+        """Run a command as a process."""
+        with self.start(*arguments, **options) as process:
+            out, err = process.communicate(timeout=60)
+        return Outcome(code=process.returncode, out=_text(out), err=_text(err))
+
+    def lock_tiny(self) -> None:
+        """Offer the wheels, write the profile and lock it."""
+        self.offer("torch", "2.13.0+cpu", index="torch")
+        self.offer("tinyapp", "1.0")
+        self.write_profile()
+        assert self.run("lock", "tiny").code == 0
+
+    def build_tiny(self) -> Path:
+        """Lock and build, and return the prefix."""
+        self.lock_tiny()
+        return Path(self.run("create", "tiny", "--no-validate", "--json").data["prefix"])
+
+    def tree(self) -> dict[str, bytes | None]:
+        """Return every path below the data folder with a file's bytes: what a failure must not change."""
+        return {
+            str(path.relative_to(self.root)): path.read_bytes() if path.is_file() else None
+            for path in sorted(self.data.rglob("*"))
+        }
+
+
+def _text(data: bytes | None) -> str:
+    return (data or b"").decode("utf-8", "backslashreplace")
+
+
+def words(arguments: Sequence[object]) -> list[str]:
+    """Return arguments as text."""
+    return [str(argument) for argument in arguments]
