@@ -91,7 +91,7 @@ class LazyEngines:
                 profile,
                 folder=self._settings.choose_lockfile_folder(profile.file),
                 conda=self._engines.conda_solver,
-                pip=self._engines.pip_solver(profile),
+                pip=self._engines.pip_solver,
                 on_event=self._on_event,
             )
 

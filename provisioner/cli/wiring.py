@@ -1,7 +1,5 @@
 """Build the engines from the settings, each when it is first needed."""
 
-import hashlib
-import shutil
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
@@ -12,13 +10,12 @@ from provisioner.engines.addresses import to_canonical, to_mirror
 from provisioner.engines.network import NetworkSettings, read_network_settings
 from provisioner.engines.pip_config import PackageSettings, read_pip_settings
 from provisioner.events import Listener, ignore_events
-from provisioner.profile.model import DEFAULT_INDEX, Profile
+from provisioner.profile.model import DEFAULT_INDEX
 from provisioner.resolve.request import CondaSolver, PipSolver
 
 if TYPE_CHECKING:
     from provisioner.engines.download import Downloader
-    from provisioner.engines.index_page import IndexFile
-    from provisioner.engines.index_source import IndexSource
+    from provisioner.engines.index_reader import IndexReader
 
 # What a child process may know of our environment: where programs, temporary files and certificates are.
 _PASSED_ON = (
@@ -57,7 +54,8 @@ class Engines:
         """Build nothing yet."""
         self.settings = settings
         self.on_event = on_event
-        self._fetching = Lock()
+        self._making = Lock()
+        self._index_reader: IndexReader | None = None
 
     @cached_property
     def child_environ(self) -> dict[str, str]:
@@ -103,36 +101,32 @@ class Engines:
 
         return PYPI_SIMPLE_ENDPOINT
 
+    def index_reader(self) -> "IndexReader":
+        """Return what reads package indexes over the network."""
+        from provisioner.engines.index_reader import IndexReader  # noqa: PLC0415 - it loads the network's client
+
+        # Several threads may be the first to need it.
+        with self._making:
+            if self._index_reader is None:
+                self._index_reader = IndexReader(
+                    self.downloader, canonical=self._canonical, folder=self.cache / "whole"
+                )
+            return self._index_reader
+
     @cached_property
-    def _source_by_indexes(self) -> dict[tuple[tuple[str, str], ...], "IndexSource"]:
-        return {}
-
-    def index_source(self, profile: Profile) -> "IndexSource":
-        """Return the reader of a profile's indexes; profiles with the same indexes share what it has read."""
+    def pip_solver(self) -> PipSolver:
+        """Return uv; what it reads of an index serves all profiles of the run."""
         from provisioner.engines.index_source import IndexSource  # noqa: PLC0415 - only resolving needs it
+        from provisioner.engines.uv import UvSolver  # noqa: PLC0415 - the same
 
-        addresses = {index.name: index.url for index in profile.indexes}
-        key = tuple(sorted(addresses.items()))
-        if key not in self._source_by_indexes:
-            self._source_by_indexes[key] = IndexSource(
-                self.downloader,
-                addresses={**addresses, DEFAULT_INDEX: self.default_index},
-                cache=self.cache / "index",
-                fetch_wheel=self._fetch_whole,
-                canonical=self._canonical,
-            )
-        return self._source_by_indexes[key]
-
-    def pip_solver(self, profile: Profile) -> PipSolver:
-        """Return uv, looking at the indexes of a profile."""
-        from provisioner.engines.uv import UvSolver  # noqa: PLC0415 - only resolving needs it
-
-        return UvSolver(
-            self.index_source(profile),
-            cache=self.cache / "uv",
-            hash_file=self._hash,
-            environ=self.child_environ,
+        source = IndexSource(
+            self.index_reader,
+            default_index=lambda: self.default_index,
+            default_name=self.packages.default_index or DEFAULT_INDEX,
+            cache=self.cache / "index",
+            offline=self.settings.offline,
         )
+        return UvSolver(source, cache=self.cache / "uv", environ=self.child_environ)
 
     @cached_property
     def conda_solver(self) -> CondaSolver:
@@ -154,21 +148,3 @@ class Engines:
 
     def _canonical(self, url: str) -> str:
         return to_canonical(url, self.settings.mirrors)
-
-    def _fetch_whole(self, index: str, file: "IndexFile") -> Path:
-        """Fetch a file whose index says no digest or no metadata; kept for the next lock."""
-        del index
-        folder = self.cache / "whole" / hashlib.sha256(file.url.encode()).hexdigest()
-        path = folder / file.filename
-        # Both platforms may ask for the same file at the same time.
-        with self._fetching:
-            if not path.is_file():
-                folder.mkdir(parents=True, exist_ok=True)
-                part = folder / f"{file.filename}.part"
-                self.downloader.fetch_to(file.url, part=part, sha256=file.sha256)
-                shutil.move(part, path)
-        return path
-
-    def _hash(self, index: str, file: "IndexFile") -> str:
-        with self._fetch_whole(index, file).open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -63,10 +63,22 @@ def _prompt(generation: CheckRecord | None, profile: Profile) -> str | None:
 
 
 def describe_environment(
-    profile: Profile, generation: Generation, report: Report | None, *, new: bool
+    profile: Profile,
+    generation: Generation,
+    report: Report | None,
+    *,
+    new: bool,
+    known: Sequence[Mapping[str, Any]] = (),
 ) -> str:
-    """Return what `create` and `validate` print."""
-    return "\n".join(_lines(profile, generation, report, new=new))
+    """Return what `create` and `validate` print; ``known`` are recognised failures, the root first."""
+    return "\n".join([*_lines(profile, generation, report, new=new), *_known_lines(known)])
+
+
+def _known_lines(known: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    for match in known[:1]:
+        yield f"  recognised: {match['title']} (`{match['id']}`, confidence {match['confidence']})"
+        yield f"    cause: {match['cause'].replace(chr(10), chr(10) + '    ')}"
+        yield f"    fix: {match['fix'].replace(chr(10), chr(10) + '    ')}"
 
 
 def _lines(profile: Profile, generation: Generation, report: Report | None, *, new: bool) -> Iterator[str]:
