@@ -9,7 +9,7 @@ from provisioner.validate.model import Report, Verdict
 
 
 def recognise_report(report: Report) -> list[dict[str, Any]]:
-    """Return the known failures that a report's reason and output show, the root first; none for one that passed."""
+    """Return the known failures that a report shows, the root first; none for one that passed."""
     if report.verdict is Verdict.PASSED:
         return []
     text = "\n".join(part for part in (report.output, report.reason) if part)
