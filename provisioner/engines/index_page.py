@@ -1,19 +1,23 @@
 """Read one project's page of a package index, in HTML or JSON (PEP 503, PEP 691)."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
-from urllib.parse import urldefrag, urljoin
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+from urllib.parse import urldefrag, urljoin, urlsplit
 
+from provisioner.engines.addresses import split_credentials
 from provisioner.errors import UnavailableError
 
 ACCEPT = "application/vnd.pypi.simple.v1+json, text/html;q=0.2"
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_FILENAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]*\.(?:whl|tar\.gz)")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class IndexFile:
+class IndexFile(NamedTuple):
     """One wheel, or one source archive (``.tar.gz``), that an index offers.
+
+    A tuple, because big projects list thousands, and building dataclasses took most of a lock's time.
 
     Attributes:
         url: As the index gave it, made absolute.
@@ -34,7 +38,7 @@ class IndexFile:
 
 
 def parse_page(body: bytes, *, kind: str, url: str, project: str) -> tuple[IndexFile, ...]:
-    """Return the wheels and source archives on the page; older kinds of file are left out.
+    """Return the wheels and source archives on the page; other kinds of file are left out.
 
     Args:
         body: What the index answered.
@@ -47,11 +51,10 @@ def parse_page(body: bytes, *, kind: str, url: str, project: str) -> tuple[Index
     """
     try:
         if "json" in kind:
-            files = [
-                _from_json(file, url) for file in json.loads(body)["files"] if _is_known(file["filename"])
-            ]
+            found = [_from_json(file, url) for file in json.loads(body)["files"]]
         else:
-            files = _from_html(body.decode(), url=url, project=project)
+            found = _from_html(body.decode(), url=url, project=project)
+        return tuple(_checked(found, base=url))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UnavailableError(
             "unavailable.bad_page",
@@ -59,11 +62,21 @@ def parse_page(body: bytes, *, kind: str, url: str, project: str) -> tuple[Index
             hints=["check the index's address, and whether a proxy or a login page answers for it"],
             context={"url": url, "project": project},
         ) from error
-    return tuple(files)
 
 
-def _is_known(filename: object) -> bool:
-    return isinstance(filename, str) and filename.endswith((".whl", ".tar.gz")) and "/" not in filename
+def _checked(files: Iterable[IndexFile], *, base: str) -> Iterable[IndexFile]:
+    """Yield the files that can be locked; a page is whatever its server sends."""
+    # A page from the network must not make us read, and lock, files of this machine.
+    schemes = {"http", "https"} | ({"file"} if urlsplit(base).scheme == "file" else set())
+    for file in files:
+        if not _FILENAME.fullmatch(file.filename) or urlsplit(file.url).scheme not in schemes:
+            continue
+        sha256 = file.sha256.lower() if file.sha256 else ""
+        yield file._replace(
+            # Private indexes put the reader's own token into their links; it must not reach a lockfile.
+            url=split_credentials(file.url)[0] if "@" in file.url else file.url,
+            sha256=sha256 if _SHA256.fullmatch(sha256) else None,
+        )
 
 
 def _from_json(file: Mapping[str, Any], base: str) -> IndexFile:
@@ -72,13 +85,17 @@ def _from_json(file: Mapping[str, Any], base: str) -> IndexFile:
     return IndexFile(
         filename=file["filename"],
         url=urldefrag(urljoin(base, file["url"])).url,
-        sha256=file.get("hashes", {}).get("sha256"),
-        requires_python=file.get("requires-python"),
-        uploaded=file.get("upload-time"),
+        sha256=_text(file.get("hashes", {}).get("sha256")),
+        requires_python=_text(file.get("requires-python")),
+        uploaded=_text(file.get("upload-time")),
         yanked=None if yanked is False else (yanked if isinstance(yanked, str) else ""),
         metadata=bool(core),
         size=file.get("size"),
     )
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def _from_html(text: str, *, url: str, project: str) -> list[IndexFile]:
@@ -98,5 +115,4 @@ def _from_html(text: str, *, url: str, project: str) -> list[IndexFile]:
             size=package.size,
         )
         for package in page.packages
-        if _is_known(package.filename)
     ]

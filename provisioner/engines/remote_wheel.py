@@ -3,7 +3,9 @@
 import io
 import re
 
+from provisioner.engines.addresses import filename_of, host_and_port
 from provisioner.engines.download import Downloader
+from provisioner.errors import UnavailableError
 
 _TAIL_BYTES = 64 * 1024
 
@@ -51,7 +53,7 @@ class RemoteFile(io.RawIOBase):
         """Return the place."""
         return self._position
 
-    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override] # typeshed's WriteableBuffer is private
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override] # typeshed's type is private
         """Fill the buffer from the tail, else by one more range."""
         start, end = self._position, min(self._position + len(buffer), self._size)
         if start >= end:
@@ -59,7 +61,20 @@ class RemoteFile(io.RawIOBase):
         if start >= self._tail_at:
             body = self._tail[start - self._tail_at : end - self._tail_at]
         else:
-            body = self._downloader.get(self._url, byte_range=f"bytes={start}-{end - 1}").body[: end - start]
+            body = self._fetch(start, end)
         buffer[: len(body)] = body
         self._position += len(body)
         return len(body)
+
+    def _fetch(self, start: int, end: int) -> bytes:
+        reply = self._downloader.get(self._url, byte_range=f"bytes={start}-{end - 1}")
+        said = reply.headers.get("content-range", "")
+        if reply.status != 206 or not said.startswith(f"bytes {start}-"):
+            # Bytes of another place would be read as this one's.
+            raise UnavailableError(
+                "unavailable.range",
+                f"`{host_and_port(self._url)}` answered a range of `{filename_of(self._url)}` with another",
+                hints=["run the same command again"],
+                retryable=True,
+            )
+        return reply.body[: end - start]

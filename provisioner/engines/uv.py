@@ -1,59 +1,62 @@
 """Solve wheels with uv, against a loopback index that shows only what the profile allows."""
 
+import re
 import sys
 import tempfile
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
+from threading import Event
 
-from packaging.metadata import RawMetadata, parse_email
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 from uv import find_uv_bin
 
-from provisioner.engines.index import Shelf, find_exact, serve_shelf, shown_name
+from provisioner.engines.addresses import host_and_port
+from provisioner.engines.index import Shelf, serve_shelf
+from provisioner.engines.index_metadata import find_requires_dist
 from provisioner.engines.index_page import IndexFile
 from provisioner.engines.index_source import IndexSource
-from provisioner.engines.process import Completed, ProgramTimeoutError, run_program
-from provisioner.errors import ErrorList, InternalError, ResolveError, UnavailableError
+from provisioner.engines.process import Completed, ProgramTimeoutError
+from provisioner.engines.solver_process import run_solver
+from provisioner.errors import ErrorList, InternalError, ProvisionError, ResolveError, UnavailableError
 from provisioner.profile.model import DEFAULT_INDEX
 from provisioner.resolve.model import PipPackage
 from provisioner.resolve.request import PipRequest, PipSolution
 from provisioner.resolve.target import find_target, marker_environment
 
 _TIMEOUT_S = 600.0
+_NAME = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)")
 
 
 class UvSolver:
     """A `PipSolver` that runs ``uv pip compile`` per platform."""
 
-    def __init__(
-        self,
-        source: IndexSource,
-        *,
-        cache: Path,
-        hash_file: Callable[[str, IndexFile], str],
-        environ: Mapping[str, str],
-    ) -> None:
+    def __init__(self, source: IndexSource, *, cache: Path, environ: Mapping[str, str]) -> None:
         """Keep the parts.
 
         Args:
             source: Reads the real indexes.
             cache: uv's private cache; it keeps what uv learns about the interpreter.
-            hash_file: Index name and file to the sha256 of a file whose index says none.
             environ: Environment of the child process.
         """
         self._source = source
         self._cache = cache
-        self._hash_file = hash_file
-        self._environ = environ
+        # uv talks to our index on loopback and to nobody else; a proxy would be asked for that.
+        self._environ = {
+            name: value for name, value in environ.items() if not name.lower().endswith("_proxy")
+        }
+        self._stop = Event()
+
+    def stop(self) -> None:
+        """End what is under way; see `PipSolver`."""
+        self._stop.set()
 
     def solve_pip(self, request: PipRequest) -> PipSolution:
         """Return the wheels; see `PipSolver`."""
-        shelf = Shelf(
-            request=request, read_page=self._source.read_page, read_metadata=self._source.read_metadata
-        )
+        shelf = Shelf(request, self._source)
         versions = self._compile(shelf)
         chosen = [
             (project, version, shelf.shown[project][version])
@@ -85,9 +88,9 @@ class UvSolver:
                 answer.write_text(_preferences(request.preferred), encoding="utf-8")
             completed = self._run(work, answer, address, request)
             if shelf.failures:
-                _raise_failures(shelf)
+                raise _join_failures(shelf.failures)
             if completed.exit_code != 0:
-                raise _explain(completed, shelf)
+                raise _explain(completed.stderr.replace(address, "the index"), completed.exit_code, shelf)
             document = tomllib.loads(answer.read_text(encoding="utf-8"))
         return {
             canonicalize_name(package["name"]): Version(package["version"])
@@ -104,15 +107,11 @@ class UvSolver:
             # Which pre-releases exist is the index's decision, per package.
             *("--prerelease", "allow"),
             *("--python", sys.executable, "--no-python-downloads"),
-            *(
-                "--python-version",
-                request.python,
-                "--python-platform",
-                find_target(request.platform).uv_platform,
-            ),
+            *("--python-version", request.python),
+            *("--python-platform", find_target(request.platform).uv_platform),
         ]
         try:
-            return run_program(arguments, env=self._environ, cwd=work, timeout_s=_TIMEOUT_S)
+            return run_solver(arguments, env=self._environ, cwd=work, timeout_s=_TIMEOUT_S, stop=self._stop)
         except ProgramTimeoutError as error:
             raise InternalError(
                 "internal.uv_timeout", f"uv did not answer for `{request.platform}` within {_TIMEOUT_S:g} s"
@@ -129,20 +128,19 @@ class UvSolver:
         validation: bool = False,
     ) -> PipPackage:
         index = shelf.index_of(project)
-        default = index == DEFAULT_INDEX
         return PipPackage(
             name=project,
             version=str(version),
             filename=file.filename,
-            url=f"pypi:{file.filename}" if default else file.url,
+            url=f"pypi:{file.filename}" if index == DEFAULT_INDEX else file.url,
             index=index,
-            sha256=file.sha256 or self._hash_file(index, file),
+            sha256=file.sha256 or self._source.hash_file(file),
             dependencies=dependencies,
             validation=validation,
         )
 
     def _asset(self, shelf: Shelf, requirement: str) -> PipPackage:
-        found = find_exact(shelf, requirement)
+        found = shelf.find_exact(requirement)
         if found is None:
             raise ResolveError(
                 "resolve.no_asset",
@@ -170,26 +168,31 @@ def find_dependencies(shelf: Shelf, versions: Mapping[str, Version]) -> dict[str
                 continue
             seen.add((project, extra))
             environment = marker_environment(target, request.python, extra=extra)
-            for wanted in _requires(shelf, project, versions[project]):
-                name = canonicalize_name(wanted.name)
-                if name in versions and (wanted.marker is None or wanted.marker.evaluate(environment)):
-                    found.setdefault(project, {})[name] = str(wanted.specifier)
+            for wanted in _requires(shelf, project, versions):
+                if wanted.marker is None or wanted.marker.evaluate(environment):
+                    found.setdefault(project, {})[canonicalize_name(wanted.name)] = str(wanted.specifier)
                     waiting.append(wanted)
     return {project: dict(sorted(wants.items())) for project, wants in found.items()}
 
 
-def _requires(shelf: Shelf, project: str, version: Version) -> list[Requirement]:
-    filename = shown_name(project, version, shelf.shown[project][version])
-    body = shelf.metadata.get(filename) or shelf.metadata_of(project, filename)
-    raw: RawMetadata = parse_email(body)[0]
-    wanted = []
-    for text in raw.get("requires_dist", []):
-        try:
-            wanted.append(Requirement(text))
-        except InvalidRequirement:
-            # uv has accepted it; the list only describes the lock.
-            continue
-    return wanted
+def _requires(shelf: Shelf, project: str, versions: Mapping[str, Version]) -> list[Requirement]:
+    """Return a project's requirements for others of the solution; the rest is mostly unused extras."""
+    texts = find_requires_dist(shelf.read_metadata(project, versions[project]))
+    wanted = [
+        _parse(text)
+        for text in texts
+        if (name := _NAME.match(text)) and canonicalize_name(name.group(1)) in versions
+    ]
+    return [requirement for requirement in wanted if requirement is not None]
+
+
+@cache
+def _parse(text: str) -> Requirement | None:
+    try:
+        return Requirement(text)
+    except InvalidRequirement:
+        # uv has accepted it; the list only describes the lock.
+        return None
 
 
 def _preferences(preferred: Mapping[str, str]) -> str:
@@ -204,41 +207,47 @@ def _write_lines(path: Path, lines: tuple[str, ...]) -> None:
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
-def _raise_failures(shelf: Shelf) -> None:
-    unique = list({failure.message: failure for failure in shelf.failures}.values())
-    if len(unique) == 1:
-        raise unique[0]
-    # Connections to one dead host fail once per project; the first says it all, the count says how many.
-    first = unique[0]
-    if all(isinstance(failure, UnavailableError) for failure in unique):
-        raise UnavailableError(
-            first.code,
-            f"{first.message} (and {len(unique) - 1} more of the like)",
-            hints=first.hints,
-            retryable=first.retryable,
-            context=first.context,
-        )
-    raise ErrorList(unique)
+def _join_failures(failures: list[ProvisionError]) -> ProvisionError:
+    """Return one error for what an index could not serve, which uv has called "no solution"."""
+    # One host that fails for one reason is told once, not once per project.
+    unique = list({(each.code, each.context.get("host")): each for each in reversed(failures)}.values())[::-1]
+    serious = [failure for failure in unique if not isinstance(failure, UnavailableError)]
+    if len(unique) == 1 or serious:
+        return (serious or unique)[0]
+    return ErrorList(unique)
 
 
-def _explain(completed: Completed, shelf: Shelf) -> ResolveError | InternalError:
-    reason = completed.stderr.strip()
+def _explain(said: str, exit_code: int, shelf: Shelf) -> ProvisionError:
+    """Return what a failure of uv means."""
     request = shelf.request
-    if "No solution found" not in reason and "no versions of" not in reason:
+    reason = said.strip()
+    if "No solution found" not in reason:
         return InternalError(
-            "internal.uv", f"uv failed on `{request.platform}` with exit code {completed.exit_code}: {reason}"
+            "internal.uv", f"uv failed on `{request.platform}` with exit code {exit_code}: {reason}"
         )
+    asked = [name for name in shelf.shown if shelf.index_of(name) == DEFAULT_INDEX]
+    asked = [name for name in asked if name not in request.provided]
+    if len(asked) > 1 and all(shelf.source.read_page(None, name) is None for name in asked):
+        host = host_and_port(shelf.source.default_index())
+        return UnavailableError(
+            "unavailable.not_found",
+            f"the default index at `{host}` has none of the {len(asked)} packages that it was asked for, "
+            f"`{asked[0]}` among them",
+            hints=["check the address of the default index in pip's or uv's configuration"],
+            context={"host": host},
+        )
+    named = {canonicalize_name(word) for word in re.findall(r"[A-Za-z0-9][A-Za-z0-9._-]*", reason)}
     hidden = [
-        f"`{project}`: {', '.join(what)} are hidden by the profile"
-        for project in sorted(shelf.shown)
-        if f"{project}=" in reason.replace("<", "=").replace(">", "=") and (what := shelf.hidden(project))
+        f"look at `{project}`: {', '.join(what)} are hidden by the profile"
+        for project in sorted(named & shelf.shown.keys())
+        if (what := shelf.find_hidden(project))
     ]
     return ResolveError(
         "resolve.unsatisfiable",
         f"no set of wheels answers the profile on `{request.platform}`; the solver says:\n{_indent(reason)}",
         hints=[
             "change one of the requirements named above, or state in `pip.overrides` which one wins and why",
-            *(f"look at {line}" for line in hidden[:3]),
+            *hidden[:3],
         ],
         context={"platform": request.platform},
     )

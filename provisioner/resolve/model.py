@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 class CondaPackage:
     """One conda package file.
 
-    ``url`` is canonical (never a mirror's). ``dependencies`` maps name to constraint. Digests are lower-case hex.
+    ``url`` is canonical (never a mirror's). ``dependencies`` maps name to constraint. Digests are lower-case
+    hex.
     """
 
     name: str

@@ -1,7 +1,7 @@
 """Rules that no resolution may break, whatever the solvers say.
 
-Each rule stands for a failure that users met at run time; the sentences name it. Facts: ipex-llm 2.2.0's metadata
-and its documentation for Intel GPUs.
+Each rule stands for a failure that users met at run time; the sentences name it. Facts: ipex-llm 2.2.0's
+metadata and its documentation for Intel GPUs.
 """
 
 from collections.abc import Iterable
@@ -13,6 +13,7 @@ from packaging.version import InvalidVersion, Version
 
 from provisioner.errors import ErrorList, ResolveError
 from provisioner.profile.model import Family, Platform, Profile, TorchVariant
+from provisioner.profile.rules import conda_name
 from provisioner.resolve.model import PipPackage, PlatformResolution, Resolution
 
 SEED = "Could not run 'torch_ipex::mul_add' with arguments from the 'CPU' backend"
@@ -89,6 +90,7 @@ def check_resolution(profile: Profile, resolution: Resolution) -> None:
         problem
         for answer in resolution.platforms
         for problem in (
+            *_find_locked_conda_torch(profile, answer),
             *_find_other_variant(profile, answer),
             *_find_ipex_mixture(profile, wanted[answer.platform], answer),
             *_find_mixed_runtimes(profile, answer),
@@ -116,7 +118,7 @@ def _pinned_ipex(platform: Platform) -> tuple[str, str | None] | None:
     """Return ipex-llm's requirement text and the IPEX version it pins; None without ipex-llm."""
     for requirement in _requirements(platform):
         if canonicalize_name(requirement.name) == _IPEX_LLM:
-            extras = {canonicalize_name(extra) for extra in requirement.extras} or {""}
+            extras = {str(canonicalize_name(extra)) for extra in requirement.extras} or {""}
             pins = [_IPEX_OF_EXTRA.get(extra) for extra in sorted(extras)]
             return str(requirement), next((pin for pin in pins if pin), None)
     return None
@@ -179,13 +181,24 @@ def _find_foreign_torch_request(profile: Profile, platform: Platform) -> Iterabl
 
 def _find_conda_torch(profile: Profile, platform: Platform) -> Iterable[ResolveError]:
     for spec in platform.conda:
-        name = spec.split()[0].split("=")[0].split("::")[-1]
+        name = conda_name(spec)
         if name in _CONDA_TORCH:
-            yield ResolveError(
-                "resolve.conda_torch",
-                f"profile `{profile.name}`: conda package `{name}` would stand beside the wheel of torch",
-                hints=["take torch from pip only: there is no XPU build of it on conda-forge"],
-            )
+            yield _conda_torch_error(profile, name)
+
+
+def _find_locked_conda_torch(profile: Profile, answer: PlatformResolution) -> Iterable[ResolveError]:
+    for package in answer.conda:
+        if package.name in _CONDA_TORCH:
+            yield _conda_torch_error(profile, package.name)
+
+
+def _conda_torch_error(profile: Profile, name: str) -> ResolveError:
+    return ResolveError(
+        "resolve.conda_torch",
+        f"profile `{profile.name}`: conda package `{name}` would stand beside the wheel of torch",
+        hints=["take torch from pip only: there is no XPU build of it on conda-forge"],
+        context={"package": name},
+    )
 
 
 def _find_other_variant(profile: Profile, answer: PlatformResolution) -> Iterable[ResolveError]:
@@ -244,9 +257,9 @@ def _find_other_transformers(profile: Profile, answer: PlatformResolution) -> It
     if not allowed.contains(transformers.version, prereleases=True):
         yield ResolveError(
             "resolve.transformers",
-            f"profile `{profile.name}`: transformers {transformers.version} on `{answer.platform}` does not fit "
-            f"family `{profile.family}`, which needs `{allowed}`: ipex-llm patches the model's classes by their "
-            "names and attributes, and other versions fail inside the forward pass",
+            f"profile `{profile.name}`: transformers {transformers.version} on `{answer.platform}` does not "
+            f"fit family `{profile.family}`, which needs `{allowed}`: ipex-llm patches the model's classes "
+            "by their names and attributes, and other versions fail inside the forward pass",
             hints=[f"pin a transformers of `{allowed}`"],
         )
 

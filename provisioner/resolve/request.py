@@ -6,6 +6,7 @@ from typing import Protocol
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
 
 from provisioner.profile.model import Platform, Profile
 from provisioner.resolve.model import CondaPackage, PipPackage
@@ -84,6 +85,9 @@ class CondaSolver(Protocol):
             UnavailableError: A channel could not be read.
         """
 
+    def stop(self) -> None:
+        """End what is under way in other threads; this solver is not used again."""
+
 
 class PipSolver(Protocol):
     """Finds wheels."""
@@ -95,6 +99,9 @@ class PipSolver(Protocol):
             ResolveError: No set of wheels answers.
             UnavailableError: An index or a file without a digest could not be read.
         """
+
+    def stop(self) -> None:
+        """End what is under way in other threads; this solver is not used again."""
 
 
 def channel_address(channel: str) -> str:
@@ -121,12 +128,13 @@ def find_provided(packages: tuple[CondaPackage, ...]) -> dict[str, str]:
     """Return name and version of the Python distributions among conda packages.
 
     A conda package that depends on python is taken for the distribution of its own name, which holds for the
-    packages that pip could want a second time (setuptools, pip, wheel, packaging, numpy).
+    packages that pip could want a second time (setuptools, pip, wheel, packaging, numpy). One whose version
+    is none of PEP 440 is not: pip could not compare it.
     """
     return {
         canonicalize_name(package.name): package.version
         for package in packages
-        if "python" in package.dependencies and package.name != "python"
+        if "python" in package.dependencies and package.name != "python" and _is_version(package.version)
     }
 
 
@@ -154,6 +162,14 @@ def make_pip_request(
         assets=(asset,) if asset else (),
         preferred=preferred,
     )
+
+
+def _is_version(text: str) -> bool:
+    try:
+        Version(text)
+    except InvalidVersion:
+        return False
+    return True
 
 
 def _exact(requirement: str) -> str:

@@ -1,7 +1,7 @@
 """Turn a profile into the exact files for each of its platforms."""
 
-from collections.abc import Collection, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
 
 from packaging.utils import canonicalize_name
@@ -17,6 +17,12 @@ from provisioner.resolve.request import (
     make_conda_request,
     make_pip_request,
 )
+
+_SLICE_S = 0.2
+# Programs get five seconds between the polite and the final signal; a stalled download is not waited for.
+_STOP_TIMEOUT_S = 6.0
+
+_Answer = tuple[PlatformResolution, tuple[str, ...]]
 
 
 def resolve_profile(
@@ -51,9 +57,7 @@ def resolve_profile(
         previous=previous or {},
         moving=frozenset(canonicalize_name(name) for name in update),
     )
-    # The platforms are independent, and both solvers wait for other processes.
-    with ThreadPoolExecutor(max_workers=max(len(profile.platforms), 1)) as pool:
-        answers = list(pool.map(solve_one, profile.platforms))
+    answers = _solve_all(solve_one, profile.platforms, solvers=(conda, pip))
     notes = tuple(dict.fromkeys(note for _, found in answers for note in found))
     for note in notes:
         on_event(Notice(message=note))
@@ -64,6 +68,29 @@ def resolve_profile(
     return resolution
 
 
+def _solve_all(
+    solve_one: Callable[[Platform], _Answer],
+    platforms: tuple[Platform, ...],
+    *,
+    solvers: tuple[CondaSolver, PipSolver],
+) -> list[_Answer]:
+    """Solve all platforms at once: they are independent, and both solvers wait for other processes."""
+    pool = ThreadPoolExecutor(max_workers=max(len(platforms), 1), thread_name_prefix="resolve")
+    futures: list[Future[_Answer]] = [pool.submit(solve_one, platform) for platform in platforms]
+    try:
+        # In slices, because Windows delivers Ctrl-C only between waits.
+        while wait(futures, timeout=_SLICE_S).not_done:
+            pass
+    except BaseException:
+        for solver in solvers:
+            solver.stop()
+        wait(futures, timeout=_STOP_TIMEOUT_S)
+        raise
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+    return [future.result() for future in futures]
+
+
 def _resolve_platform(
     profile: Profile,
     platform: Platform,
@@ -72,7 +99,7 @@ def _resolve_platform(
     pip: PipSolver,
     previous: Mapping[str, PlatformResolution],
     moving: frozenset[str],
-) -> tuple[PlatformResolution, tuple[str, ...]]:
+) -> _Answer:
     kept = previous.get(platform.name, PlatformResolution(platform=platform.name))
     request = make_conda_request(
         profile,
