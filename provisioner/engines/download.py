@@ -34,6 +34,7 @@ from provisioner.engines.network import NetworkSettings
 from provisioner.engines.transfer import CHUNK_BYTES, Transfer
 from provisioner.errors import UnavailableError
 from provisioner.events import Listener, Notice, ignore_events
+from provisioner.install.folders import disk_error
 
 __all__ = ["Downloader", "NotFoundError", "Response"]
 
@@ -163,7 +164,7 @@ class Downloader:
             transfer.sync()
             return transfer.digest()
         except OSError as error:
-            raise failures.disk(str(part), error) from error
+            raise disk_error(part, error) from error
 
     def _attempt(self, url: str, *, what: str) -> Attempt:
         asked = to_mirror(url, self._settings.mirrors)

@@ -1,6 +1,5 @@
 """What can go wrong between us and a server, in words: host, cause, remedy; never a secret."""
 
-import errno
 import socket
 import ssl
 from collections.abc import Iterator, Sequence
@@ -173,19 +172,6 @@ def hash_mismatch(attempt: Attempt, *, expected: str, got: str) -> InstallError:
             "lock again if the change is wanted",
         ),
         context={"url": redact(attempt.asked), "expected": expected, "got": got},
-    )
-
-
-def disk(path: str, error: OSError) -> InstallError:
-    """The file system refuses."""
-    full = error.errno in {errno.ENOSPC, errno.EDQUOT}
-    return InstallError(
-        "install.disk_full" if full else "install.disk",
-        f"could not write `{path}`: {(error.strerror or str(error)).lower()}",
-        hints=("free some space or choose another data folder",)
-        if full
-        else ("check the folder's permissions",),
-        context={"path": path},
     )
 
 

@@ -20,6 +20,7 @@ from provisioner.install.folders import make_private_folder
 from provisioner.resolve.model import PipPackage
 
 _TIMEOUT_S = 1800.0
+_FULL = re.compile(r"os error (?:28|112|122)\b|no space left", re.IGNORECASE)
 # What would make uv look or write elsewhere than we say.
 _SCRUBBED = re.compile(r"(UV|PIP|PYTHON|CONDA|VIRTUAL_ENV|MAMBA).*")
 
@@ -146,6 +147,12 @@ def _toml(text: str) -> str:
 
 def _failed(code: str, what: str, completed: Completed) -> InstallError:
     said = redact_text(completed.stderr.strip())[-2000:]
+    if _FULL.search(said):
+        return InstallError(
+            "install.disk_full",
+            f"{what}: there is no space left on the disk",
+            hints=["free some space, or choose another data folder with `--data-dir`"],
+        )
     return InstallError(
         code,
         f"{what}; it says:\n{said}" if said else f"{what}: exit code {completed.exit_code}",

@@ -1,5 +1,6 @@
 """Folders and files that a crash, another user or another process must not spoil."""
 
+import errno
 import os
 import shutil
 import stat
@@ -14,6 +15,7 @@ from typing import Any
 from provisioner.errors import InstallError
 
 _PATIENCE_S = 10.0
+_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 def make_private_folder(path: Path) -> Path:
@@ -83,6 +85,19 @@ def remove_tree(path: Path) -> None:
         path.unlink()
     elif path.exists():
         _patiently(lambda: shutil.rmtree(path, onerror=_make_writable_and_retry))
+
+
+def disk_error(path: Path, error: OSError) -> InstallError:
+    """Build the error for a file system that refuses to take what we write."""
+    full = error.errno in _FULL
+    return InstallError(
+        "install.disk_full" if full else "install.disk",
+        f"could not write `{error.filename or path}`: {(error.strerror or str(error)).lower()}",
+        hints=["free some space, or choose another data folder with `--data-dir`"]
+        if full
+        else ["mend the permissions, or choose another data folder with `--data-dir`"],
+        context={"path": str(error.filename or path)},
+    )
 
 
 def _make_writable_and_retry(function: Callable[[str], Any], name: str, info: Any) -> None:

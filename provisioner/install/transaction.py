@@ -6,12 +6,13 @@ happens until then, the old generation stays current.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from provisioner.errors import InstallError
 from provisioner.events import Listener, Notice, StageFinished, StageStarted, ignore_events
 from provisioner.install.build import InstallEngines, build_generation
 from provisioner.install.environment_lock import hold_environment
-from provisioner.install.folders import remove_tree
+from provisioner.install.folders import disk_error, remove_tree
 from provisioner.install.home import (
     EnvironmentHome,
     Generation,
@@ -42,7 +43,7 @@ def install_environment(
     command: str = "provision",
     rebuild: bool = False,
 ) -> Generation:
-    """Return the environment's current generation, after building it if it is not what the plan says.
+    """Return the environment's current generation, built or chosen so that it is what the plan says.
 
     Args:
         plan: What to build.
@@ -61,48 +62,54 @@ def install_environment(
     current = _find_usable(home, plan.environment)
     if current is not None and not rebuild and is_current(current, plan):
         return current
-    with hold_environment(
-        home, plan.environment, timeout_s=lock_timeout_s, command=command, on_event=on_event
-    ):
-        found = _find_usable(home, plan.environment)
-        # another process may have built it while we waited
-        waited = found is not None and (current is None or found.prefix != current.prefix)
-        if found is not None and is_current(found, plan) and (waited or not rebuild):
-            return found
-        return _build(plan, home=home, engines=engines(), on_event=on_event)
+    try:
+        with hold_environment(
+            home, plan.environment, timeout_s=lock_timeout_s, command=command, on_event=on_event
+        ):
+            found = _find_usable(home, plan.environment)
+            # another process may have built it while we waited
+            waited = found is not None and (current is None or found.prefix != current.prefix)
+            if found is not None and is_current(found, plan) and (waited or not rebuild):
+                return found
+            kept = None if rebuild else _find_kept(home, plan)
+            if kept is not None:
+                publish(home, plan.environment, kept.prefix.name)
+                return kept
+            return _build(plan, home=home, engines=engines(), on_event=on_event)
+    except OSError as error:
+        raise disk_error(home.data, error) from error
 
 
 def _build(
     plan: InstallPlan, *, home: EnvironmentHome, engines: InstallEngines, on_event: Listener
 ) -> Generation:
     name = plan.environment
+    folder = prepare_environment(home, name)
+    remove_leftovers(home, name)
+    number = next_number(home, name)
+    prefix = folder / f"{number}-{plan.fingerprint[:8]}"
     try:
-        folder = prepare_environment(home, name)
-        remove_leftovers(home, name)
-        number = next_number(home, name)
-        prefix = folder / f"{number}-{plan.fingerprint[:8]}"
-        try:
-            receipt = build_generation(plan, prefix, engines=engines, on_event=on_event)
-            on_event(StageStarted(stage="install", detail="switch"))
-            publish(home, name, prefix.name)
-        except BaseException:
-            if not is_published(home, name, prefix.name):
+        receipt = build_generation(plan, prefix, engines=engines, on_event=on_event)
+        on_event(StageStarted(stage="install", detail="switch"))
+        publish(home, name, prefix.name)
+    except BaseException:
+        if not is_published(home, name, prefix.name):
+            with suppress(OSError):  # what stays is removed by the next build
                 remove_tree(prefix)
-            raise
-        on_event(StageFinished(stage="install", seconds=0.0, detail="switch"))
-    except OSError as error:
-        raise InstallError(
-            "install.disk",
-            f"could not build `{name}` in `{home.data}`: {(error.strerror or str(error)).lower()}",
-            hints=["free some space or mend the folder's permissions, and run the same command again"],
-            context={"path": str(error.filename or home.data)},
-        ) from error
+        raise
+    on_event(StageFinished(stage="install", seconds=0.0, detail="switch"))
     for notice in receipt.notices:
         on_event(Notice(message=notice, level="warning"))
     spare = len(list_generations(home, name)) - 1 - KEPT_GENERATIONS
     if spare >= _TOLD_FROM:  # not deleted here: that can take longer than the build
         on_event(Notice(message=f"`{name}` has {spare} old generations; `provision clean` deletes them"))
     return Generation(number=number, prefix=prefix, receipt=receipt, new=True)
+
+
+def _find_kept(home: EnvironmentHome, plan: InstallPlan) -> Generation | None:
+    """Return a complete generation of the plan: of an older lock, or its builder died before the switch."""
+    kept = [built for built in list_generations(home, plan.environment) if is_current(built, plan)]
+    return kept[-1] if kept else None
 
 
 def _find_usable(home: EnvironmentHome, name: str) -> Generation | None:

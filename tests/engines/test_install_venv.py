@@ -116,6 +116,17 @@ def test_a_changed_lock_makes_a_new_generation(tmp_path: Path) -> None:
     assert [generation.prefix for generation in list_generations(home, "demo")] == [new.prefix]
 
 
+def test_going_back_to_an_older_lock_builds_nothing(tmp_path: Path) -> None:
+    """A generation that is still there is made current again."""
+    house, data = tmp_path / "wheels", tmp_path / "data"
+    plans = [make_plan([stock_wheel(house, "demo", version)]) for version in ("1.0", "2.0")]
+    old, new = (install(data, plan, wheelhouse=house) for plan in plans)
+    again = install(data, plans[0], wheelhouse=house)
+    assert (again.prefix, again.new) == (old.prefix, False)
+    assert find_environment(EnvironmentHome(data=data), "demo") == again
+    assert install(data, plans[1], wheelhouse=house).prefix == new.prefix
+
+
 def test_old_generations_are_told_when_they_pile_up(tmp_path: Path) -> None:
     """Building deletes none, which may take long; it says when cleaning is worth it."""
     events: list[Event] = []
