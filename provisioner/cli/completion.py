@@ -19,7 +19,9 @@ def command(*, settings: Settings, shell: str) -> Result:
     del settings
     kind = get_completion_class(shell)
     if kind is None:
-        raise UsageError("usage.shell", f"there is no completion for `{shell}`")
+        raise UsageError(
+            "usage.shell", f"there is no completion for `{shell}`", hints=["name bash, zsh or fish"]
+        )
     completion = kind(root, {}, "provision", "_PROVISION_COMPLETE")
     # Not its `source()`: that starts a bash to ask for its version.
     script = completion.source_template % completion.source_vars()

@@ -15,6 +15,8 @@ from provisioner.lock.diff_report import as_markdown, as_text
 from provisioner.lock.model import Lock
 from provisioner.lock.store import read_lock
 
+_HINT = "name a lockfile, or REVISION:PATH of one in this repository"
+
 
 @click.command("diff")
 @click.argument("old", metavar="OLD")
@@ -30,7 +32,7 @@ def command(*, settings: Settings, old: str, new: str | None, markdown: bool) ->
         old, new = f"HEAD:{old}", old
     before, after = _read(settings, old), _read(settings, new)
     if before is None and after is None:
-        raise UsageError("usage.no_lockfile", f"neither `{old}` nor `{new}` is a lockfile")
+        raise UsageError("usage.no_lockfile", f"neither `{old}` nor `{new}` is a lockfile", hints=[_HINT])
     difference = diff_locks(before, after)
     text = as_markdown(difference) if markdown else as_text(difference)
     return Result(data=diff_as_json(difference), text=text)
@@ -58,10 +60,12 @@ def _read_revision(settings: Settings, revision: str, inside: str) -> Lock | Non
     git = shutil.which("git", path=settings.environ.get("PATH"))
     if git is None:
         raise UsageError(
-            "usage.no_git", f"`{revision}:{inside}` names a git revision, and git is not installed"
+            "usage.no_git",
+            f"`{revision}:{inside}` names a git revision, and git is not installed",
+            hints=["install git, or name two files"],
         )
     if revision.startswith("-"):
-        raise UsageError("usage.revision", f"`{revision}` is not a git revision")
+        raise UsageError("usage.revision", f"`{revision}` is not a git revision", hints=[_HINT])
     spec = f"{revision}:./{inside}" if not inside.startswith("/") else f"{revision}:{inside}"
     shown = run_program([git, "show", spec], env=settings.environ, cwd=Path.cwd(), timeout_s=60.0)
     if shown.exit_code != 0:
@@ -70,7 +74,7 @@ def _read_revision(settings: Settings, revision: str, inside: str) -> Lock | Non
         raise UsageError(
             "usage.revision",
             f"git cannot show `{spec}`: {shown.stderr.strip()}",
-            hints=["name a lockfile, or REVISION:PATH of one in this repository"],
+            hints=[_HINT],
         )
     with tempfile.TemporaryDirectory(prefix="provision-diff-") as folder:
         copy = Path(folder, Path(inside).name)

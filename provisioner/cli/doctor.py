@@ -171,7 +171,11 @@ def _read(path: str) -> HostFacts:
     try:
         document = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UsageError("doctor.bad_facts", f"`--from {path}`: {error}") from error
+        raise UsageError(
+            "doctor.bad_facts",
+            f"`--from {path}`: {error}",
+            hints=["name a file that `provision doctor --save` wrote"],
+        ) from error
     return load_facts(document)
 
 
@@ -190,7 +194,10 @@ def _errors(data: dict[str, Any], target: str | None) -> tuple[ProvisionError, .
         kind(
             f"doctor.{outcome}",
             f"{what}: layer {bad['name']}: {bad['evidence']}",
-            hints=[bad["hint"]] if bad.get("hint") else [],
+            hints=[
+                bad.get("hint")
+                or "run `provision doctor --save facts.json` and send that file with your report"
+            ],
             context={"layer": bad["name"]},
         ),
     )

@@ -4,7 +4,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
 from typing import Any, NoReturn
 
@@ -62,11 +62,9 @@ class VerbGroup(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
-            from difflib import get_close_matches  # noqa: PLC0415 - only after a typing mistake
-
-            near = get_close_matches(args[0], VERBS, n=1) if args else []
-            if near:
-                raise click.UsageError(f"no such verb `{args[0]}`; did you mean `{near[0]}`?") from error
+            if args and not args[0].startswith("-"):
+                message = f"no such verb `{args[0]}`{_did_you_mean(args[0], VERBS)}"
+                raise click.UsageError(message, ctx=ctx) from error
             raise
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -164,10 +162,23 @@ def _usage_error(error: click.ClickException) -> UsageError:
     path = context.command_path if context is not None else "provision"
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         return UsageError("usage.no_verb", "no verb was given", hints=[f"run `{path} --help`"])
+    if isinstance(error, click.NoSuchOption):
+        near = _did_you_mean(error.option_name, error.possibilities or ())
+        return UsageError(
+            "usage.command_line",
+            f"no such option `{error.option_name}`{near}",
+            hints=[f"run `{path} --help`"],
+        )
     # click's sentences in the form of ours
     message = re.sub(r"'([^'\n]*)'", r"`\1`", error.format_message().rstrip("."))
-    message = message.replace(". Did you mean", "; did you mean")
     return UsageError("usage.command_line", message[:1].lower() + message[1:], hints=[f"run `{path} --help`"])
+
+
+def _did_you_mean(word: str, known: Iterable[str]) -> str:
+    from difflib import get_close_matches  # noqa: PLC0415 - only after a typing mistake
+
+    near = get_close_matches(word, known, n=1)
+    return f"; did you mean `{near[0]}`?" if near else ""
 
 
 def _stopped(name: str) -> StoppedError:

@@ -130,14 +130,20 @@ def _read_config(named: str | None, user: Path) -> dict[str, Any]:
     path = next((candidate for candidate in candidates if candidate.is_file()), None)
     if path is None:
         if named:
-            raise UsageError("usage.no_config", f"`--config`: there is no file `{named}`")
+            raise UsageError(
+                "usage.no_config", f"`--config`: there is no file `{named}`", hints=["name a YAML file"]
+            )
         return {}
     return _read(path, _CONFIG)
 
 
 def _read_mapping(path: Path) -> dict[str, str]:
     if not path.is_file():
-        raise UsageError("usage.no_mirrors", f"`--mirrors`: there is no file `{path}`")
+        raise UsageError(
+            "usage.no_mirrors",
+            f"`--mirrors`: there is no file `{path}`",
+            hints=["name a YAML or JSON file that maps prefixes to mirrors"],
+        )
     return _read(path, _MIRRORS)
 
 

@@ -56,7 +56,11 @@ def command(
     )
 
     if model is not None and not Path(model).is_dir():
-        raise UsageError("usage.no_model", f"`--model`: there is no folder `{model}`")
+        raise UsageError(
+            "usage.no_model",
+            f"`--model`: there is no folder `{model}`",
+            hints=["name a folder that holds safetensors and a tokenizer"],
+        )
     check_output(junit, "--junit")
     check_output(html, "--html")
     home = EnvironmentHome(data=settings.data)

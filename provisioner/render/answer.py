@@ -1,19 +1,14 @@
 """The end of every command: data to stdout, errors to stderr, and the exit code."""
 
-import io
 import json
-import os
 import sys
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
-from typing import Any, TextIO
+from typing import Any
 
 from provisioner.errors import ExitCode, ProvisionError
+from provisioner.render.streams import printable, write_text
 
 SCHEMA = "provision.result/1"
-
-# What a terminal would obey: servers and packages write some of the words that we pass on.
-_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"}
 
 
 class Answer:
@@ -33,10 +28,12 @@ class Answer:
         if self._as_json:
             problem = self._document(data, code=code, errors=found)
         else:
-            problem = _write(sys.stdout, printable(text if text.endswith("\n") or not text else f"{text}\n"))
+            problem = write_text(
+                sys.stdout, printable(text if text.endswith("\n") or not text else f"{text}\n")
+            )
         self._say(found)
         if problem:
-            _write(sys.stderr, f"error: standard output cannot be written: {problem}\n")
+            write_text(sys.stderr, f"error: standard output cannot be written: {problem}\n")
             return code or int(ExitCode.INTERNAL)
         return code
 
@@ -62,32 +59,10 @@ class Answer:
         }
         text = json.dumps(document, indent=2, ensure_ascii=True, allow_nan=False, default=str)
         self._document_is_out = True
-        return _write(sys.stdout, f"{text}\n")
+        return write_text(sys.stdout, f"{text}\n")
 
     @staticmethod
     def _say(errors: Iterable[ProvisionError]) -> None:
         for error in errors:
             hints = "".join(f"hint: {hint}\n" for hint in error.hints)
-            _write(sys.stderr, printable(f"error: {error.message}\n{hints}"))
-
-
-def printable(text: str) -> str:
-    """Return ``text`` with control characters written out, so that a terminal obeys none."""
-    return text.translate(_CONTROLS)
-
-
-def _write(stream: TextIO, text: str) -> str | None:
-    """Write and flush; return why it failed, None where it did not and where a pipe's reader has gone."""
-    try:
-        stream.write(text)
-        stream.flush()
-    except OSError as error:
-        _point_nowhere(stream)
-        return None if isinstance(error, BrokenPipeError) else (error.strerror or str(error)).lower()
-    return None
-
-
-def _point_nowhere(stream: TextIO) -> None:
-    """Let what is still buffered be written without an error."""
-    with suppress(OSError, ValueError, io.UnsupportedOperation):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            write_text(sys.stderr, printable(f"error: {error.message}\n{hints}"))

@@ -19,6 +19,7 @@ from rich.progress import (
 
 from provisioner.events import Event, Notice, Progress, StageFinished, StageStarted
 from provisioner.render.progress import describe
+from provisioner.render.streams import printable
 
 
 class Bars:
@@ -59,19 +60,18 @@ class Bars:
                 case StageFinished(stage=stage, detail=detail, seconds=seconds):
                     self._end(stage)
                     took = f" ({seconds:.1f} s)" if seconds >= 0.05 else ""
-                    self._console.print(f"✓ {stage} {detail}".rstrip() + took, markup=False)
+                    self._console.print(printable(f"✓ {stage} {detail}".rstrip() + took), markup=False)
                 case Notice(message=message, level=level):
-                    self._console.print(
-                        f"{'warning' if level == 'warning' else 'note'}: {message}", markup=False
-                    )
+                    word = "warning" if level == "warning" else "note"
+                    self._console.print(printable(f"{word}: {message}"), markup=False)
                 case Progress():
                     self._move(event)
 
     def _task(self, key: str, text: str) -> TaskID:
         if key not in self._tasks:
-            self._tasks[key] = self._bar.add_task(text, total=None, far="")
+            self._tasks[key] = self._bar.add_task(printable(text), total=None, far="")
         else:
-            self._bar.update(self._tasks[key], description=text)
+            self._bar.update(self._tasks[key], description=printable(text))
         return self._tasks[key]
 
     def _move(self, event: Progress) -> None:

@@ -1,6 +1,5 @@
 """Show what stages tell: moving bars on a terminal, plain lines elsewhere; always on stderr."""
 
-import os
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -8,14 +7,13 @@ from contextlib import contextmanager
 from typing import TextIO
 
 from provisioner.events import Event, Listener, Notice, Progress, StageFinished, StageStarted
+from provisioner.render.streams import printable, write_text
 
 
 @contextmanager
-def show_progress(environ: Mapping[str, str], *, quiet: bool = False) -> Iterator[Listener]:
+def show_progress(environ: Mapping[str, str]) -> Iterator[Listener]:
     """Yield the listener that fits the terminal; what it drew is complete when the block ends."""
-    if quiet:
-        yield _Warnings(sys.stderr)
-    elif _is_interactive(environ):
+    if _is_interactive(environ):
         # 70 ms that a run without a terminal does not pay.
         from provisioner.render.bars import Bars  # noqa: PLC0415 - see above
 
@@ -31,18 +29,8 @@ def _is_interactive(environ: Mapping[str, str]) -> bool:
         and not environ.get("CI")
         and not environ.get("NO_COLOR")
         and environ.get("TERM") != "dumb"
+        and (sys.stderr.encoding or "").lower().replace("-", "") == "utf8"  # what bars are made of
     )
-
-
-class _Warnings:
-    """Shows warnings only."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
-    def __call__(self, event: Event) -> None:
-        if isinstance(event, Notice) and event.level == "warning":
-            self._stream.write(f"warning: {event.message}\n")
 
 
 class PlainLines:
@@ -56,11 +44,10 @@ class PlainLines:
         self._last = time.monotonic()
 
     def __call__(self, event: Event) -> None:
-        """Write the event, if it is worth a line."""
+        """Write the event, if it is worth a line; a reader that has gone does not stop the work."""
         line = self._line(event)
         if line is not None:
-            self._stream.write(f"{line}\n")
-            self._stream.flush()
+            write_text(self._stream, printable(f"{line}\n"))
 
     def _line(self, event: Event) -> str | None:
         match event:
@@ -87,11 +74,3 @@ def describe(event: Progress) -> str:
         return f"{event.done} of {event.total} {event.unit}" if event.total else f"{event.done} {event.unit}"
     done = f"{event.done / 1e6:.1f}"
     return f"{done} of {event.total / 1e6:.1f} MB" if event.total else f"{done} MB"
-
-
-def terminal_width() -> int:
-    """Return the columns of the terminal; 80 where there is none."""
-    try:
-        return os.get_terminal_size(sys.stderr.fileno()).columns
-    except OSError:
-        return 80

@@ -10,7 +10,25 @@ from tests.loopback import serve
 
 
 @pytest.fixture
-def lab(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Lab]:
-    """Yield folders, an index and an environment for one test."""
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    """Yield empty folders and an index of its own."""
     with serve() as server:
-        yield Lab(root=tmp_path, server=server, capsys=capsys)
+        yield Lab(root=tmp_path, server=server)
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """Yield a lab with the profile `tiny`, locked and built; for tests that change nothing in it."""
+    with serve() as server:
+        lab = Lab(root=tmp_path_factory.mktemp("built"), server=server)
+        lab.lock_tiny()
+        lab.build_tiny()
+        yield lab
+
+
+@pytest.fixture
+def tiny(tmp_path: Path, built: Lab) -> Lab:
+    """Return a lab of its own with the profile `tiny`, locked and not built."""
+    lab = Lab(root=tmp_path, server=built.server)
+    lab.copy_tiny(built)
+    return lab

@@ -1,13 +1,15 @@
 """A place to run the command line in: folders of its own, an index on loopback, a clean environment."""
 
 import html
+import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -104,7 +106,6 @@ class Lab:
     root: Path
     server: Loopback
     environ: dict[str, str] = field(default_factory=dict)
-    capsys: pytest.CaptureFixture[str]
 
     def __post_init__(self) -> None:
         """Make the folders and the environment of children."""
@@ -150,62 +151,70 @@ class Lab:
         path.write_text(text, encoding="utf-8")
         return path
 
-    def offer(self, name: str, version: str, *, index: str = "simple", requires: tuple[str, ...] = ()) -> str:
+    def offer(
+        self, name: str, version: str, *, index: str = "simple", files: Mapping[str, str] | None = None
+    ) -> str:
         """Put a small wheel into an index and return its file name."""
-        filename, data = make_wheel(name, version, requires=requires)
+        filename, data = make_wheel(name, version, files)
         self.server.files[f"files/{filename}"] = data
         page = f"{index}/{name}/"
-        link = f'<a href="/ok/files/{filename}#sha256={sha256(data).hexdigest()}">{html.escape(filename)}</a>\n'
+        address = f"/ok/files/{filename}#sha256={sha256(data).hexdigest()}"
+        link = f'<a href="{address}">{html.escape(filename)}</a>\n'
         self.server.files[page] = self.server.files.get(page, b"<!doctype html>\n") + link.encode()
         self.server.types[page] = "text/html"
         return filename
 
-    def run(self, *arguments: str) -> Outcome:
-        """Run a command in this process."""
-        with self._surroundings():
-            self.capsys.readouterr()
+    def run(self, *arguments: str, **variables: str) -> Outcome:
+        """Run a command in this process, with more variables."""
+        out, err = io.StringIO(), io.StringIO()
+        with self._surroundings(variables), redirect_stdout(out), redirect_stderr(err):
             code = main.run(list(arguments))
-            out, err = self.capsys.readouterr()
-        assert "Traceback" not in out + err
-        return Outcome(code=code, out=out, err=err)
+        assert "Traceback" not in out.getvalue() + err.getvalue()
+        return Outcome(code=code, out=out.getvalue(), err=err.getvalue())
 
     @contextmanager
-    def _surroundings(self) -> Iterator[None]:
+    def _surroundings(self, variables: Mapping[str, str]) -> Iterator[None]:
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(self.root)
             for name in set(os.environ) - set(self.environ) - {"PYTEST_CURRENT_TEST"}:
                 patch.delenv(name)
-            for name, value in self.environ.items():
+            for name, value in (self.environ | variables).items():
                 patch.setenv(name, value)
             yield
 
     def start(self, *arguments: str, **options: Any) -> subprocess.Popen[bytes]:
-        """Start a command as a process."""
+        """Start a command as a process; ``options`` are those of ``Popen``, ``variables`` are added."""
         chosen: dict[str, Any] = {
             "cwd": self.root,
-            "env": self.environ,
+            "env": self.environ | options.pop("variables", {}),
             "stdin": subprocess.DEVNULL,
             "stdout": subprocess.PIPE,
             "stderr": subprocess.PIPE,
         }
         return subprocess.Popen([*COMMAND, *arguments], **(chosen | options))
 
-    def spawn(self, *arguments: str, **options: Any) -> Outcome:
-        """Run a command as a process."""
+    def spawn(self, *arguments: str, data: bytes | None = None, **options: Any) -> Outcome:
+        """Run a command as a process to its end; ``data`` is its standard input."""
+        if data is not None:
+            options["stdin"] = subprocess.PIPE
         with self.start(*arguments, **options) as process:
-            out, err = process.communicate(timeout=60)
+            out, err = process.communicate(data, timeout=60)
         return Outcome(code=process.returncode, out=_text(out), err=_text(err))
 
-    def lock_tiny(self) -> None:
-        """Offer the wheels, write the profile and lock it."""
-        self.offer("torch", "2.13.0+cpu", index="torch")
+    def copy_tiny(self, other: "Lab") -> None:
+        """Take profile and lockfile of a lab with the same server."""
+        shutil.copytree(other.envs, self.envs, dirs_exist_ok=True)
+        shutil.copytree(other.lockfile.parent, self.lockfile.parent, dirs_exist_ok=True)
+
+    def lock_tiny(self, *, torch: Mapping[str, str] | None = None) -> None:
+        """Offer the wheels, write the profile and lock it; ``torch`` are the files of that wheel."""
+        self.offer("torch", "2.13.0+cpu", index="torch", files=torch)
         self.offer("tinyapp", "1.0")
         self.write_profile()
         assert self.run("lock", "tiny").code == 0
 
     def build_tiny(self) -> Path:
-        """Lock and build, and return the prefix."""
-        self.lock_tiny()
+        """Build, without validation, and return the prefix."""
         return Path(self.run("create", "tiny", "--no-validate", "--json").data["prefix"])
 
     def tree(self) -> dict[str, bytes | None]:
@@ -218,8 +227,3 @@ class Lab:
 
 def _text(data: bytes | None) -> str:
     return (data or b"").decode("utf-8", "backslashreplace")
-
-
-def words(arguments: Sequence[object]) -> list[str]:
-    """Return arguments as text."""
-    return [str(argument) for argument in arguments]

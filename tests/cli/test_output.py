@@ -1,0 +1,203 @@
+"""Where words go: data to stdout, the rest to stderr, and no stream can break a run."""
+
+import fcntl
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests.cli.lab import COMMAND, Lab
+
+ESCAPE = "\x1b"
+
+
+def run_on_terminal(lab: Lab, *arguments: str, columns: int = 80, **variables: str) -> tuple[int, str, str]:
+    """Run with stderr on a terminal; return the exit code, stdout and what the terminal got."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    process = lab.start(*arguments, stderr=slave, variables={"TERM": "xterm-256color"} | variables)
+    os.close(slave)
+    seen = bytearray()
+
+    def read() -> None:
+        try:
+            while data := os.read(master, 65536):
+                seen.extend(data)
+        except OSError:  # how Linux says that the other end has closed
+            pass
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    out, _ = process.communicate(timeout=60)
+    reader.join(timeout=10)
+    os.close(master)
+    return process.returncode, out.decode(), seen.decode()
+
+
+def test_stdout_is_data_only(tiny: Lab) -> None:
+    """Progress goes to stderr; stdout is the result alone."""
+    shown = tiny.spawn("create", "tiny", "--no-validate", "--json")
+    assert shown.code == 0
+    assert shown.data["environment"] == "tiny"
+    assert "install: venv base" in shown.err
+
+
+def test_plain_lines_without_a_terminal(tiny: Lab) -> None:
+    """A log gets lines: no escape sequence, no carriage return."""
+    shown = tiny.spawn("create", "tiny", "--no-validate", variables={"FORCE_COLOR": "1"})
+    assert shown.code == 0
+    assert ESCAPE not in shown.out + shown.err
+    assert "\r" not in shown.out + shown.err
+
+
+@pytest.mark.parametrize("variables", [{"NO_COLOR": "1"}, {"CI": "true"}, {"TERM": "dumb"}])
+def test_plain_lines_on_a_terminal_that_asks_for_them(variables: dict[str, str], tiny: Lab) -> None:
+    """NO_COLOR, CI and a dumb terminal get no escape sequence either."""
+    code, _, seen = run_on_terminal(tiny, "create", "tiny", "--no-validate", **variables)
+    assert code == 0
+    assert ESCAPE not in seen
+    assert "install: venv base" in seen
+
+
+@pytest.mark.parametrize("columns", [80, 1])
+def test_a_terminal_gets_bars_and_is_left_clean(columns: int, tiny: Lab) -> None:
+    """Bars move on a terminal and are gone at the end, the cursor is back, stdout is untouched."""
+    code, out, seen = run_on_terminal(tiny, "create", "tiny", "--no-validate", columns=columns)
+    assert code == 0
+    assert "\x1b[?25l" in seen
+    assert seen.count("\x1b[?25l") == seen.count("\x1b[?25h")
+    assert ESCAPE not in out
+    assert out.startswith("tiny: built, not validated\n")
+    if columns == 80:
+        last = re.split(r"\x1b\[[0-9;?]*[A-Za-z]|\r", seen)[-1]
+        assert last.strip() == ""
+        assert "✓ install venv base" in seen
+
+
+def test_a_terminal_that_cannot_show_bars_gets_lines(tiny: Lab) -> None:
+    """An ASCII terminal is not shown escapes for the bar's characters."""
+    code, _, seen = run_on_terminal(tiny, "create", "tiny", "--no-validate", PYTHONIOENCODING="ascii")
+    assert code == 0
+    assert "\\u" not in seen
+
+
+@pytest.mark.parametrize("stdin", ["closed", "null"])
+def test_nothing_ever_prompts(stdin: str, tiny: Lab) -> None:
+    """Without standard input every verb goes on or fails; none waits for an answer."""
+    if stdin == "closed":
+        line = " ".join([*COMMAND, "explain"])
+        shown = subprocess.run(
+            ["/bin/sh", "-c", f"{line} <&-"],
+            cwd=tiny.root,
+            env=tiny.environ,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+        assert shown.returncode == 2
+        assert "reads a log, and nothing was given" in shown.stderr
+    else:
+        assert tiny.spawn("explain").code == 0
+        assert tiny.spawn("remove", "tiny").code == 2
+
+
+def test_a_reader_that_goes_is_no_error(built: Lab) -> None:
+    """`| head -1` gets its line and nothing is said about the rest."""
+    line = " ".join([*COMMAND, "schema"])
+    for end in ("| head -1", "2>&1 | head -1"):
+        shown = subprocess.run(
+            ["/bin/bash", "-c", f"{line} {end}; exit ${{PIPESTATUS[0]}}"],
+            cwd=built.root,
+            env=built.environ,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+        assert (shown.returncode, shown.stdout, shown.stderr) == (0, "{\n", "")
+
+
+def test_a_lost_stderr_does_not_stop_a_build(tiny: Lab) -> None:
+    """Whoever reads the progress may go: the build ends and is told on stdout."""
+    read, write = os.pipe()
+    os.close(read)
+    shown = tiny.spawn("create", "tiny", "--no-validate", "--json", stderr=write)
+    os.close(write)
+    assert shown.code == 0
+    assert Path(shown.data["prefix"]).is_dir()
+
+
+@pytest.mark.parametrize("arguments", [("list",), ("list", "--json"), ("--help",), ("schema",)])
+def test_a_full_disk_behind_stdout_is_told(arguments: tuple[str, ...], built: Lab) -> None:
+    """What could not be written is no success."""
+    with Path("/dev/full").open("wb") as full:
+        shown = built.spawn(*arguments, stdout=full)
+    assert shown.code == 1
+    assert "no space left on device" in shown.err
+    assert "Traceback" not in shown.err
+
+
+def test_a_full_disk_behind_stderr_does_not_hide_the_result(tiny: Lab) -> None:
+    """Progress that cannot be written does not stop a build."""
+    with Path("/dev/full").open("wb") as full:
+        assert tiny.spawn("create", "tiny", "--no-validate", stderr=full).code == 0
+
+
+def test_closed_stdout_is_no_crash(built: Lab) -> None:
+    """A shell may close stdout (`>&-`)."""
+    line = " ".join([*COMMAND, "list"])
+    shown = subprocess.run(
+        ["/bin/sh", "-c", f"{line} >&-"],
+        cwd=built.root,
+        env=built.environ,
+        capture_output=True,
+        timeout=30,
+        check=False,
+    )
+    assert (shown.returncode, shown.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"LANG": "C", "PYTHONIOENCODING": "ascii"},
+        {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+        {"LANG": "xx_BAD"},
+        {"PYTHONIOENCODING": "cp1252"},
+    ],
+)
+def test_no_locale_is_an_error(variables: dict[str, str], lab: Lab) -> None:
+    """Letters that a console does not have are written out; nothing fails."""
+    lab.write_profile("han", **{"A small environment for tests": "大语言模型 für Ärzte"})
+    shown = lab.spawn("list", variables=variables)
+    assert shown.code == 0
+    assert "han" in shown.out
+    assert "UnicodeEncodeError" not in shown.err
+
+
+def test_no_control_character_reaches_the_terminal(lab: Lab) -> None:
+    """What a profile or a log smuggles in is written out, not obeyed."""
+    text = (lab.write_profile("evil")).read_text(encoding="utf-8")
+    lab.envs.joinpath("evil.yaml").write_text(
+        text.replace("A small environment for tests", '"red \\e[31m and a \\a bell"'), encoding="utf-8"
+    )
+    for arguments in (("list",), ("show", "evil"), ("show", "evil\x1b[2J")):
+        shown = lab.run(*arguments)
+        assert ESCAPE not in shown.out + shown.err
+        assert "\a" not in shown.out + shown.err
+
+
+def test_main_is_a_module_too() -> None:
+    """`python -m provisioner.cli.main` is the same program."""
+    shown = subprocess.run(
+        [sys.executable, "-m", "provisioner.cli.main", "--version"], capture_output=True, check=False
+    )
+    assert (shown.returncode, shown.stderr) == (0, b"")

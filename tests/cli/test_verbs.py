@@ -1,0 +1,160 @@
+"""The command line's surface: verbs, help, options and their variables."""
+
+import json
+import pkgutil
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import click
+import pytest
+
+import provisioner.cli
+from provisioner import __version__
+from provisioner.cli.main import VERBS, root
+from tests.cli.lab import Lab
+
+HEAVY = ("httpx", "rattler", "rich", "yaml", "numpy", "platformdirs", "packaging", "pypi_simple", "asyncio")
+# Modules of the folder that are no verbs.
+PARTS = {
+    "addresses",
+    "build",
+    "crash",
+    "gate",
+    "main",
+    "options",
+    "output",
+    "recognise",
+    "result",
+    "settings",
+    "sources",
+    "verify_urls",
+    "wiring",
+}
+
+
+def command_of(verb: str) -> click.Command:
+    command = root.get_command(click.Context(root), verb)
+    assert command is not None
+    return command
+
+
+def options() -> Iterator[tuple[str, click.Option]]:
+    for verb in VERBS:
+        for parameter in command_of(verb).params:
+            if isinstance(parameter, click.Option):
+                yield verb, parameter
+
+
+def test_help_loads_nothing_heavy() -> None:
+    """The help is there at once: no engine, no terminal library and no YAML reader is imported for it."""
+    code = "import sys; from provisioner.cli import main; main.run(['--help']); print(*sys.modules, file=sys.stderr)"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = {name.partition(".")[0] for name in shown.stderr.split()}
+    assert loaded.isdisjoint(HEAVY)
+    assert all(f"  {verb}" in shown.stdout for verb in VERBS)
+
+
+def test_version(lab: Lab) -> None:
+    """`--version` says the package's version and nothing else."""
+    assert lab.run("--version").out == f"provision, version {__version__}\n"
+
+
+def test_every_module_is_a_verb_or_a_part() -> None:
+    """The table of verbs and the modules agree."""
+    modules = {module.name for module in pkgutil.iter_modules(provisioner.cli.__path__)}
+    assert modules - PARTS == set(VERBS)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help(verb: str, lab: Lab) -> None:
+    """`provision VERB --help` and `-h` say what the verb does and list `--json`; nothing is touched."""
+    shown = lab.run(verb, "--help")
+    assert shown.code == 0
+    assert shown.out.startswith(f"Usage: provision {verb} ")
+    assert "--json" in shown.out
+    assert lab.run(verb, "-h") == shown
+    assert not lab.data.exists()
+
+
+def test_every_option_has_its_variable() -> None:
+    """Every option can be set by PROVISION_ and its name, and says what it does."""
+    for verb, option in options():
+        if option.name == "help":
+            continue
+        long = next(name for name in option.opts if name.startswith("--"))
+        assert option.envvar == "PROVISION_" + long[2:].replace("-", "_").upper(), f"{verb} {long}"
+        assert option.help, f"{verb} {long}"
+
+
+def test_variables_count_as_options(built: Lab) -> None:
+    """What a variable says is what the option would say."""
+    assert built.run("list", PROVISION_STACKS="1", PROVISION_JSON="true").data == (
+        built.run("list", "--stacks", "--json").data
+    )
+    assert built.run("doctor", PROVISION_LIST="yes").out == built.run("doctor", "--list").out
+    chosen = built.run("validate", "tiny", PROVISION_MODEL="/nowhere", PROVISION_JSON="1")
+    assert chosen.error["code"] == "usage.no_model"
+
+
+@pytest.mark.parametrize("value", ["1", "true", "YES", "on"])
+def test_json_by_variable_holds_for_usage_errors(value: str, lab: Lab) -> None:
+    """With PROVISION_JSON even a command line that does not parse is answered by a document."""
+    assert lab.run("list", "--bogus", PROVISION_JSON=value).document["command"] == "list"
+
+
+@pytest.mark.parametrize("value", ["0", "false", "", "no"])
+def test_json_variable_can_say_no(value: str, lab: Lab) -> None:
+    """A variable that says no leaves words on stdout."""
+    assert lab.run("doctor", "--list", PROVISION_JSON=value).out.startswith("gpu ")
+
+
+def test_unknown_verb_names_the_nearest(lab: Lab) -> None:
+    """A typing mistake is answered with what was probably meant."""
+    shown = lab.run("crate", "llama3-cpu")
+    assert (shown.code, shown.out) == (2, "")
+    assert "no such verb `crate`; did you mean `create`?" in shown.err
+    assert "hint: run `provision --help`" in shown.err
+
+
+def test_unknown_option_names_the_nearest(lab: Lab) -> None:
+    """The same for options; the sentence is one of ours."""
+    shown = lab.run("create", "x", "--no-validat")
+    assert shown.code == 2
+    assert shown.err.startswith("error: no such option `--no-validat`; did you mean `--no-validate`?")
+
+
+def test_no_verb_is_a_usage_error(lab: Lab) -> None:
+    """Without a verb nothing is done, and the help is named."""
+    shown = lab.run()
+    assert (shown.code, shown.out) == (2, "")
+    assert "hint: run `provision --help`" in shown.err
+
+
+def test_an_argument_that_looks_like_a_verb_is_none(lab: Lab) -> None:
+    """The document names the verb that was called, not one that stands among its arguments."""
+    assert lab.run("show", "lock", "--json").document["command"] == "show"
+    assert lab.run("bogus", "lock", "--json").document["command"] == "provision"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_scripts_name_the_program(shell: str, lab: Lab) -> None:
+    """`completion` prints a script that asks `provision` itself."""
+    script = lab.run("completion", shell).out
+    assert "_PROVISION_COMPLETE" in script
+    assert lab.run("completion", shell, "--json").data == {"shell": shell, "script": script}
+
+
+def test_completion_completes_verbs_and_options(lab: Lab) -> None:
+    """What the script asks for is answered: verbs, and the options of one."""
+    ask = {"_PROVISION_COMPLETE": "bash_complete", "COMP_CWORD": "1", "COMP_WORDS": "provision va"}
+    assert lab.spawn(variables=ask).out == "plain,validate\n"
+    ask |= {"COMP_CWORD": "2", "COMP_WORDS": "provision list --st"}
+    assert lab.spawn(variables=ask).out == "plain,--stacks\n"
+
+
+def test_schema_is_the_schema_of_profiles(lab: Lab) -> None:
+    """`schema` prints the JSON Schema; the envelope carries the same."""
+    schema = json.loads(lab.run("schema").out)
+    assert schema["properties"]["python"]
+    assert lab.run("schema", "--json").data == {"schema": schema}
