@@ -67,7 +67,10 @@ def _foreign_modules(prefix: str) -> dict[str, str]:
     foreign = {}
     for name, module in sorted(sys.modules.items()):
         place = getattr(module, "__file__", None)
-        if isinstance(place, str) and Path(place).is_absolute() and not _is_below_any(_real(place), known):
+        if not isinstance(place, str) or not Path(place).is_absolute():
+            continue
+        # The folder counts, not where a link in it leads: Debian's Python links its sitecustomize from /etc.
+        if not _is_below_any(_real(Path(place).parent), known):
             foreign[name] = place
     return dict(list(foreign.items())[:10])
 
