@@ -57,6 +57,8 @@ def build_environment(request: ValidationRequest, scratch: str) -> dict[str, str
         folders += ["/usr/local/bin", "/usr/bin", "/bin"]
         environment["TMPDIR"] = scratch
     environment["PATH"] = (";" if windows else ":").join(folders)
+    # transformers copies the code of a user's model folder there, offline or not
+    environment["HF_HOME"] = scratch
     environment |= {
         name: value.replace("{prefix}", str(request.prefix)) for name, value in request.env.items()
     }

@@ -39,7 +39,7 @@ _PATTERNS = (
     _Pattern(
         code="host_memory",
         pattern=re.compile(
-            r"MemoryError|DefaultCPUAllocator|not enough memory: you tried|Cannot allocate memory|bad_alloc"
+            r"\bMemoryError|DefaultCPUAllocator|not enough memory: you tried|Cannot allocate memory|bad_alloc"
         ),
         reason="the machine's own memory is full",
         hints=("close other programs", "raise the memory limit of the validation if one is set"),
@@ -55,8 +55,11 @@ _PATTERNS = (
     ),
     _Pattern(
         code="mixed_devices",
-        pattern=re.compile(r"found at least two devices, (?P<devices>[\w:]+ and [\w:]+)"),
-        reason="tensors on {devices} met in one operator",
+        pattern=re.compile(
+            r"(?:at least two devices, |is on )(?P<one>(?:cpu|xpu|cuda)[:\d]*)"
+            r"(?: and |, .*? on )(?P<two>[\w:]+)"
+        ),
+        reason="tensors on `{one}` and on `{two}` met in one operator",
         hints=(
             "use the transformers version that the stack supports for this family",
             "move every input with `.to('xpu')`",
@@ -109,9 +112,7 @@ _PATTERNS = (
     ),
     _Pattern(
         code="unsafe_weights",
-        pattern=re.compile(
-            r"no file named model\.safetensors|does not appear to have a file named .*safetensors"
-        ),
+        pattern=re.compile(r"has no safetensors weights"),
         reason="the model folder has no safetensors weights; other formats can run code and are not read",
         hints=("convert the weights to safetensors",),
     ),

@@ -84,7 +84,7 @@ def cpu_tensors(measured: Mapping[str, JSON], request: ValidationRequest, *, ope
 
 def check_comparison(measured: Mapping[str, JSON], request: ValidationRequest) -> Finding | None:
     """The logits agree with the reference within the precision's tolerance."""
-    return _check_agreement(measured, request, f"the logits of the {request.precision} forward")
+    return _check_agreement(measured, request, f"the {request.precision} forward")
 
 
 def check_generation(measured: Mapping[str, JSON], request: ValidationRequest) -> Finding | None:

@@ -98,9 +98,9 @@ def measure_device(context: Context, measured: dict[str, Any]) -> None:
         return
     measured["available"] = bool(device.backend.is_available())
     measured["count"] = int(device.backend.device_count()) if measured["available"] else 0
+    measured["names"] = [str(device.backend.get_device_name(number)) for number in range(measured["count"])]
     if measured["count"] <= device.index:
         return
-    measured["names"] = [str(device.backend.get_device_name(number)) for number in range(measured["count"])]
     measured["name"] = measured["names"][device.index]
     properties = device.backend.get_device_properties(device.index)
     measured["properties"] = {

@@ -18,6 +18,10 @@ class RemoteCodeError(Exception):
     """A user's model folder wants to run its own code and was not allowed to."""
 
 
+class UnsafeWeightsError(Exception):
+    """A user's model folder has weights only in a format that can run code."""
+
+
 def measure_weights(context: Context, measured: dict[str, Any]) -> None:
     """Load the model and the prompt."""
     import torch
@@ -57,9 +61,12 @@ def load_folder(folder: Path, *, trust_remote_code: bool) -> Any:
 
     Raises:
         RemoteCodeError: The folder's configuration names code of its own, and that was not allowed.
+        UnsafeWeightsError: It has no safetensors; transformers 4.37 would read a pickle then, asked or not.
     """
     import transformers
 
+    if not any((folder / name).is_file() for name in ("model.safetensors", "model.safetensors.index.json")):
+        raise UnsafeWeightsError(f"`{folder.name}` has no safetensors weights")
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     wants_code = config.get("auto_map") or {}
     if wants_code and not trust_remote_code:

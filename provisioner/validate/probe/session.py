@@ -62,7 +62,7 @@ def main() -> None:
     channel = Channel(int(os.environ.pop("PROVISION_CHANNEL")))  # noqa: TID251 - the parent sets it for us
     request = json.loads(sys.stdin.buffer.read())
     channel.nonce = request["nonce"]
-    _limit_memory(request["memory_limit_bytes"])
+    _prepare_process(request["memory_limit_bytes"])
     context = Context(request)
     for stage in request["stages"]:
         if not _run(channel, context, stage):
@@ -97,15 +97,22 @@ def _run(channel: Channel, context: Context, stage: str) -> bool:
     return True
 
 
-def _limit_memory(limit_bytes: int | None) -> None:
-    """Cap the memory of this process.
+def _prepare_process(memory_limit_bytes: int | None) -> None:
+    """Let a crash end the process at once, and cap its memory where the system can.
 
-    Not its address space: drivers reserve far more of that than they use.
+    A core file of several gigabytes or a window with a question would hold it up. Not the address space is
+    capped: drivers reserve far more of that than they use.
     """
-    if sys.platform != "win32" and limit_bytes is not None:
-        import resource
+    if sys.platform == "win32":
+        import ctypes
 
-        resource.setrlimit(resource.RLIMIT_DATA, (limit_bytes, limit_bytes))
+        ctypes.windll.kernel32.SetErrorMode(0x1 | 0x2)  # no window for critical errors and for crashes
+        return
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if memory_limit_bytes is not None:
+        resource.setrlimit(resource.RLIMIT_DATA, (memory_limit_bytes, memory_limit_bytes))
 
 
 def _plain(value: Any) -> Any:
