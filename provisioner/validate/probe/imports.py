@@ -70,7 +70,7 @@ def _foreign_modules(prefix: str) -> dict[str, str]:
         if not isinstance(place, str) or not Path(place).is_absolute():
             continue
         # The folder counts, not where a link in it leads: Debian's Python links its sitecustomize from /etc.
-        if not _is_below_any(_real(Path(place).parent), known):
+        if not _is_below_any(_real(Path(place).parent) / Path(place).name, known):
             foreign[name] = place
     return dict(list(foreign.items())[:10])
 
