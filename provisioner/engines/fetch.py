@@ -8,6 +8,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +26,8 @@ if TYPE_CHECKING:  # a client is not needed, and not loaded, while everything is
 
 _JOBS = 8
 _TELL_EVERY_S = 0.1
+_SLICE_S = 0.2
+_Outcome = tuple[Package, StoredFile | BaseException]
 
 
 class StoreFetcher:
@@ -81,7 +84,7 @@ class StoreFetcher:
         todo: queue.SimpleQueue[Package] = queue.SimpleQueue()
         for package in missing:
             todo.put(package)
-        results: queue.SimpleQueue[tuple[Package, StoredFile | BaseException]] = queue.SimpleQueue()
+        results: queue.SimpleQueue[_Outcome] = queue.SimpleQueue()
         stop = threading.Event()
         client = self._downloader()
         for _ in range(min(self._jobs, len(missing))):
@@ -90,7 +93,7 @@ class StoreFetcher:
         errors: list[ProvisionError] = []
         try:
             for _ in missing:
-                package, outcome = results.get()
+                package, outcome = _wait(results)
                 if isinstance(outcome, StoredFile):
                     found[package.sha256] = outcome
                     self._tell(
@@ -112,7 +115,7 @@ class StoreFetcher:
         self,
         client: "Downloader",
         todo: "queue.SimpleQueue[Package]",
-        results: "queue.SimpleQueue[tuple[Package, StoredFile | BaseException]]",
+        results: "queue.SimpleQueue[_Outcome]",
         stop: threading.Event,
     ) -> None:
         while not stop.is_set():
@@ -227,6 +230,13 @@ class StoreFetcher:
     def _tell(self, event: Progress) -> None:
         with self._lock:
             self._on_event(event)
+
+
+def _wait(results: "queue.SimpleQueue[_Outcome]") -> "_Outcome":
+    """Return the next outcome; waiting in slices, because Windows delivers Ctrl-C only between waits."""
+    while True:
+        with suppress(queue.Empty):
+            return results.get(timeout=_SLICE_S)
 
 
 def _another_file(package: PipPackage, address: str, *, got: str | None) -> InstallError:

@@ -123,5 +123,5 @@ def _netrc_credentials(environ: Mapping[str, str], *, windows: bool) -> dict[str
             hosts = netrc.netrc(path).hosts
         except (OSError, netrc.NetrcParseError):
             continue
-        return {host: (login, password) for host, (login, _, password) in hosts.items()}
+        return {host: (login, password) for host, (login, _, password) in hosts.items() if login}
     return {}

@@ -140,7 +140,7 @@ def test_an_index_that_says_another_digest_is_not_even_asked_for_the_file(
 
 def test_a_file_that_left_the_index_is_told(index: Loopback, tmp_path: Path) -> None:
     """The page is there and the file is not on it."""
-    set_page(index)
+    set_page(index, {"filename": "demo-0.9-py3-none-any.whl", "sha256": "0" * 64})
     with pytest.raises(UnavailableError, match="not in the index") as caught:
         fetch(tmp_path, DEMO, default_index=f"{index.url}/ok/simple")
     assert caught.value.code == "unavailable.not_found"

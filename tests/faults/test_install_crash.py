@@ -16,6 +16,9 @@ from provisioner.install.environment_lock import hold_environment
 from provisioner.install.home import EnvironmentHome, Generation, find_environment, list_environments
 from tests.installing import install, make_plan, run_python, stock_wheel
 
+if sys.platform == "win32":
+    pytest.skip("kills process groups as POSIX does", allow_module_level=True)
+
 JOB = Path(__file__).with_name("install_job.py")
 ROOT = Path(__file__).parents[2]
 _MORE_EVENTS = 20
