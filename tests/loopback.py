@@ -92,12 +92,14 @@ class _Handler(BaseHTTPRequestHandler):
         if headers.get("if-none-match") == f'"{len(body)}"':
             self._send(304, b"")
             return
-        start = int(headers.get("range", "bytes=0-").removeprefix("bytes=").rstrip("-"))
+        first, _, last = headers.get("range", "bytes=0-").removeprefix("bytes=").partition("-")
+        start = int(first) if first else max(len(body) - int(last), 0)
+        end = min(int(last) + 1, len(body)) if first and last else len(body)
         if start and start >= len(body):
             self._send(416, b"", content_range=f"bytes */{len(body)}")
-        elif start:
-            span = f"bytes {start}-{len(body) - 1}/{len(body)}"
-            self._send(206, body[start:], content_range=span, content_type=self._type(name))
+        elif start or end < len(body):
+            span = f"bytes {start}-{end - 1}/{len(body)}"
+            self._send(206, body[start:end], content_range=span, content_type=self._type(name))
         else:
             self._send(200, body, content_type=self._type(name), etag=f'"{len(body)}"')
 

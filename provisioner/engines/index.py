@@ -161,12 +161,16 @@ def _universal_wheel(project: str, version: Version) -> str:
     return f"{project.replace('-', '_')}-{version}-py3-none-any.whl"
 
 
+def _stand_in_digest(filename: str) -> str:
+    return hashlib.sha256(filename.encode()).hexdigest()
+
+
 def _provided_file(project: str, version: Version) -> IndexFile:
     filename = _universal_wheel(project, version)
     return IndexFile(
         filename=filename,
         url=filename,
-        sha256=hashlib.sha256(filename.encode()).hexdigest(),
+        sha256=_stand_in_digest(filename),
         requires_python=None,
         uploaded=None,
         yanked=None,
@@ -241,7 +245,9 @@ class _Handler(BaseHTTPRequestHandler):
             {
                 "filename": (name := shown_name(project, version, file)),
                 "url": f"/simple/{project}/{quote(str(version))}/{quote(name)}",
-                "hashes": {"sha256": file.sha256} if file.sha256 else {},
+                # Without a digest uv would fetch the file to hash it. Which one it sees does not matter: the
+                # lock takes the file's own.
+                "hashes": {"sha256": file.sha256 or _stand_in_digest(name)},
                 "core-metadata": True,
                 **({"requires-python": file.requires_python} if file.requires_python else {}),
             }

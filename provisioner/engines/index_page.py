@@ -6,11 +6,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urldefrag, urljoin, urlsplit
 
-from provisioner.engines.addresses import split_credentials
+from provisioner.engines.addresses import host_and_port, redact, split_credentials
 from provisioner.errors import UnavailableError
 
 ACCEPT = "application/vnd.pypi.simple.v1+json, text/html;q=0.2"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+# What an index writes on the page of a project without files; a login page has neither.
+_EMPTY_PAGE = re.compile(r"pypi:repository-version|<title>\s*links for", re.IGNORECASE)
 _FILENAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]*\.(?:whl|tar\.gz)")
 
 
@@ -58,9 +60,9 @@ def parse_page(body: bytes, *, kind: str, url: str, project: str) -> tuple[Index
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UnavailableError(
             "unavailable.bad_page",
-            f"the answer for `{project}` from {url} is not a package index's page ({type(error).__name__})",
+            f"`{host_and_port(url)}` answered for `{project}` with something that is no package index's page",
             hints=["check the index's address, and whether a proxy or a login page answers for it"],
-            context={"url": url, "project": project},
+            context={"host": host_and_port(url), "url": redact(url), "project": project},
         ) from error
 
 
@@ -103,6 +105,8 @@ def _from_html(text: str, *, url: str, project: str) -> list[IndexFile]:
     from pypi_simple import ProjectPage  # noqa: PLC0415 - see above
 
     page = ProjectPage.from_html(project, text, base_url=url)
+    if not page.packages and not _EMPTY_PAGE.search(text):
+        raise ValueError("a web page without a file")
     return [
         IndexFile(
             filename=package.filename,

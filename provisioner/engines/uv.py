@@ -90,7 +90,7 @@ class UvSolver:
             if shelf.failures:
                 raise _join_failures(shelf.failures)
             if completed.exit_code != 0:
-                raise _explain(completed.stderr.replace(address, "the index"), completed.exit_code, shelf)
+                raise _explain(completed.stderr.replace(address, "the index/"), completed.exit_code, shelf)
             document = tomllib.loads(answer.read_text(encoding="utf-8"))
         return {
             canonicalize_name(package["name"]): Version(package["version"])
