@@ -1,0 +1,173 @@
+"""A report is stored, read back and written for people and for CI."""
+
+import json
+import re
+import shutil
+import subprocess
+import xml.etree.ElementTree as ET
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from provisioner.errors import ValidateError
+from provisioner.validate.model import STAGES, CheckRecord, Report, Status, Verdict, parse_report
+from provisioner.validate.report_html import write_html
+from provisioner.validate.report_junit import write_junit
+
+HOSTILE = '<script>alert("1")</script> & \x1b[31m \x00 \ufffe `x'
+PASSED = Report(
+    verdict=Verdict.PASSED,
+    records=(
+        CheckRecord(name="packages", status=Status.PASSED, seconds=1.25, measured={"files": 10}),
+        CheckRecord(name="generation", status=Status.PASSED, seconds=0.5, measured={"text": " Paris"}),
+        CheckRecord(name="width", status=Status.SKIPPED, seconds=0.0, reason="not asked for"),
+    ),
+    device={"asked": "xpu:1", "name": "Arc <A770>"},
+    versions={"python": "3.11.7", "torch": "2.13.0+cpu", "numpy": "1.26.4"},
+    environment="llama3-arc",
+    family="llama3",
+    backend="ipex-llm",
+    precision="sym_int4",
+    lock_fingerprint="ab12",
+    not_proven=("nothing of `xpu`",),
+    created_at="2026-01-02T03:04:05+00:00",
+    tool_version="0.1.0",
+)
+FAILED = replace(
+    PASSED,
+    verdict=Verdict.FAILED,
+    stage="forward",
+    reason=HOSTILE,
+    hints=(HOSTILE,),
+    code="crash",
+    environment=HOSTILE,
+    output=HOSTILE,
+    records=(
+        *PASSED.records[:1],
+        CheckRecord(
+            name="forward",
+            status=Status.FAILED,
+            seconds=3.0,
+            reason=HOSTILE,
+            hints=(HOSTILE,),
+            code="crash",
+            measured={HOSTILE: HOSTILE},
+        ),
+    ),
+)
+
+
+@pytest.mark.parametrize("report", [PASSED, FAILED], ids=["passed", "failed"])
+def test_a_report_survives_its_json(report: Report) -> None:
+    """What is stored is read back the same."""
+    assert parse_report(json.loads(json.dumps(report.as_json()))) == report
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [{"schema": "other/1"}, {"verdict": "great"}, {"records": [{}]}, {"records": 5}, {"hints": None}],
+)
+def test_a_damaged_report_is_refused(damage: dict[str, object]) -> None:
+    """A report of another schema or shape is an error with a hint, never a verdict."""
+    with pytest.raises(ValidateError) as caught:
+        parse_report(PASSED.as_json() | damage)
+    assert caught.value.hints
+
+
+class Page(HTMLParser):
+    """Collects tags and text of a page."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: dict[str, str] = {}
+        self.text = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Keep the tag."""
+        self.tags.append(tag)
+        self.attributes |= {name: value or "" for name, value in attrs}
+
+    def handle_data(self, data: str) -> None:
+        """Keep the text."""
+        self.text += data
+
+
+def test_the_page_is_self_contained_and_hostile_text_stays_text() -> None:
+    """No script, no address, no style from elsewhere; what the environment says cannot become markup."""
+    page = Page()
+    html = write_html(FAILED)
+    page.feed(html)
+    assert "script" not in page.tags
+    assert "link" not in page.tags
+    assert not {"src", "href", "onclick"} & page.attributes.keys()
+    assert not re.search(r"https?://", html)
+    assert '<script>alert("1")</script>' in page.text
+    assert "Content-Security-Policy" in html
+
+
+def test_the_page_tells_the_verdict_and_the_numbers() -> None:
+    """A reader finds verdict, device, answer, seconds, versions and what is not proven."""
+    page = Page()
+    page.feed(write_html(PASSED))
+    for text in (
+        "passed",
+        "Arc <A770>",
+        "Paris",
+        "1.25 s",
+        "2.13.0+cpu",
+        "nothing of",
+        "not asked for",
+        "ab12",
+    ):
+        assert text in page.text, text
+
+
+@pytest.mark.browser
+def test_the_page_opens_in_a_browser(tmp_path: Path) -> None:
+    """Chromium renders the page and its chart."""
+    browser = shutil.which("chromium")
+    if browser is None:
+        pytest.skip(reason="Debian's chromium is not installed")
+    (tmp_path / "r.html").write_text(write_html(FAILED), encoding="utf-8", errors="replace")
+    command = [
+        browser,
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        f"--user-data-dir={tmp_path / 'profile'}",
+    ]
+    dump = subprocess.run(
+        [*command, "--dump-dom", (tmp_path / "r.html").as_uri()], check=True, capture_output=True, timeout=60
+    )
+    assert b"<rect" in dump.stdout
+    shot = tmp_path / "r.png"
+    subprocess.run(
+        [*command, f"--screenshot={shot}", "--window-size=1000,1600", (tmp_path / "r.html").as_uri()],
+        check=True,
+        capture_output=True,
+        timeout=60,
+    )
+    assert shot.read_bytes().startswith(b"\x89PNG")
+    assert shot.stat().st_size > 20_000
+
+
+def test_junit_counts_and_names_the_checks() -> None:
+    """CI sees one case per check, with the reason where one failed."""
+    suite = ET.fromstring(write_junit(FAILED))  # noqa: S314 - our own text
+    assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("2", "1", "0")
+    failure = suite.find("testcase[@name='forward']/failure")
+    assert failure is not None
+    assert failure.get("type") == "crash"
+    assert "<script>" in str(failure.get("message"))
+    suite = ET.fromstring(write_junit(PASSED))  # noqa: S314 - the same
+    assert suite.find("testcase[@name='width']/skipped") is not None
+
+
+def test_every_stage_has_a_sentence_on_the_page() -> None:
+    """No check is shown without what it means."""
+    records = tuple(CheckRecord(name=stage, status=Status.PASSED, seconds=0.1) for stage in STAGES)
+    assert '<span class="soft"></span>' not in write_html(replace(PASSED, records=records))
