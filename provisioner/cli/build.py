@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 class LazyEngines:
     """The engines of one `create` or `validate`."""
 
-    def __init__(self, settings: Settings, *, on_event: Listener) -> None:
-        """Build nothing yet."""
+    def __init__(self, settings: Settings, *, on_event: Listener, fresh: bool = False) -> None:
+        """Build nothing yet; with ``fresh`` nothing that was unpacked earlier is linked into a build."""
+        self._fresh = fresh
         self._settings = settings
         self._on_event = on_event
 
@@ -54,6 +55,9 @@ class LazyEngines:
 
         home = EnvironmentHome(data=self._settings.data)
         uv = UvInstaller(cache=home.cache / "uv", environ=self._engines.child_environ)
+        if self._fresh:
+            # Files are hard links into uv's cache: what was changed in the old build is changed there, too.
+            uv.clean_cache()
         return InstallEngines(
             fetcher=self.fetcher(),
             venv=uv,

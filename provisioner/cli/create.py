@@ -9,7 +9,6 @@ from provisioner.cli.options import flag, lock_timeout_flag, settings_flags
 from provisioner.cli.result import Result
 from provisioner.cli.settings import Settings, host_platform
 from provisioner.errors import ExitCode
-from provisioner.install.folders import remove_tree
 from provisioner.install.home import EnvironmentHome, Generation
 from provisioner.profile.load import load_profile
 from provisioner.profile.model import Device, Profile
@@ -91,7 +90,7 @@ def build_and_validate(
     platform = host_platform()
     with (
         show_progress(settings.environ) as listener,
-        closing(LazyEngines(settings, on_event=listener)) as engines,
+        closing(LazyEngines(settings, on_event=listener, fresh=rebuild)) as engines,
     ):
         gpu = None
         if profile.device is Device.XPU:
@@ -107,9 +106,6 @@ def build_and_validate(
             name=name,
             gpu=gpu,
         )
-        if rebuild:
-            # Files are hard links into uv's cache: what was changed in the old one is changed there too.
-            remove_tree(home.cache / "uv")
         generation = create_environment(
             plan,
             home=home,

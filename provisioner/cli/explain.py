@@ -49,12 +49,16 @@ def _is_log(source: str) -> bool:
     if path.exists() and not path.is_dir():
         return True
     if check_profile_name(source) is not None:
-        raise UsageError(
-            "usage.no_log",
-            f"there is no file `{source}`, and it is no environment's name",
-            hints=["name a log file or an environment, or pipe the log in"],
-        )
+        raise _no_log(source)
     return False
+
+
+def _no_log(source: str) -> UsageError:
+    return UsageError(
+        "usage.no_log",
+        f"there is no file and no environment `{source}`",
+        hints=["name a log file or an environment, or pipe the log in"],
+    )
 
 
 def _open(source: str | None) -> IO[bytes]:
@@ -82,13 +86,14 @@ def _read(stream: IO[bytes]) -> Iterator[bytes]:
 
 
 def _explain_environment(settings: Settings, name: str, catalogue: Any) -> Result:
-    from provisioner.cli.validate import find_built  # noqa: PLC0415 - not for logs
     from provisioner.diagnose.failure import Platform  # noqa: PLC0415 - not for logs
     from provisioner.diagnose.probes import explain_environment  # noqa: PLC0415 - not for logs
     from provisioner.engines.host_environment import gather_environment  # noqa: PLC0415 - not for logs
-    from provisioner.install.home import EnvironmentHome  # noqa: PLC0415 - not for logs
+    from provisioner.install.home import EnvironmentHome, find_environment  # noqa: PLC0415 - not for logs
 
-    generation = find_built(EnvironmentHome(data=settings.data), name)
+    generation = find_environment(EnvironmentHome(data=settings.data), name)
+    if generation is None:
+        raise _no_log(name)
     facts = gather_environment(generation.prefix, platform=generation.receipt.platform)
     windows = generation.receipt.platform == "win-64"
     matches = explain_environment(

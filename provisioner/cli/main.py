@@ -170,7 +170,8 @@ def _usage_error(error: click.ClickException) -> UsageError:
             hints=[f"run `{path} --help`"],
         )
     # click's sentences in the form of ours
-    message = re.sub(r"'([^'\n]*)'", r"`\1`", error.format_message().rstrip("."))
+    message = " ".join(re.sub(r"'([^'\n]*)'", r"`\1`", error.format_message().rstrip(".")).split())
+    message = message.replace(". Choose", "; choose")
     return UsageError("usage.command_line", message[:1].lower() + message[1:], hints=[f"run `{path} --help`"])
 
 

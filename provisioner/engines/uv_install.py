@@ -91,6 +91,17 @@ class UvInstaller:
         if completed.exit_code != 0:
             raise _failed("install.wheels", "uv could not install the wheels", completed)
 
+    def clean_cache(self) -> None:
+        """Forget what was unpacked; uv waits for other processes that are using it.
+
+        Raises:
+            InstallError: uv could not.
+        """
+        make_private_folder(self._cache)
+        completed = self._run(("cache", "clean"), cwd=self._cache.parent)
+        if completed.exit_code != 0:
+            raise _failed("install.cache", f"uv could not clean its cache `{self._cache}`", completed)
+
     def _run(self, arguments: Sequence[str], *, cwd: Path) -> Completed:
         command = [
             find_uv_bin(),

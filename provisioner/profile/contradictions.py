@@ -1,7 +1,7 @@
 """Find what a merged profile says against itself; every problem points at the value to change."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
@@ -23,8 +23,9 @@ def find_contradictions(merged: Merged) -> Iterator[Problem]:
     if device.text == Device.XPU and variant.text == TorchVariant.CPU:
         message = f"torch is `cpu` while device is `xpu` ({device.origin})"
         yield _problem(message, variant.origin, "choose torch `xpu` or `ipex`, or device `cpu`")
+    yield from find_unknown_indexes(merged, merged.indexes)
     for section in merged.sections:
-        yield from _routes(section, merged)
+        yield from _routes(section)
         yield from _torch(section, variant)
         yield from _conda(section)
         yield from _pins(section, merged.keys.get("transformers"))
@@ -39,15 +40,20 @@ def _problem(message: str, origin: Origin, *hints: str, code: str = CONTRADICTIO
     return Problem(code=code, message=message, origin=origin, hints=hints)
 
 
-def _routes(section: Section, merged: Merged) -> Iterator[Problem]:
-    """Routes lead to indexes that exist, and files that only such an index has are routed there."""
-    for package, item in section.routes.items():
-        if item.value not in merged.indexes:
-            known = (DEFAULT_INDEX, *merged.indexes)
-            message = f"index {shown(item.value)} of package {shown(package)} is unknown"
-            message += did_you_mean(item.value, known)
-            hint = f"known indexes: {', '.join(known)}"
-            yield _problem(message, item.origin, hint, code="profile.unknown_index")
+def find_unknown_indexes(merged: Merged, names: Collection[str]) -> Iterator[Problem]:
+    """Yield a problem for every route to an index that is not among ``names``."""
+    known = (DEFAULT_INDEX, *names)
+    for section in merged.sections:
+        for package, item in section.routes.items():
+            if item.value not in known:
+                message = f"index {shown(item.value)} of package {shown(package)} is unknown"
+                message += did_you_mean(item.value, known)
+                hint = f"known indexes: {', '.join(known)}"
+                yield _problem(message, item.origin, hint, code="profile.unknown_index")
+
+
+def _routes(section: Section) -> Iterator[Problem]:
+    """Files that only another index has are routed there."""
     for part in (section.pip, section.overrides):
         for package, item in part.items():
             local = _local(item.value)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from provisioner.errors import ErrorList, UsageError
 from provisioner.profile import rules
-from provisioner.profile.contradictions import find_contradictions
+from provisioner.profile.contradictions import find_contradictions, find_unknown_indexes
 from provisioner.profile.fields import did_you_mean
 from provisioner.profile.merge import build_profile, find_missing, merge_files
 from provisioner.profile.model import Device, Family, Origin, Profile, Upstream
@@ -110,8 +110,13 @@ def _load_chain(name: str, path: Path, folders: Sequence[Path]) -> list[ProfileF
     chain = _Chain(folders)
     if file := _load_file(name, path, chain.problems):
         chain.follow(file, ())
+    files = chain.done[::-1]
+    if chain.problems and chain.whole:
+        # What is right is merged all the same, so that a route to nowhere is told in the same run.
+        names = {name for each in files for name in each.indexes}
+        chain.problems.extend(find_unknown_indexes(merge_files(files), sorted(names)))
     raise_problems(chain.problems)
-    return chain.done[::-1]
+    return files
 
 
 class _Chain:
@@ -119,7 +124,7 @@ class _Chain:
 
     ``done`` has a file after everything it extends (depth first, the farthest first), so read backwards it is
     the order of precedence: among what one file extends the first named is nearest, and a stack that two
-    files extend is farther than both.
+    files extend is farther than both. ``whole`` tells that every file could be read.
     """
 
     def __init__(self, folders: Sequence[Path]) -> None:
@@ -127,6 +132,7 @@ class _Chain:
         self.problems: list[Problem] = []
         self.done: list[ProfileFile] = []
         self.seen: set[str] = set()
+        self.whole = True
 
     def follow(self, file: ProfileFile, above: tuple[str, ...]) -> None:
         """Load what ``file`` extends, and what that extends; ``above`` is the way from the profile to it."""
@@ -144,11 +150,14 @@ class _Chain:
 
     def _load(self, leaf: Leaf) -> ProfileFile | None:
         path = _find(leaf.text, self.folders)
+        file = None
         if path is None:
             missing = _not_found(leaf.text, self.folders)
             self._note(missing.code, missing.message, leaf, *missing.hints)
-            return None
-        return _load_file(leaf.text, path, self.problems)
+        else:
+            file = _load_file(leaf.text, path, self.problems)
+        self.whole = self.whole and file is not None
+        return file
 
     def _note(self, code: str, message: str, leaf: Leaf, *hints: str) -> None:
         self.problems.append(Problem(code=code, message=message, origin=leaf.origin, hints=hints))

@@ -11,13 +11,20 @@ from provisioner.profile.nodes import Branch, Kind, Leaf, Node, Problem, Table, 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ProfileFile:
-    """One file whose keys and values are checked; ``extends`` are the names as written, nearest first."""
+    """One file whose keys and values are checked.
+
+    Attributes:
+        root: What is right in it.
+        extends: The names as written, nearest first.
+        indexes: Names of its indexes, also of those whose address is wrong.
+    """
 
     name: str
     file: str
     root: Table
     extends: tuple[Leaf, ...]
     stack: bool
+    indexes: tuple[str, ...] = ()
 
 
 def parse_file(name: str, file: str, root: Table, problems: list[Problem]) -> ProfileFile:
@@ -35,6 +42,7 @@ def parse_file(name: str, file: str, root: Table, problems: list[Problem]) -> Pr
         if isinstance(section, Table):
             _check_section(section, problems)
     stack = table.get("stack")
+    indexes = root.get("indexes")
     extends = tuple(leaf for leaf in items(table.get("extends")) if isinstance(leaf, Leaf))
     parsed = ProfileFile(
         name=name,
@@ -42,6 +50,7 @@ def parse_file(name: str, file: str, root: Table, problems: list[Problem]) -> Pr
         root=table,
         extends=extends,
         stack=isinstance(stack, Leaf) and stack.text == "true",
+        indexes=tuple(entry.key.text for entry in indexes) if isinstance(indexes, Table) else (),
     )
     if not parsed.stack and root.get("extends") is None:
         for key in REQUIRED_MERGED:

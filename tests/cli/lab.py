@@ -83,14 +83,19 @@ def check_error(error: Mapping[str, Any]) -> None:
     assert re.fullmatch(r"[a-z0-9]+(\.[a-z0-9_]+)+", error["code"]), error["code"]
     assert isinstance(error["retryable"], bool)
     assert isinstance(error["context"], dict)
-    assert error["hints"], f"{error['code']} says nothing about what to do"
+    # the place of a mistake in a file says what to do
+    assert error["hints"] or "line" in error["context"], f"{error['code']} says nothing about what to do"
     for sentence in (error["message"], *error["hints"]):
         check_sentence(sentence)
 
 
 def check_sentence(sentence: str) -> None:
-    """Check the house form: lower case at the start, unless a value or a name stands there, no full stop."""
+    """Check the house form: lower case at the start, unless a value or a name stands there, no full stop.
+
+    What other programs said follows on further lines, in their words.
+    """
     assert sentence.strip() == sentence
+    sentence = sentence.partition("\n")[0]
     assert not sentence.endswith((".", "!")), sentence
     first = sentence.split(maxsplit=1)[0]
     assert not first[0].isupper() or first.isupper() or first in _NAMES, sentence
@@ -142,11 +147,12 @@ class Lab:
         """Return the path of the lockfile of `tiny`."""
         return self.root / "lockfiles" / "tiny.conda-lock.yml"
 
-    def write_profile(self, name: str = "tiny", *, text: str = PROFILE, **changes: str) -> Path:
+    def write_profile(self, name: str = "tiny", *, changes: Mapping[str, str] | None = None) -> Path:
         """Write a profile, with words replaced."""
         path = self.envs / f"{name}.yaml"
-        text = text.replace("{url}", self.server.url).replace("{python}", PYTHON)
-        for old, new in changes.items():
+        text = PROFILE.replace("{url}", self.server.url).replace("{python}", PYTHON)
+        for old, new in (changes or {}).items():
+            assert old in text
             text = text.replace(old, new)
         path.write_text(text, encoding="utf-8")
         return path
@@ -169,7 +175,7 @@ class Lab:
         out, err = io.StringIO(), io.StringIO()
         with self._surroundings(variables), redirect_stdout(out), redirect_stderr(err):
             code = main.run(list(arguments))
-        assert "Traceback" not in out.getvalue() + err.getvalue()
+        assert "Traceback" not in err.getvalue()
         return Outcome(code=code, out=out.getvalue(), err=err.getvalue())
 
     @contextmanager
@@ -178,7 +184,7 @@ class Lab:
             patch.chdir(self.root)
             for name in set(os.environ) - set(self.environ) - {"PYTEST_CURRENT_TEST"}:
                 patch.delenv(name)
-            for name, value in (self.environ | variables).items():
+            for name, value in (self.environ | dict(variables)).items():
                 patch.setenv(name, value)
             yield
 
@@ -206,12 +212,15 @@ class Lab:
         shutil.copytree(other.envs, self.envs, dirs_exist_ok=True)
         shutil.copytree(other.lockfile.parent, self.lockfile.parent, dirs_exist_ok=True)
 
-    def lock_tiny(self, *, torch: Mapping[str, str] | None = None) -> None:
+    def lock_tiny(
+        self, *, torch: Mapping[str, str] | None = None, changes: Mapping[str, str] | None = None
+    ) -> None:
         """Offer the wheels, write the profile and lock it; ``torch`` are the files of that wheel."""
         self.offer("torch", "2.13.0+cpu", index="torch", files=torch)
         self.offer("tinyapp", "1.0")
-        self.write_profile()
-        assert self.run("lock", "tiny").code == 0
+        self.write_profile(changes=changes)
+        locked = self.run("lock", "tiny")
+        assert locked.code == 0, locked.err
 
     def build_tiny(self) -> Path:
         """Build, without validation, and return the prefix."""

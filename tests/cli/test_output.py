@@ -1,28 +1,38 @@
 """Where words go: data to stdout, the rest to stderr, and no stream can break a run."""
 
-import fcntl
 import os
-import pty
 import re
 import struct
 import subprocess
 import sys
-import termios
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from tests.cli.lab import COMMAND, Lab
 
+if sys.platform == "win32":
+    pytest.skip(
+        "Windows has no pseudo terminals of this kind, no /dev/full and no /bin/sh", allow_module_level=True
+    )
+import fcntl
+import pty
+import termios
+
 ESCAPE = "\x1b"
 
 
-def run_on_terminal(lab: Lab, *arguments: str, columns: int = 80, **variables: str) -> tuple[int, str, str]:
+def run_on_terminal(
+    lab: Lab, *arguments: str, columns: int = 80, variables: Mapping[str, str] | None = None
+) -> tuple[int, str, str]:
     """Run with stderr on a terminal; return the exit code, stdout and what the terminal got."""
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    process = lab.start(*arguments, stderr=slave, variables={"TERM": "xterm-256color"} | variables)
+    process = lab.start(
+        *arguments, stderr=slave, variables={"TERM": "xterm-256color"} | dict(variables or {})
+    )
     os.close(slave)
     seen = bytearray()
 
@@ -60,7 +70,7 @@ def test_plain_lines_without_a_terminal(tiny: Lab) -> None:
 @pytest.mark.parametrize("variables", [{"NO_COLOR": "1"}, {"CI": "true"}, {"TERM": "dumb"}])
 def test_plain_lines_on_a_terminal_that_asks_for_them(variables: dict[str, str], tiny: Lab) -> None:
     """NO_COLOR, CI and a dumb terminal get no escape sequence either."""
-    code, _, seen = run_on_terminal(tiny, "create", "tiny", "--no-validate", **variables)
+    code, _, seen = run_on_terminal(tiny, "create", "tiny", "--no-validate", variables=variables)
     assert code == 0
     assert ESCAPE not in seen
     assert "install: venv base" in seen
@@ -83,7 +93,9 @@ def test_a_terminal_gets_bars_and_is_left_clean(columns: int, tiny: Lab) -> None
 
 def test_a_terminal_that_cannot_show_bars_gets_lines(tiny: Lab) -> None:
     """An ASCII terminal is not shown escapes for the bar's characters."""
-    code, _, seen = run_on_terminal(tiny, "create", "tiny", "--no-validate", PYTHONIOENCODING="ascii")
+    code, _, seen = run_on_terminal(
+        tiny, "create", "tiny", "--no-validate", variables={"PYTHONIOENCODING": "ascii"}
+    )
     assert code == 0
     assert "\\u" not in seen
 
@@ -176,7 +188,7 @@ def test_closed_stdout_is_no_crash(built: Lab) -> None:
 )
 def test_no_locale_is_an_error(variables: dict[str, str], lab: Lab) -> None:
     """Letters that a console does not have are written out; nothing fails."""
-    lab.write_profile("han", **{"A small environment for tests": "大语言模型 für Ärzte"})
+    lab.write_profile("han", changes={"A small environment for tests": "大语言模型 für Ärzte"})
     shown = lab.spawn("list", variables=variables)
     assert shown.code == 0
     assert "han" in shown.out

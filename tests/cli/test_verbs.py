@@ -48,7 +48,10 @@ def options() -> Iterator[tuple[str, click.Option]]:
 
 def test_help_loads_nothing_heavy() -> None:
     """The help is there at once: no engine, no terminal library and no YAML reader is imported for it."""
-    code = "import sys; from provisioner.cli import main; main.run(['--help']); print(*sys.modules, file=sys.stderr)"
+    code = (
+        "import sys; from provisioner.cli import main; main.run(['--help']);"
+        "sys.stderr.write(' '.join(sys.modules))"
+    )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = {name.partition(".")[0] for name in shown.stderr.split()}
     assert loaded.isdisjoint(HEAVY)
