@@ -90,7 +90,8 @@ def cached_step(model: Any, prompt: Any, device: Device) -> Any:
 
 def generate(model: Any, prompt: Any, device: Device, count: int) -> list[int]:
     """Return the greedy continuation of ``count`` tokens, or fewer if the model ends."""
-    ends = model.config.eos_token_id
+    # Since transformers 5 a configuration has only the attributes that it was given.
+    ends = getattr(model.config, "eos_token_id", None)
     ends = set(ends) if isinstance(ends, (list, tuple)) else {ends}
     tokens: list[int] = []
     for token in stream(model, prompt, device):
