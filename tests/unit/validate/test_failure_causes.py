@@ -75,7 +75,7 @@ def explain(kind: str, message: str, **measured: Any) -> Finding:
     ],
 )
 def test_an_error_has_its_cause(kind: str, message: str, code: str, said: str) -> None:
-    """The texts that torch, its drivers and the loaders really print are recognised, and named parts are kept."""
+    """The texts that torch, its drivers and the loaders print are recognised, and named parts are kept."""
     finding = explain(kind, message)
     assert finding.code == code
     assert said in finding.reason
