@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import replace
@@ -21,7 +22,7 @@ from tests.conda_channel import (
     make_package,
     write_channel,
 )
-from tests.installing import install, make_engines, make_plan, run_python, stock_wheel
+from tests.installing import ENVIRON, install, make_engines, make_plan, run_python, stock_wheel
 
 CANONICAL = "https://conda.example.org/main"
 
@@ -201,11 +202,27 @@ def test_a_record_loses_what_belongs_to_this_machine() -> None:
 
 def test_the_environment_outlives_the_cache(channel: Channel, tmp_path: Path) -> None:
     """What was linked is the environment's own: the cache and the store may go."""
-    import shutil
-
     data = tmp_path / "data"
     built = install(data, make_plan(conda=channel.packages))
     shutil.rmtree(data / "cache")
     shutil.rmtree(data / "store")
     assert run_python(built, "import json, ssl; print(json.dumps(1))") == "1"
     assert os.access(built.python, os.X_OK)
+
+
+def test_what_the_solver_chose_is_what_is_linked(channel: Channel, tmp_path: Path) -> None:
+    """From match specs over a real solve to a running interpreter."""
+    from provisioner.engines.rattler import RattlerSolver
+    from provisioner.resolve.request import CondaRequest
+
+    solver = RattlerSolver(cache=tmp_path / "repodata", mirror=str, canonical=str, environ=ENVIRON)
+    request = CondaRequest(
+        platform="linux-64", channels=(channel.url,), specs=(f"python =={PYTHON_VERSION}", "libuv")
+    )
+    solved = solver.solve_conda(request)
+    assert {package.sha256 for package in solved} == {package.sha256 for package in channel.packages}
+    built = install(tmp_path / "data", make_plan(conda=solved))
+    script = "import ctypes, sys; lib = ctypes.CDLL(sys.prefix + '/lib/libuv.so.1');"
+    script += "lib.uv_version_string.restype = ctypes.c_char_p; print(lib.uv_version_string().decode())"
+    if shutil.which("cc"):
+        assert run_python(built, script) == "1.48.0"
