@@ -76,8 +76,9 @@ def _solve_all(
 ) -> list[_Answer]:
     """Solve all platforms at once: they are independent, and both solvers wait for other processes."""
     pool = ThreadPoolExecutor(max_workers=max(len(platforms), 1), thread_name_prefix="resolve")
-    futures: list[Future[_Answer]] = [pool.submit(solve_one, platform) for platform in platforms]
+    futures: list[Future[_Answer]] = []
     try:
+        futures.extend(pool.submit(solve_one, platform) for platform in platforms)
         # In slices, because Windows delivers Ctrl-C only between waits.
         while wait(futures, timeout=_SLICE_S).not_done:
             pass
