@@ -1,6 +1,7 @@
 """``provision diff``: compare two lockfiles, or one lockfile at two revisions."""
 
 import tempfile
+import time
 from pathlib import Path
 
 import click
@@ -55,8 +56,6 @@ def _read(settings: Settings, place: str) -> Lock | None:
 def _read_revision(settings: Settings, revision: str, inside: str) -> Lock | None:
     import shutil  # noqa: PLC0415 - only for revisions
 
-    from provisioner.engines.process import run_program  # noqa: PLC0415 - only for revisions
-
     git = shutil.which("git", path=settings.environ.get("PATH"))
     if git is None:
         raise UsageError(
@@ -66,17 +65,28 @@ def _read_revision(settings: Settings, revision: str, inside: str) -> Lock | Non
         )
     if revision.startswith("-"):
         raise UsageError("usage.revision", f"`{revision}` is not a git revision", hints=[_HINT])
-    spec = f"{revision}:./{inside}" if not inside.startswith("/") else f"{revision}:{inside}"
-    shown = run_program([git, "show", spec], env=settings.environ, cwd=Path.cwd(), timeout_s=60.0)
-    if shown.exit_code != 0:
-        if "does not exist in" in shown.stderr or "exists on disk, but not in" in shown.stderr:
-            return None
-        raise UsageError(
-            "usage.revision",
-            f"git cannot show `{spec}`: {shown.stderr.strip()}",
-            hints=[_HINT],
-        )
-    with tempfile.TemporaryDirectory(prefix="provision-diff-") as folder:
-        copy = Path(folder, Path(inside).name)
-        copy.write_text(shown.stdout, encoding="utf-8")
+    # Seen from the file's folder it needs no separators, which differ between git and Windows.
+    path = Path(inside).absolute()
+    folder, place = (path.parent, path.name) if path.parent.is_dir() else (Path.cwd(), inside)
+    shown, problem = _ask_git(settings, [git, "cat-file", "blob", f"{revision}:./{place}"], folder)
+    if problem and ("does not exist in" in problem or "exists on disk, but not in" in problem):
+        return None
+    if problem:
+        raise UsageError("usage.revision", f"git has no `{revision}:{inside}`: {problem}", hints=[_HINT])
+    with tempfile.TemporaryDirectory(prefix="provision-diff-") as temporary:
+        copy = Path(temporary, path.name)
+        copy.write_bytes(shown)
         return read_lock(copy)
+
+
+def _ask_git(settings: Settings, command: list[str], folder: Path) -> tuple[bytes, str]:
+    """Return what git printed, or in one line why it did not."""
+    from provisioner.engines.process import start_program  # noqa: PLC0415 - only for revisions
+
+    env = {**settings.environ, "LC_ALL": "C"}
+    with start_program(command, env=env, cwd=folder) as git:
+        lines = [line for source, line in git.lines(time.monotonic() + 60.0) if source == "stdout"]
+    if git.exit_code == 0:
+        return b"".join(lines), ""
+    said = git.stderr.strip().partition("\n")[0]
+    return b"", said.removeprefix("fatal: ").rstrip(".") or "it did not answer"

@@ -1,0 +1,97 @@
+"""`list`, `show` and what a profile is worth before anything is built."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.lab import Lab
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def test_list_shows_profiles_and_environments(built: Lab) -> None:
+    """One row for each profile and environment, in words and as data."""
+    rows = built.run("list", "--json").data
+    (environment,) = rows["environments"]
+    assert (environment["name"], environment["profile"], environment["verdict"]) == (
+        "tiny",
+        "tiny",
+        "unvalidated",
+    )
+    assert {"tiny", "llama3-cpu"} <= {row["name"] for row in rows["profiles"]}
+    shown = built.run("list").out
+    assert "  tiny  unvalidated\n" in shown
+    assert "llama3 on cpu: A small environment for tests" in shown
+
+
+def test_list_without_environments_says_what_to_do(lab: Lab) -> None:
+    """An empty machine is no error, and nothing is created by looking."""
+    shown = lab.run("list")
+    assert shown.code == 0
+    assert "environments: none; `provision create PROFILE` builds one" in shown.out
+    assert not lab.data.exists()
+
+
+def test_list_shows_a_broken_profile_beside_the_others(lab: Lab) -> None:
+    """One broken file does not hide the rest, and is told as broken."""
+    lab.write_profile()
+    lab.envs.joinpath("broken.yaml").write_text("device: [", encoding="utf-8")
+    rows = {row["name"]: row for row in lab.run("list", "--json").data["profiles"]}
+    assert rows["tiny"]["error"] is None
+    assert "envs/broken.yaml:" in rows["broken"]["error"]
+    assert "broken: envs/broken.yaml:" in lab.run("list").out
+
+
+def test_list_tells_what_is_archived_and_the_stacks(lab: Lab) -> None:
+    """The life of the stack under a profile is on its line; stacks only where they are asked for."""
+    shown = lab.run("list").out
+    (line,) = [line for line in shown.splitlines() if line.startswith("  llama3-cpu ")]
+    assert line.endswith("[archived since 2026-01-28]")
+    assert "ipex-llm-cpu" not in {row["name"] for row in lab.run("list", "--json").data["profiles"]}
+    stacks = [row for row in lab.run("list", "--stacks", "--json").data["profiles"] if row["stack"]]
+    assert {"ipex-llm-cpu", "torch-xpu"} <= {row["name"] for row in stacks}
+
+
+def test_show_names_the_place_of_every_value(lab: Lab) -> None:
+    """What comes from a stack is told with the stack's file and line."""
+    shown = lab.run("show", "llama3-cpu")
+    assert shown.code == 0
+    lines = {line.split()[0]: line for line in shown.out.splitlines()}
+    assert lines["family"].endswith("envs/llama3-cpu.yaml:3:9")
+    assert "envs/ipex-llm-cpu.yaml:" in lines["python"]
+    assert lab.run("show", "llama3-cpu", "--json").data["python"] == "3.11"
+
+
+def test_a_profile_of_the_working_folder_wins_over_a_built_in_one(lab: Lab) -> None:
+    """PROFILE is looked for in `--envs`, then `./envs`, then the user's, then the built-in ones."""
+    lab.write_profile("llama3-cpu")
+    assert lab.run("show", "llama3-cpu", "--json").data["description"] == "A small environment for tests"
+    other = lab.root / "other"
+    other.mkdir()
+    text = lab.envs.joinpath("llama3-cpu.yaml").read_text(encoding="utf-8")
+    other.joinpath("llama3-cpu.yaml").write_text(text.replace("A small", "Another"), encoding="utf-8")
+    shown = lab.run("show", "llama3-cpu", "--json", "--envs", "other")
+    assert shown.data["description"] == "Another environment for tests"
+
+
+def test_the_configuration_names_folders(lab: Lab) -> None:
+    """`provision.yaml` says what flags and variables may say; they win."""
+    other = lab.root / "mine"
+    lab.envs.rename(other)
+    lab.envs.mkdir()
+    lab.root.joinpath("provision.yaml").write_text("envs: mine\ndata_dir: there\n", encoding="utf-8")
+    other.joinpath("tiny.yaml").write_text(lab.write_profile().read_text(encoding="utf-8"), encoding="utf-8")
+    (row,) = [row for row in lab.run("list", "--json").data["profiles"] if row["name"] == "tiny"]
+    assert row["file"] == "mine/tiny.yaml"
+    del lab.environ["PROVISION_DATA_DIR"]
+    facts = lab.run("doctor", "--layer", "disk", "--json").data["layers"][0]["evidence"]
+    assert "there" in facts
+
+
+@pytest.mark.parametrize("name", ["llama3-cpu", "llama3-arc", "llama3-xpu"])
+def test_committed_lockfiles_are_found_and_fresh(name: str, lab: Lab) -> None:
+    """A built-in profile's lockfile is found from any folder and answers it, without a network."""
+    shown = lab.run("lock", "--check", name, "--json", "--offline")
+    assert shown.code == 0
+    assert shown.data["profiles"][0]["fresh"]
+    assert lab.server.requests == []
