@@ -109,7 +109,8 @@ def _check_identity(name: str, version: str, package: PipPackage) -> None:
 def _check_record(text: str, names: list[str], archive: str) -> None:
     """Refuse a RECORD that leaves its place or leaves a file out: nobody could tell who brought it."""
     try:
-        listed = {row[0] for row in csv.reader(text.splitlines()) if row}
+        # some wheels made on Windows write its separator there, and installers read it as one
+        listed = {row[0].replace("\\", "/") for row in csv.reader(text.splitlines()) if row}
     except csv.Error as error:
         raise refuse(archive, f"has a RECORD that cannot be read: {error}") from error
     for name in listed:

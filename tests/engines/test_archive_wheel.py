@@ -182,12 +182,19 @@ def test_a_file_that_the_record_leaves_out(tmp_path: Path) -> None:
     assert "not in the wheel's RECORD" in refusal(tmp_path, pack_wheel(members)).message
 
 
-@pytest.mark.parametrize("line", ["../../../etc/passwd,,", "/etc/passwd,,", "C:/x,,", "a\\b,,"])
+@pytest.mark.parametrize("line", ["../../../etc/passwd,,", "/etc/passwd,,", "C:/x,,", "..\\..\\x,,"])
 def test_a_record_that_points_elsewhere(tmp_path: Path, line: str) -> None:
     """Removing the package would delete those files."""
     members = wheel_members("demo")
     members[RECORD] += f"{line}\n".encode()
     assert "RECORD" in refusal(tmp_path, pack_wheel(members)).message
+
+
+def test_a_record_from_windows_is_read_as_one(tmp_path: Path) -> None:
+    """Wheels made there may list their files with backslashes."""
+    members = wheel_members("demo", files={"demo/__init__.py": ""})
+    members[RECORD] = members[RECORD].replace(b"demo/__init__.py", b"demo\\__init__.py")
+    assert scan(tmp_path, pack_wheel(members)) == ()
 
 
 @pytest.mark.parametrize("missing", ["RECORD", "METADATA"])
