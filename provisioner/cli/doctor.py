@@ -183,8 +183,13 @@ def _errors(data: dict[str, Any], target: str | None) -> tuple[ProvisionError, .
     outcome = data["outcome"]
     if outcome == "ok":
         return ()
-    bad = next((layer for layer in data["layers"] if layer["verdict"] == "fail"), None) or next(
-        layer for layer in data["layers"] if layer["verdict"] == "unknown"
+    bad = next(
+        (
+            layer
+            for verdict in ("fail", "unknown", "not needed")
+            for layer in data["layers"]
+            if layer["verdict"] == verdict
+        ),
     )
     kind: type[ProvisionError] = ValidateError if outcome == "fail" else UnvalidatedError
     if bad["name"] == "indexes":

@@ -22,6 +22,7 @@ from tests.loopback import Loopback
 from tests.wheels import make_wheel
 
 COMMAND = (sys.executable, "-m", "provisioner.cli.main")
+REPOSITORY = Path(__file__).parents[2]
 ENVELOPE = {"schema", "command", "exit_code", "data", "errors"}
 ERROR = {"code", "message", "hints", "retryable", "context"}
 
@@ -124,8 +125,12 @@ class Lab:
             "PIP_CONFIG_FILE": os.devnull,
             "PIP_INDEX_URL": f"{self.server.url}/ok/simple",
             "PROVISION_DATA_DIR": str(self.data),
-            "PYTHONPATH": os.pathsep.join(sys.path),
         }
+
+    @property
+    def child_environ(self) -> dict[str, str]:
+        """Return the environment of processes; they find the package where we found it."""
+        return self.environ | {"PYTHONPATH": str(REPOSITORY)}
 
     @property
     def home(self) -> Path:
@@ -192,7 +197,7 @@ class Lab:
         """Start a command as a process; ``options`` are those of ``Popen``, ``variables`` are added."""
         chosen: dict[str, Any] = {
             "cwd": self.root,
-            "env": self.environ | options.pop("variables", {}),
+            "env": self.child_environ | options.pop("variables", {}),
             "stdin": subprocess.DEVNULL,
             "stdout": subprocess.PIPE,
             "stderr": subprocess.PIPE,

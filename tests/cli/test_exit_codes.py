@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from provisioner.errors import ExitCode
-from provisioner.profile import show
 from tests.cli.lab import Lab, check_sentence
 
 HOLD = """
@@ -35,7 +34,6 @@ def test_internal(built: Lab, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     def fail(*_: object) -> None:
         raise RuntimeError("cannot ask https://ada:CANARY@127.0.0.1/simple")
 
-    monkeypatch.setattr(show, "as_dict", fail)
     monkeypatch.setattr("provisioner.cli.show.as_dict", fail)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     shown = built.run("show", "tiny", "--json")

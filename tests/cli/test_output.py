@@ -108,7 +108,7 @@ def test_nothing_ever_prompts(stdin: str, tiny: Lab) -> None:
         shown = subprocess.run(
             ["/bin/sh", "-c", f"{line} <&-"],
             cwd=tiny.root,
-            env=tiny.environ,
+            env=tiny.child_environ,
             capture_output=True,
             text=True,
             timeout=30,
@@ -128,7 +128,7 @@ def test_a_reader_that_goes_is_no_error(built: Lab) -> None:
         shown = subprocess.run(
             ["/bin/bash", "-c", f"{line} {end}; exit ${{PIPESTATUS[0]}}"],
             cwd=built.root,
-            env=built.environ,
+            env=built.child_environ,
             capture_output=True,
             text=True,
             timeout=30,
@@ -169,7 +169,7 @@ def test_closed_stdout_is_no_crash(built: Lab) -> None:
     shown = subprocess.run(
         ["/bin/sh", "-c", f"{line} >&-"],
         cwd=built.root,
-        env=built.environ,
+        env=built.child_environ,
         capture_output=True,
         timeout=30,
         check=False,

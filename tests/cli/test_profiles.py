@@ -1,12 +1,8 @@
 """`list`, `show` and what a profile is worth before anything is built."""
 
-from pathlib import Path
-
 import pytest
 
 from tests.cli.lab import Lab
-
-REPOSITORY = Path(__file__).parents[2]
 
 
 def test_list_shows_profiles_and_environments(built: Lab) -> None:

@@ -1,0 +1,151 @@
+"""`explain` and `doctor` through the command line."""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.cli.lab import Lab
+
+SEED = (
+    "Traceback (most recent call last):\n"
+    '  File "run.py", line 3, in <module>\n'
+    "NotImplementedError: Could not run 'torch_ipex::mul_add' with arguments from the 'CPU' backend.\n"
+)
+HOSTS = Path(__file__).parents[1] / "data" / "hosts"
+
+
+@pytest.fixture
+def seed(lab: Lab) -> Path:
+    """Return a file with the seed's error."""
+    path = lab.root / "failure.log"
+    path.write_text(SEED, encoding="utf-8")
+    return path
+
+
+def test_explain_reads_files_pipes_and_encodings(lab: Lab, seed: Path) -> None:
+    """A file, standard input, `-`, and PowerShell's UTF-16 say the same."""
+    wanted = lab.run("explain", str(seed), "--json").data["matches"]
+    assert wanted[0]["line"] == 3
+    for data in (SEED.encode(), SEED.encode("utf-16"), SEED.replace("\n", "\r\n").encode("utf-8-sig")):
+        shown = lab.spawn("explain", "--json", data=data)
+        assert shown.data["source"] == "standard input"
+        assert [match["id"] for match in shown.data["matches"]] == [match["id"] for match in wanted]
+    assert lab.spawn("explain", "-", "--json", data=SEED.encode()).data["matches"] == wanted
+
+
+def test_explain_says_cause_and_fix_in_words(lab: Lab, seed: Path) -> None:
+    """The words hold what the data hold."""
+    (match, *_) = lab.run("explain", str(seed), "--json").data["matches"]
+    shown = lab.run("explain", str(seed)).out
+    assert shown.startswith(f"{match['title']} (line 3)\n")
+    assert f"id: {match['id']}" in shown
+    assert {"id", "title", "stage", "confidence", "cause", "fix", "line"} <= set(match)
+
+
+@pytest.mark.parametrize("data", [b"", b"all is well\n", b"\0\xff\xfe\x80", b"\x1b[31mred"])
+def test_explain_of_the_unknown_is_an_honest_answer(data: bytes, lab: Lab) -> None:
+    """An unknown log is no error: an empty list, and what to collect."""
+    shown = lab.spawn("explain", "--json", data=data)
+    assert (shown.code, shown.data["matches"]) == (0, [])
+    words = lab.spawn("explain", data=data).out
+    assert "no known failure was recognised" in words
+    assert "provision doctor --save" in words
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes in folders")
+def test_explain_reads_a_pipe_that_has_a_name(lab: Lab, seed: Path) -> None:
+    """`explain <(command)` gives a path that is no regular file."""
+    path = lab.root / "pipe"
+    os.mkfifo(path)
+    with lab.start("explain", str(path), "--json") as process:
+        path.write_bytes(seed.read_bytes())
+        out, _ = process.communicate(timeout=30)
+    assert json.loads(out)["data"]["matches"]
+
+
+def test_explain_looks_at_an_environment(built: Lab) -> None:
+    """An environment's name stands for what is installed in it."""
+    assert built.run("explain", "tiny", "--json").data["source"] == "environment tiny"
+
+
+def test_doctor_says_that_there_is_no_gpu(lab: Lab) -> None:
+    """A machine without an Intel GPU: exit 7 in under two seconds, and nothing is written."""
+    if any(Path("/sys/class/drm").glob("renderD*")):
+        pytest.skip("this machine has a GPU")
+    started = time.monotonic()
+    shown = lab.spawn("doctor", "--json")
+    assert time.monotonic() - started < 2.0
+    assert (shown.code, shown.data["outcome"]) == (7, "unsupported")
+    assert shown.error["context"]["layer"] == "gpu"
+    assert not lab.data.exists()
+
+
+def test_doctor_of_a_built_cpu_environment_needs_no_network(tiny: Lab) -> None:
+    """Where nothing is to be downloaded no index is asked, and none can be the fault."""
+    tiny.build_tiny()
+    tiny.environ["PIP_INDEX_URL"] = "http://127.0.0.1:1/simple"
+    shown = tiny.run("doctor", "tiny", "--json")
+    layers = {layer["name"]: layer for layer in shown.data["layers"]}
+    assert layers["indexes"]["verdict"] == "not needed"
+    assert layers["gpu"]["verdict"] == "not needed"
+    assert layers["environment"]["verdict"] == "pass"
+
+
+def test_doctor_asks_only_where_files_are_missing(tiny: Lab) -> None:
+    """What lies in the store or a wheelhouse needs nobody; for the rest a dead index is exit 8 by name."""
+    dead = {"PIP_INDEX_URL": "http://127.0.0.1:1/simple"}
+    shown = tiny.run("doctor", "tiny", "--layer", "indexes", "--json", **dead)
+    assert shown.code == 8
+    assert "`pypi`: connection (127.0.0.1:1)" in shown.error["message"]
+    assert "pytorch-cpu" not in shown.error["message"]
+    wheels = tiny.root / "wheels"
+    wheels.mkdir()
+    for name in ("tinyapp-1.0-py3-none-any.whl", "torch-2.13.0+cpu-py3-none-any.whl"):
+        wheels.joinpath(name).write_bytes(tiny.server.files[f"files/{name}"])
+    shown = tiny.run("doctor", "tiny", "--find-links", "wheels", "--json", **dead)
+    assert shown.code == 0
+    (layer,) = [layer for layer in shown.data["layers"] if layer["name"] == "indexes"]
+    assert (layer["verdict"], layer["evidence"]) == ("not needed", "nothing is to be downloaded")
+    assert tiny.run("doctor", "tiny", "--layer", "indexes").code == 0
+    assert not tiny.data.exists()
+
+
+def test_doctor_sees_what_was_changed_by_hand(tiny: Lab) -> None:
+    """A package that is gone is the environment layer's failure: exit 6 with what to do."""
+    prefix = tiny.build_tiny()
+    (info,) = prefix.rglob("tinyapp-1.0.dist-info")
+    for path in info.iterdir():
+        path.unlink()
+    info.rmdir()
+    shown = tiny.run("doctor", "tiny", "--json")
+    assert shown.code == 6
+    assert shown.error["context"]["layer"] == "environment"
+    assert "tinyapp" in shown.error["message"]
+
+
+def test_doctor_judges_saved_facts(lab: Lab) -> None:
+    """What one machine saves another judges the same; the file names no user."""
+    lab.environ["USER"] = "ada-lovelace"
+    here = lab.run("doctor", "--json", "--save", "facts.json")
+    text = lab.root.joinpath("facts.json").read_text(encoding="utf-8")
+    assert "ada-lovelace" not in text
+    there = lab.run("doctor", "--json", "--from", "facts.json")
+    assert there.data["layers"] == here.data["layers"]
+    assert there.code == here.code
+
+
+def test_doctor_judges_a_healthy_machine(lab: Lab) -> None:
+    """The recorded Arc A770 passes its hardware layers; one layer can be asked for by name."""
+    shown = lab.run(
+        *("doctor", "--from", str(HOSTS / "linux-arc-a770-healthy.json"), "--layer", "gpu", "--json")
+    )
+    assert (shown.code, [layer["name"] for layer in shown.data["layers"]]) == (0, ["gpu"])
+
+
+def test_doctor_with_nothing_judged_is_not_all_good(lab: Lab) -> None:
+    """A layer that is not needed proves nothing."""
+    assert lab.run("doctor", "llama3-cpu", "--layer", "gpu", "--json").code == 7

@@ -1,0 +1,164 @@
+"""Environments from the second command on: build again, run, activate, repair, clean, remove."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.cli.lab import Lab
+
+
+def python(lab: Lab, code: str) -> str:
+    """Run code in the environment `tiny` and return what it printed."""
+    ran = lab.spawn("run", "tiny", "--", "python", "-c", code)
+    assert ran.code == 0, ran.err
+    return ran.out
+
+
+def test_create_with_nothing_to_do_is_quick_and_quiet(built: Lab) -> None:
+    """The second run touches nothing, prints no progress and ends within half a second."""
+    before = built.tree()
+    seconds = []
+    for _ in range(3):
+        started = time.monotonic()
+        shown = built.spawn("create", "tiny", "--no-validate")
+        seconds.append(time.monotonic() - started)
+        assert (shown.code, shown.err) == (0, "")
+    assert min(seconds) < 0.5
+    assert built.tree() == before
+
+
+def test_create_under_another_name(tiny: Lab) -> None:
+    """One profile can have several environments."""
+    assert (
+        tiny.run("create", "tiny", "--no-validate", "--name", "second", "--json").data["environment"]
+        == "second"
+    )
+    assert [row["name"] for row in tiny.run("list", "--json").data["environments"]] == ["second"]
+
+
+def test_run_passes_arguments_streams_and_codes(built: Lab) -> None:
+    """The program gets its arguments as they are, our standard input, and its exit code is ours."""
+    code = "import sys; print(sys.argv[1:], sys.stdin.read()); sys.exit(3)"
+    ran = built.spawn("run", "tiny", "--", "python", "-c", code, "--json", "a b", "-x", data=b"typed")
+    assert (ran.code, ran.out) == (3, "['--json', 'a b', '-x'] typed\n")
+    assert built.spawn("run", "tiny", "python", "-c", "import tinyapp").code == 0
+
+
+def test_run_names_a_program_that_is_not_there(built: Lab) -> None:
+    """No program, no traceback."""
+    shown = built.run("run", "--json", "tiny", "--", "no-such-program")
+    assert (shown.code, shown.error["code"]) == (2, "usage.no_program")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGPIPE")
+def test_run_ends_with_its_reader(built: Lab) -> None:
+    """A program that writes for ever ends when `head` has what it wants."""
+    line = f"{sys.executable} -m provisioner.cli.main run tiny -- sh -c 'while :; do echo y; done' | head -1"
+    shown = subprocess.run(
+        ["/bin/sh", "-c", line],
+        cwd=built.root,
+        env=built.child_environ,
+        capture_output=True,
+        timeout=30,
+        check=False,
+    )
+    assert (shown.stdout, shown.stderr) == (b"y\n", b"")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell")
+def test_activate_can_be_evaluated(built: Lab) -> None:
+    """`eval "$(provision activate NAME)"` puts the environment's python first."""
+    script = built.run("activate", "tiny", "--shell", "bash").out
+    shown = subprocess.run(
+        ["/bin/bash", "-euc", f"{script}\ncommand -v python"],
+        env=built.child_environ,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert shown.stdout.strip().startswith(str(built.data / "environments" / "tiny"))
+
+
+@pytest.mark.parametrize("damage", ["module", "receipt", "pointer"])
+def test_repair_builds_again(damage: str, tiny: Lab) -> None:
+    """Whatever was broken, `repair` builds it anew from the lock, beside the damaged one."""
+    prefix = tiny.build_tiny()
+    module = next(prefix.rglob("tinyapp.py"))
+    if damage == "module":
+        module.write_text("VERSION = 'broken'\n", encoding="utf-8")
+    elif damage == "receipt":
+        prefix.joinpath("provision-receipt.json").write_text("{", encoding="utf-8")
+    else:
+        prefix.parents[1].joinpath("current").write_text("nonsense\n", encoding="utf-8")
+    shown = tiny.run("repair", "tiny", "--no-validate", "--json")
+    assert shown.code == 0
+    assert shown.data["prefix"] != str(prefix)
+    assert python(tiny, "import tinyapp; print(tinyapp.VERSION)") == "1.0\n"
+
+
+def test_clean_removes_what_nobody_uses(tiny: Lab) -> None:
+    """Old generations go and the current one stays; `--all` takes the downloads, too, and it still works."""
+    old = tiny.build_tiny()
+    assert tiny.run("create", "tiny", "--rebuild", "--no-validate").code == 0
+    half = old.parent / "9-00000000"
+    half.mkdir()
+    shown = tiny.run("clean", "--json")
+    assert shown.data == {"removed": [str(old)], "incomplete_generations": 1}
+    assert not old.exists()
+    assert not half.exists()
+    assert python(tiny, "print(1)") == "1\n"
+    assert (tiny.data / "store").is_dir()
+    assert tiny.run("clean", "--all").code == 0
+    assert not (tiny.data / "store").exists()
+    assert python(tiny, "print(1)") == "1\n"
+    assert tiny.run("clean", "--json").data == {"removed": [], "incomplete_generations": 0}
+
+
+def test_remove_takes_the_environment_and_nothing_else(tiny: Lab) -> None:
+    """Gone from `list`, its folder gone, downloads kept; a second time is a usage error."""
+    prefix = tiny.build_tiny()
+    assert tiny.run("remove", "tiny", "--json").data == {"removed": "tiny"}
+    assert not prefix.parents[1].exists()
+    assert any((tiny.data / "store").rglob("*.whl"))
+    assert tiny.run("list", "--json").data["environments"] == []
+    assert tiny.run("remove", "tiny").code == 2
+
+
+def test_remove_leaves_what_is_not_ours(lab: Lab) -> None:
+    """A folder without our mark is refused, whatever it is called."""
+    mine = lab.data / "environments" / "mine"
+    mine.mkdir(parents=True)
+    mine.joinpath("thesis.txt").write_text("years of work", encoding="utf-8")
+    shown = lab.run("remove", "mine", "--json")
+    assert (shown.code, shown.error["code"]) == (5, "install.foreign")
+    assert mine.joinpath("thesis.txt").is_file()
+
+
+def test_list_and_validate_of_a_damaged_environment(tiny: Lab) -> None:
+    """A damaged environment is listed as such; what needs it says how to get it back."""
+    prefix = tiny.build_tiny()
+    prefix.joinpath("provision-receipt.json").write_text("{", encoding="utf-8")
+    (row,) = tiny.run("list", "--json").data["environments"]
+    assert row["verdict"] == "damaged"
+    shown = tiny.run("validate", "tiny", "--json")
+    assert (shown.code, shown.error["code"]) == (5, "install.receipt")
+
+
+def test_validate_writes_reports(lab: Lab, tmp_path: Path) -> None:
+    """JUnit and HTML are written where they are asked for, also of a failed validation."""
+    lab.lock_tiny()
+    lab.build_tiny()
+    shown = lab.run("validate", "tiny", "--json", "--junit", "report.xml", "--html", "report.html")
+    assert shown.code == 6
+    assert shown.data["files"] == {"junit": "report.xml", "html": "report.html"}
+    assert "<testsuite" in tmp_path.joinpath("report.xml").read_text(encoding="utf-8")
+    assert "<html" in tmp_path.joinpath("report.html").read_text(encoding="utf-8")
+
+
+def test_remote_code_needs_a_folder(built: Lab) -> None:
+    """A report that cannot be written is told before the validation starts."""
+    shown = built.run("validate", "tiny", "--html", "missing/report.html", "--json")
+    assert (shown.code, shown.error["code"]) == (2, "usage.output")
