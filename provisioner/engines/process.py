@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from provisioner.engines.process_group import ProcessGroup, inherit_pipe, open_group
 
@@ -261,6 +261,14 @@ class _HeadAndTail:
         return (bytes(self._head) + middle + bytes(self._tail[cut:])).decode("utf-8", "replace")
 
 
+def _inheritance(number: int) -> dict[str, Any]:
+    """Return the arguments of ``Popen`` that hand down one pipe and nothing else."""
+    if sys.platform == "win32":
+        startup = subprocess.STARTUPINFO(lpAttributeList={"handle_list": [number]})
+        return {"startupinfo": startup, "close_fds": True}
+    return {"pass_fds": (number,)}
+
+
 def _spawn(
     argv: Sequence[str | Path], env: Mapping[str, str], cwd: Path, *, with_channel: bool
 ) -> tuple[subprocess.Popen[bytes], ProcessGroup, IO[bytes] | None]:
@@ -273,8 +281,8 @@ def _spawn(
     read_end = write_end = None
     if with_channel:
         read_end, write_end = os.pipe()
-        number, more = inherit_pipe(write_end)
-        options |= more
+        number = inherit_pipe(write_end)
+        options |= _inheritance(number)
         environment[CHANNEL_VARIABLE] = str(number)
     try:
         process = subprocess.Popen(  # noqa: S603 - an argument list

@@ -65,12 +65,12 @@ class ProcessGroup(Protocol):
 if sys.platform == "win32":
     import ctypes
     import msvcrt
-    import subprocess  # noqa: TID251 - two constants and the structure that CreateProcess takes; nothing is started here
     from ctypes import wintypes
 
     _KILL_ON_CLOSE = 0x2000
     _EXTENDED_LIMITS = 9
-    _SUSPENDED = 0x4
+    # CREATE_NEW_PROCESS_GROUP, CREATE_NO_WINDOW, CREATE_SUSPENDED
+    _CREATION_FLAGS = 0x200 | 0x8000000 | 0x4
 
     class _ExtendedLimits(ctypes.Structure):
         """JOBOBJECT_EXTENDED_LIMIT_INFORMATION, of which only the flags are set."""
@@ -114,11 +114,7 @@ if sys.platform == "win32":
 
         def popen_options(self) -> dict[str, Any]:
             """Start suspended: a child born before the job is joined would escape it."""
-            return {
-                "creationflags": subprocess.CREATE_NEW_PROCESS_GROUP
-                | subprocess.CREATE_NO_WINDOW
-                | _SUSPENDED
-            }
+            return {"creationflags": _CREATION_FLAGS}
 
         def launcher(self, python: str) -> list[str]:
             """Return nothing: the job does it."""
@@ -157,12 +153,11 @@ if sys.platform == "win32":
         """Return an empty group for one program."""
         return WindowsJob()
 
-    def inherit_pipe(file_descriptor: int) -> tuple[int, dict[str, Any]]:
-        """Return the number by which a child knows the pipe and the ``Popen`` arguments that hand it down."""
+    def inherit_pipe(file_descriptor: int) -> int:
+        """Let a child inherit the pipe; return the number by which it knows it."""
         handle = msvcrt.get_osfhandle(file_descriptor)
         os.set_handle_inheritable(handle, True)  # noqa: FBT003 - the function's only form
-        startup = subprocess.STARTUPINFO(lpAttributeList={"handle_list": [handle]})
-        return handle, {"startupinfo": startup, "close_fds": True}
+        return handle
 
 else:
 
@@ -214,6 +209,7 @@ else:
         """Return an empty group for one program."""
         return PosixGroup()
 
-    def inherit_pipe(file_descriptor: int) -> tuple[int, dict[str, Any]]:
-        """Return the number by which a child knows the pipe and the ``Popen`` arguments that hand it down."""
-        return file_descriptor, {"pass_fds": (file_descriptor,)}
+    def inherit_pipe(file_descriptor: int) -> int:
+        """Let a child inherit the pipe; return the number by which it knows it."""
+        os.set_inheritable(file_descriptor, True)  # noqa: FBT003 - the function's only form
+        return file_descriptor

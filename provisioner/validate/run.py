@@ -13,7 +13,7 @@ from provisioner import __version__
 from provisioner.errors import UsageError
 from provisioner.events import Listener, StageFinished, StageStarted
 from provisioner.validate.checks.failure import describe_exit, shorten
-from provisioner.validate.checks.finding import Finding
+from provisioner.validate.checks.finding import REBUILD_HINT, Finding
 from provisioner.validate.environment import build_environment, find_programs
 from provisioner.validate.model import (
     STAGES,
@@ -146,7 +146,7 @@ def _unstartable(request: ValidationRequest, error: OSError) -> CheckRecord:
         status=Status.FAILED,
         seconds=0.0,
         reason=f"the Python `{request.interpreter}` cannot be started: {error.strerror or error}",
-        hints=("run `provision repair` to build the environment again from its lock",),
+        hints=(REBUILD_HINT,),
         code="interpreter",
     )
 

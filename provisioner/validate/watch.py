@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -16,7 +16,7 @@ from provisioner.validate.checks.failure import (
     explain_protocol,
     explain_timeout,
 )
-from provisioner.validate.checks.finding import Finding
+from provisioner.validate.checks.finding import Finding, choose_hints
 from provisioner.validate.model import JSON, CheckRecord, Status, ValidationRequest, parse_strict_json
 from provisioner.validate.models.bpe import Tokenizer
 
@@ -222,6 +222,7 @@ class Watch:
         self, finding: Finding, *, seconds: float | None = None, measured: Mapping[str, JSON] | None = None
     ) -> None:
         """Write the record of the stage that failed; before the first stage that is `packages`."""
+        finding = replace(finding, hints=choose_hints(finding.hints, self.request.device_kind))
         self.failure = finding
         self.failed_stage = "packages" if self._stage == "start" else self._stage
         if self._is_recorded(self.failed_stage):  # between two stages: the next one never began

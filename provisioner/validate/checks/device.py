@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from provisioner.validate.checks.finding import Finding
+from provisioner.validate.checks.finding import DRIVER_HINT, REBUILD_HINT, Finding
 from provisioner.validate.model import JSON, ValidationRequest
 
 _MATMUL_TOLERANCES: Mapping[str, float] = {"float32": 2e-3, "float16": 1e-2, "bfloat16": 3e-2}
@@ -36,7 +36,7 @@ def check_imports(measured: Mapping[str, JSON], request: ValidationRequest) -> F
         return Finding(
             code="torch_variant",
             reason=f"torch was built for CUDA `{measured['torch']['cuda']}`, whatever its metadata says",
-            hints=("run `provision repair` to build the environment again from its lock",),
+            hints=(REBUILD_HINT,),
         )
     return None
 
@@ -80,7 +80,7 @@ def check_kernels(measured: Mapping[str, JSON], request: ValidationRequest) -> F
         return Finding(
             code="wrong_result",
             reason=f"data copied to `{request.device}` and back is not the same",
-            hints=("update the GPU driver", "check the device's memory and power supply"),
+            hints=(DRIVER_HINT, "check the device's memory and power supply"),
         )
     for precision, product in measured["matmul"].items():
         if not str(product["device"]).startswith(kind):
@@ -95,7 +95,7 @@ def check_kernels(measured: Mapping[str, JSON], request: ValidationRequest) -> F
                 code="wrong_result",
                 reason=f"a {precision} matrix product on `{request.device}` differs from fp64 by {said}, "
                 f"more than {tolerance:g}",
-                hints=("update the GPU driver",),
+                hints=(DRIVER_HINT,),
             )
     if kind == "xpu":
         for name, places in measured["dispatch"].items():

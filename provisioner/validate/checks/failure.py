@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from provisioner.validate.checks.finding import Finding
+from provisioner.validate.checks.finding import DRIVER_HINT, REBUILD_HINT, Finding
 from provisioner.validate.checks.forward import cpu_tensors
 from provisioner.validate.model import JSON, ValidationRequest
 
@@ -32,7 +32,7 @@ _PATTERNS = (
         reason="the device was lost while it worked",
         hints=(
             "restart the machine before the next attempt: the driver may not recover by itself",
-            "update the GPU driver",
+            DRIVER_HINT,
             "check the device's power supply and temperature",
         ),
     ),
@@ -78,7 +78,7 @@ _PATTERNS = (
         code="missing_library",
         pattern=re.compile(r"undefined symbol: (?P<symbol>\S+)"),
         reason="a native library wants `{symbol}`, which none here has: two generations are mixed",
-        hints=("run `provision repair` to build the environment again from its lock",),
+        hints=(REBUILD_HINT,),
     ),
     _Pattern(
         code="missing_library",
@@ -102,7 +102,7 @@ _PATTERNS = (
         code="missing_module",
         pattern=re.compile(r"No module named '(?P<module>[\w.]+)'"),
         reason="the module `{module}` is missing",
-        hints=("run `provision repair` to build the environment again from its lock",),
+        hints=(REBUILD_HINT,),
     ),
     _Pattern(
         code="remote_code",
@@ -151,9 +151,10 @@ def explain_error(
     for entry in _PATTERNS:
         match = entry.pattern.search(text)
         if match is not None:
-            return Finding(
-                code=entry.code, reason=what + entry.reason.format(**match.groupdict()), hints=entry.hints
-            )
+            reason = what + entry.reason.format(**match.groupdict())
+            if entry.code == "host_memory" and error["type"] == "MemoryError" and error["message"]:
+                reason = f"{reason}: {shorten(str(error['message']))}"
+            return Finding(code=entry.code, reason=reason, hints=entry.hints)
     code = "import" if what else "exception"
     return Finding(
         code=code,
@@ -172,7 +173,7 @@ def explain_exit(stage: str, exit_code: int, stderr: str) -> Finding:
         "SIGILL": ("use a build of torch for this processor",),
         "SIGKILL": ("close other programs: the validation needs several gigabytes of memory",),
         "DLL not found": ("install the Microsoft Visual C++ redistributable",),
-    }.get(name, ("update the GPU driver", "run `provision doctor` for the versions of driver and runtime"))
+    }.get(name, (DRIVER_HINT, "run `provision doctor` for the versions of driver and runtime"))
     if name.startswith("exit code"):
         code, hints = "crash", ("read the report's `output`",)
     return Finding(
@@ -220,7 +221,7 @@ def explain_exit_crash(exit_code: int | None, deadline_s: float) -> Finding:
         code="exit_crash",
         reason=f"every check passed, but the process then {how}: scripts in this environment will too",
         hints=(
-            "update the GPU driver",
+            DRIVER_HINT,
             "end scripts with `torch.xpu.synchronize()` and `os._exit(0)` until then",
         ),
     )

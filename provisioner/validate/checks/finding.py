@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+DRIVER_HINT = "update the GPU driver"
+REBUILD_HINT = "run `provision repair` to build the environment again from its lock"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
@@ -18,3 +21,10 @@ class Finding:
     reason: str
     hints: tuple[str, ...] = ()
     absent: bool = False
+
+
+def choose_hints(hints: tuple[str, ...], device_kind: str) -> tuple[str, ...]:
+    """Return the hints that fit the device: a CPU has no driver to update, its build may be damaged."""
+    if device_kind != "cpu":
+        return hints
+    return tuple(dict.fromkeys(REBUILD_HINT if hint == DRIVER_HINT else hint for hint in hints))

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from provisioner.validate.checks.device import CPU_TENSOR_HINTS
-from provisioner.validate.checks.finding import Finding
+from provisioner.validate.checks.finding import DRIVER_HINT, REBUILD_HINT, Finding
 from provisioner.validate.model import JSON, RANDOM_TOLERANCES, ValidationRequest
 
 _SMALLEST_COSINE = 0.5
@@ -26,7 +26,7 @@ def check_reference(measured: Mapping[str, JSON], request: ValidationRequest) ->
             code="wrong_reference",
             reason=f"the fp32 reference on the CPU continues the prompt with `{measured['text']}`, "
             f"without `{request.expected}`: the weights or torch's CPU kernels are wrong",
-            hints=("run `provision repair` to build the environment again from its lock",),
+            hints=(REBUILD_HINT,),
         )
     return finding
 
@@ -93,7 +93,7 @@ def check_generation(measured: Mapping[str, JSON], request: ValidationRequest) -
         return Finding(
             code="wrong_answer",
             reason=f"the model continues the prompt with `{measured['text']}`, without `{request.expected}`",
-            hints=("update the GPU driver", "try a higher precision in the profile's `validation.precision`"),
+            hints=(DRIVER_HINT, "try a higher precision in the profile's `validation.precision`"),
         )
     what = "the single-token step with the cache"
     return check_logits(measured["cached_step"], what) or _check_agreement(
@@ -127,7 +127,7 @@ def check_logits(measured: Mapping[str, JSON], what: str) -> Finding | None:
     return Finding(
         code="wrong_result",
         reason=f"{what} gives {problem}",
-        hints=("update the GPU driver", "try another `validation.precision` in the profile"),
+        hints=(DRIVER_HINT, "try another `validation.precision` in the profile"),
     )
 
 
@@ -154,7 +154,7 @@ def _check_agreement(
     return Finding(
         code="wrong_result",
         reason=f"{what} differs from the fp32 reference {said}; {request.precision} allows {tolerance:g}",
-        hints=("update the GPU driver", "try a higher precision in the profile's `validation.precision`"),
+        hints=(DRIVER_HINT, "try a higher precision in the profile's `validation.precision`"),
     )
 
 

@@ -5,10 +5,9 @@ from collections.abc import Mapping
 from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
-from provisioner.validate.checks.finding import Finding
+from provisioner.validate.checks.finding import REBUILD_HINT, Finding
 from provisioner.validate.model import JSON, ValidationRequest
 
-_REBUILD = "run `provision repair` to build the environment again from its lock"
 _NAMED = 3
 
 
@@ -34,7 +33,7 @@ def _check_variant(installed: Mapping[str, str], request: ValidationRequest) -> 
         code="torch_variant",
         reason=f"torch `{version}` is installed where the profile wants a build for `{wanted}`: "
         "another package or a later `pip install` replaced it",
-        hints=(_REBUILD, "install further packages through the profile, which keeps torch's build"),
+        hints=(REBUILD_HINT, "install further packages through the profile, which keeps torch's build"),
     )
 
 
@@ -44,7 +43,7 @@ def _check_forbidden(installed: Mapping[str, str], request: ValidationRequest) -
             return Finding(
                 code="forbidden_package",
                 reason=f"`{name}` `{installed[name]}` must not be in this environment: {why}",
-                hints=(_REBUILD,),
+                hints=(REBUILD_HINT,),
             )
     return None
 
@@ -63,7 +62,7 @@ def _check_versions(installed: Mapping[str, str], request: ValidationRequest) ->
     return Finding(
         code="package_mismatch",
         reason=f"the environment is not what its lock says: {', '.join(wrong[:_NAMED])}{more}",
-        hints=(_REBUILD,),
+        hints=(REBUILD_HINT,),
     )
 
 
@@ -98,7 +97,7 @@ def _check_places(measured: Mapping[str, JSON]) -> Finding | None:
     return Finding(
         code="contaminated",
         reason=f"`{name}` comes from `{place}`, outside the environment",
-        hints=("remove the `.pth` file or link that brings the folder in", _REBUILD),
+        hints=("remove the `.pth` file or link that brings the folder in", REBUILD_HINT),
     )
 
 
@@ -113,5 +112,5 @@ def _check_files(measured: Mapping[str, JSON]) -> Finding | None:
     return Finding(
         code="damaged_files",
         reason=f"installed files differ from their packages: {named}" + (f" and {more} more" if more else ""),
-        hints=(_REBUILD,),
+        hints=(REBUILD_HINT,),
     )

@@ -62,11 +62,13 @@ def load_folder(folder: Path, *, trust_remote_code: bool) -> Any:
     Raises:
         RemoteCodeError: The folder's configuration names code of its own, and that was not allowed.
         UnsafeWeightsError: It has no safetensors; transformers 4.37 would read a pickle then, asked or not.
+        MemoryError: The fp32 reference does not fit into the machine.
     """
     import transformers
 
     if not any((folder / name).is_file() for name in ("model.safetensors", "model.safetensors.index.json")):
         raise UnsafeWeightsError(f"`{folder.name}` has no safetensors weights")
+    _check_memory(folder)
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     wants_code = config.get("auto_map") or {}
     if wants_code and not trust_remote_code:
@@ -80,6 +82,19 @@ def load_folder(folder: Path, *, trust_remote_code: bool) -> Any:
         str(folder), use_safetensors=True, local_files_only=True, trust_remote_code=trust_remote_code
     )
     return model.float().eval()
+
+
+def _check_memory(folder: Path) -> None:
+    """Refuse early what would end with the system's out-of-memory killer (Linux)."""
+    stored = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    needed = 2 * stored  # weights are stored in 16 bits; the reference has 32
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return
+    free = next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), needed)
+    if needed > free:
+        raise MemoryError(f"the fp32 reference needs {needed / 1e9:.1f} GB and {free / 1e9:.1f} GB are free")
 
 
 def load_prompt(request: dict[str, Any]) -> tuple[Any, str]:
