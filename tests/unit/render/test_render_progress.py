@@ -1,0 +1,125 @@
+"""Progress: lines for logs, bars for people, and who gets which."""
+
+import io
+import sys
+
+import pytest
+
+from provisioner.events import Event, Notice, Progress, StageFinished, StageStarted
+from provisioner.render.progress import PlainLines, describe, show_progress
+
+
+class Terminal(io.StringIO):
+    """A stream that says that it is a terminal of some encoding."""
+
+    def __init__(self, encoding: str = "utf-8") -> None:
+        """Keep the encoding."""
+        super().__init__()
+        self._encoding = encoding
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override] # StringIO has none, a terminal has
+        """Return it."""
+        return self._encoding
+
+    def isatty(self) -> bool:
+        """Say yes."""
+        return True
+
+
+def lines(*events: Event) -> list[str]:
+    stream = io.StringIO()
+    listener = PlainLines(stream)
+    for event in events:
+        listener(event)
+    return stream.getvalue().splitlines()
+
+
+def test_stages_are_lines() -> None:
+    """A start is a line, an end only where it took a while."""
+    assert lines(
+        StageStarted(stage="fetch", detail="3 files"),
+        StageFinished(stage="fetch", seconds=1.25, detail="3 files"),
+        StageStarted(stage="resolve"),
+        StageFinished(stage="resolve", seconds=0.01),
+    ) == ["fetch: 3 files", "fetch: 3 files (1.2 s)", "resolve"]
+
+
+def test_notices_say_how_serious_they_are() -> None:
+    """A warning is called one; a control character in it is not obeyed."""
+    assert lines(Notice(message="by the way"), Notice(message="mind \x1b[2J that", level="warning")) == [
+        "note: by the way",
+        "warning: mind \\x1b[2J that",
+    ]
+
+
+def test_bytes_do_not_flood_a_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Progress within a file is a line every ten seconds at most."""
+    now = 100.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    stream = io.StringIO()
+    listener = PlainLines(stream)
+    for step in range(1, 41):
+        now = 100.0 + step
+        listener(Progress(stage="fetch", item="torch.whl", done=step * 1_000_000, total=40_000_000))
+    assert stream.getvalue().splitlines() == [
+        f"fetch: torch.whl {step}.0 of 40.0 MB" for step in (10, 20, 30, 40)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("event", "text"),
+    [
+        (Progress(stage="s", item="i", done=1_500_000, total=None), "1.5 MB"),
+        (Progress(stage="s", item="i", done=0, total=0), "0.0 MB"),
+        (Progress(stage="s", item="i", done=3, total=9, unit="files"), "3 of 9 files"),
+        (Progress(stage="s", item="i", done=3, total=None, unit="files"), "3 files"),
+    ],
+)
+def test_amounts_have_units(event: Progress, text: str) -> None:
+    """Bytes are megabytes, other things are counted; an unknown total is left out."""
+    assert describe(event) == text
+
+
+@pytest.mark.parametrize(
+    ("environ", "encoding", "bars"),
+    [
+        ({}, "utf-8", True),
+        ({}, "UTF8", True),
+        ({"NO_COLOR": ""}, "utf-8", True),
+        ({"NO_COLOR": "1"}, "utf-8", False),
+        ({"CI": "true"}, "utf-8", False),
+        ({"TERM": "dumb"}, "utf-8", False),
+        ({}, "ascii", False),
+        ({}, "cp1252", False),
+    ],
+)
+def test_bars_are_for_terminals_that_can(
+    environ: dict[str, str], encoding: str, bars: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NO_COLOR, CI, dumb terminals and those without the characters get lines."""
+    monkeypatch.setattr(sys, "stderr", Terminal(encoding))
+    with show_progress(environ) as listener:
+        assert isinstance(listener, PlainLines) is not bars
+
+
+def test_a_log_gets_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is no terminal never gets bars."""
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    with show_progress({"FORCE_COLOR": "1"}) as listener:
+        assert isinstance(listener, PlainLines)
+
+
+def test_bars_show_events_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Square brackets are no markup, finished stages and notices stay as lines."""
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with show_progress({"TERM": "xterm"}) as listener:
+        listener(StageStarted(stage="fetch", detail="ipex-llm[xpu]"))
+        listener(Progress(stage="fetch", item="a[red].whl", done=1, total=2))
+        listener(Progress(stage="fetch", item="a[red].whl", done=2, total=2))
+        listener(Notice(message="mind [this]", level="warning"))
+        listener(StageFinished(stage="fetch", seconds=2.0, detail="ipex-llm[xpu]"))
+    shown = terminal.getvalue()
+    assert "✓ fetch ipex-llm[xpu] (2.0 s)" in shown
+    assert "warning: mind [this]" in shown
