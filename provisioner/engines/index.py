@@ -10,10 +10,10 @@ import datetime as dt
 import hashlib
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import contextmanager, suppress
+from socketserver import StreamRequestHandler, ThreadingTCPServer
 from threading import Lock, Thread
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -21,11 +21,13 @@ from packaging.version import Version
 
 from provisioner.engines.addresses import host_and_port
 from provisioner.engines.index_page import IndexFile
-from provisioner.engines.index_source import IndexSource
+from provisioner.engines.index_source import Choice, IndexSource
 from provisioner.engines.wheel_choice import Limits, choose_wheels, count_hidden
 from provisioner.errors import InternalError, ProvisionError, UnavailableError
 from provisioner.profile.model import DEFAULT_INDEX
 from provisioner.resolve.request import PipRequest
+
+_LONGEST_LINE = 64 * 1024
 
 
 class Shelf:
@@ -41,14 +43,14 @@ class Shelf:
         self.request = request
         self.source = source
         self.failures: list[ProvisionError] = []
-        self.shown: dict[str, dict[Version, IndexFile]] = {}
+        self.shown: dict[str, Choice] = {}
         self._guard = Lock()
 
     def index_of(self, project: str) -> str:
         """Return the name of the only index that the project comes from."""
         return self.request.routes.get(project, DEFAULT_INDEX)
 
-    def show(self, project: str) -> dict[Version, IndexFile]:
+    def show(self, project: str) -> Choice:
         """Return the project's files by version, after the profile's limits.
 
         Raises:
@@ -60,43 +62,42 @@ class Shelf:
                 self.shown[project] = chosen
         return self.shown[project]
 
-    def _choose(self, project: str) -> dict[Version, IndexFile]:
+    def _choose(self, project: str) -> Choice:
         if project in self.request.provided:
             version = Version(self.request.provided[project])
             return {version: _provided_file(project, version)}
         limits = self._limits_of(project)
-        files = self._read(project)
-        if limits.before and files and not any(file.uploaded for file in files):
-            raise UnavailableError(
-                "unavailable.no_upload_times",
-                f"the default index gives no upload times for `{project}`, so the profile's `as_of` cannot "
-                "be kept",
-                hints=["lock through an index that gives upload times (PEP 700), or drop `as_of`"],
-                context={"project": project},
-            )
-        return choose_wheels(
-            files,
-            project=project,
-            platform=self.request.platform,
-            python=self.request.python,
-            limits=limits,
-        )
 
-    def _read(self, project: str) -> tuple[IndexFile, ...]:
-        index = self.index_of(project)
-        address = None if index == DEFAULT_INDEX else self.request.indexes[index]
-        files = self.source.read_page(address, project)
-        if files is None and address is not None:
-            host = host_and_port(address)
-            raise UnavailableError(
-                "unavailable.not_found",
-                f"index `{index}` at `{host}` has no `{project}`, and the profile takes it from nowhere else",
-                hints=[
-                    f"check the address of index `{index}`, or route `{project}` to the index that has it"
-                ],
-                context={"host": host, "index": index, "project": project},
+        def choose(files: tuple[IndexFile, ...]) -> Choice:
+            if limits.before and files and not any(file.uploaded for file in files):
+                raise _no_upload_times(project)
+            return choose_wheels(
+                files,
+                project=project,
+                platform=self.request.platform,
+                python=self.request.python,
+                limits=limits,
             )
-        return files or ()
+
+        address = self._address_of(project)
+        key = f"{project} {self.request.platform} {self.request.python} {limits.key}"
+        chosen = self.source.read_choice(address, project, key=key, choose=choose)
+        if chosen is None and address is not None:
+            raise self._not_there(project, address)
+        return chosen or {}
+
+    def _address_of(self, project: str) -> str | None:
+        index = self.index_of(project)
+        return None if index == DEFAULT_INDEX else self.request.indexes[index]
+
+    def _not_there(self, project: str, address: str) -> UnavailableError:
+        index, host = self.index_of(project), host_and_port(address)
+        return UnavailableError(
+            "unavailable.not_found",
+            f"index `{index}` at `{host}` has no `{project}`, and the profile takes it from nowhere else",
+            hints=[f"check the address of index `{index}`, or route `{project}` to the index that has it"],
+            context={"host": host, "index": index, "project": project},
+        )
 
     def _limits_of(self, project: str) -> Limits:
         """Return what the profile allows of the project.
@@ -121,7 +122,8 @@ class Shelf:
         """Return, for a message about a missing version, what the profile's limits hide of a project."""
         if project in self.request.provided:
             return ()
-        return tuple(count_hidden(self._read(project), limits=self._limits_of(project)))
+        files = self.source.read_page(self._address_of(project), project) or ()
+        return tuple(count_hidden(files, limits=self._limits_of(project)))
 
     def find_exact(self, requirement: str) -> tuple[str, Version, IndexFile] | None:
         """Return the file that answers an exact requirement (``name==version``)."""
@@ -141,6 +143,24 @@ class Shelf:
         if project in self.request.provided:
             return f"Metadata-Version: 2.1\nName: {project}\nVersion: {version}\n\n".encode()
         return self.source.read_metadata(self.shown[project][version])
+
+    def read_metadata_of(self, project: str, name: str) -> bytes:
+        """Return the METADATA of the file that the resolver sees under a name.
+
+        Raises:
+            UnavailableError: It could not be read.
+        """
+        versions = (v for v, file in self.shown[project].items() if shown_name(project, v, file) == name)
+        return self.read_metadata(project, next(versions))
+
+
+def _no_upload_times(project: str) -> UnavailableError:
+    return UnavailableError(
+        "unavailable.no_upload_times",
+        f"the default index gives no upload times for `{project}`, so the profile's `as_of` cannot be kept",
+        hints=["lock through an index that gives upload times (PEP 700), or drop `as_of`"],
+        context={"project": project},
+    )
 
 
 def shown_name(project: str, version: Version, file: IndexFile) -> str:
@@ -194,7 +214,7 @@ def serve_shelf(shelf: Shelf) -> Iterator[str]:
         server.server_close()
 
 
-class _Server(ThreadingHTTPServer):
+class _Server(ThreadingTCPServer):
     daemon_threads = True
     # Else the end of the block would wait for the resolver's idle connections.
     block_on_close = False
@@ -204,47 +224,49 @@ class _Server(ThreadingHTTPServer):
         """Keep a hung-up connection off the user's terminal; real failures are kept by the handler."""
 
 
-class _Handler(BaseHTTPRequestHandler):
-    """Answers ``/simple/<project>/`` and ``/simple/<project>/<version>/<file>.metadata``."""
+class _Handler(StreamRequestHandler):
+    """Answers ``GET /simple/<project>/`` and ``GET /simple/<project>/<file>.metadata``.
 
-    protocol_version = "HTTP/1.1"
+    Of HTTP it reads what one known client needs: with ``http.server`` a lock spent half its time on headers.
+    """
+
     # Without this, each small answer waits for the client's delayed acknowledgement.
     disable_nagle_algorithm = True
-    wbufsize = -1
     shelf: Shelf
 
-    def do_GET(self) -> None:
-        """Answer a page or a file's metadata; what cannot be fetched is kept and answered with 404."""
-        try:
-            self._respond([unquote(part) for part in self.path.split("/") if part])
-        except ConnectionError:
-            # The resolver has its answer, or has given up, and hung up.
-            self.close_connection = True
+    def handle(self) -> None:
+        """Answer requests until the resolver hangs up."""
+        with suppress(ConnectionError):
+            while (words := self.rfile.readline(_LONGEST_LINE).split()) and len(words) == 3:
+                while self.rfile.readline(_LONGEST_LINE).strip():
+                    pass
+                self._respond(words[1].decode("ascii", "replace"))
 
-    def _respond(self, parts: list[str]) -> None:
+    def _respond(self, path: str) -> None:
+        """Answer a page or a file's metadata; what cannot be fetched is kept and answered with 404."""
+        parts = [unquote(part) for part in path.split("/") if part]
+        kind, body, status = "text/plain", b"not here\n", "404 Not Found"
         try:
             if len(parts) == 2:
-                self._answer("application/vnd.pypi.simple.v1+json", self._page(canonicalize_name(parts[1])))
-            elif len(parts) == 4 and parts[3].endswith(".whl.metadata"):
-                body = self.shelf.read_metadata(parts[1], Version(parts[2]))
-                self._answer("application/octet-stream", body)
-            else:
-                self._answer("text/plain", b"not here\n", status=404)
-        except ConnectionError:
-            raise
+                kind, body = "application/vnd.pypi.simple.v1+json", self._page(canonicalize_name(parts[1]))
+                status = "200 OK"
+            elif len(parts) == 3 and parts[2].endswith(".metadata"):
+                name = parts[2].removesuffix(".metadata")
+                kind, body = "application/octet-stream", self.shelf.read_metadata_of(parts[1], name)
+                status = "200 OK"
         except ProvisionError as error:
-            self._fail(error)
+            self.shelf.failures.append(error)
         except Exception as error:  # noqa: BLE001 - a thread's traceback would be lost; the solve raises it
-            self._fail(InternalError("internal.index", f"serving `{self.path}` failed: {error!r}"))
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
-        """Say nothing."""
+            self.shelf.failures.append(InternalError("internal.index", f"serving `{path}` failed: {error!r}"))
+        head = f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n"
+        self.wfile.write(f"{head}Cache-Control: no-store\r\n\r\n".encode() + body)
 
     def _page(self, project: str) -> bytes:
         files = [
             {
                 "filename": (name := shown_name(project, version, file)),
-                "url": f"/simple/{project}/{quote(str(version))}/{quote(name)}",
+                # Nothing that a filename or a project may hold has to be quoted.
+                "url": f"/simple/{project}/{name}",
                 # Without a digest uv would fetch the file to hash it. Which one it sees does not matter: the
                 # lock takes the file's own.
                 "hashes": {"sha256": file.sha256 or _stand_in_digest(name)},
@@ -254,15 +276,3 @@ class _Handler(BaseHTTPRequestHandler):
             for version, file in self.shelf.show(project).items()
         ]
         return json.dumps({"meta": {"api-version": "1.1"}, "name": project, "files": files}).encode()
-
-    def _fail(self, error: ProvisionError) -> None:
-        self.shelf.failures.append(error)
-        self._answer("text/plain", b"failed\n", status=404)
-
-    def _answer(self, kind: str, body: bytes, *, status: int = 200) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
-        self.send_header("Cache-Control", "no-store")
-        self.end_headers()
-        self.wfile.write(body)

@@ -7,9 +7,13 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+from packaging.version import Version
 
 from provisioner.engines.index_page import IndexFile
 from provisioner.errors import UnavailableError
@@ -19,15 +23,23 @@ if TYPE_CHECKING:  # no client of the network is loaded while everything is cach
 
 # What indexes themselves allow in Cache-Control; a lock made twice within it reads no page again.
 FRESH_S = 600.0
-_FORMAT = "provision.index-page/1"
+_FORMAT = "provision.index-page/2"
+
+Choice = dict[Version, IndexFile]
+"""The one file of each version that a request may see."""
 
 
-class _Kept(NamedTuple):
-    """A page in the cache; ``files`` is None where the index had no such project."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Page:
+    """A page in the cache; its files are read only when somebody looks at them.
 
-    files: tuple[IndexFile, ...] | None
+    ``digest`` tells one content from another; None where the index has no such project.
+    """
+
+    path: Path
+    digest: str | None
     etag: str | None
-    age_s: float
+    age_s: float = 0.0
 
 
 class IndexSource:
@@ -62,7 +74,9 @@ class IndexSource:
         self._cache = cache
         self._offline = offline
         self._clock = clock
-        self._pages: dict[tuple[str | None, str], tuple[IndexFile, ...] | None] = {}
+        self._pages: dict[tuple[str | None, str], _Page] = {}
+        self._choices: dict[tuple[str | None, str, str], Choice | None] = {}
+        self._metadata: dict[Path, bytes] = {}
         self._locks: dict[object, Lock] = {}
         self._guard = Lock()
 
@@ -76,12 +90,44 @@ class IndexSource:
         Raises:
             UnavailableError: The index could not be read.
         """
-        key = (address, project)
-        # Both platforms ask for the same pages at the same time; the second waits for the first's answer.
-        with self._lock(key):
-            if key not in self._pages:
-                self._pages[key] = self._find_page(address, project)
-            return self._pages[key]
+        page = self._find_page(address, project)
+        return None if page.digest is None else _load_files(page.path)[1]
+
+    def read_choice(
+        self,
+        address: str | None,
+        project: str,
+        *,
+        key: str,
+        choose: Callable[[tuple[IndexFile, ...]], Choice],
+    ) -> Choice | None:
+        """Return what ``choose`` makes of a page; ``key`` says what it depends on besides the page.
+
+        Big pages take long to read, and nearly nothing of them is chosen, so the choice is cached as well.
+
+        Raises:
+            UnavailableError: The index could not be read.
+        """
+        memo = (address, project, key)
+        with self._lock(memo):
+            if memo not in self._choices:
+                page = self._find_page(address, project)
+                self._choices[memo] = None if page.digest is None else self._choose(page, key, choose)
+            return self._choices[memo]
+
+    def _choose(self, page: _Page, key: str, choose: Callable[[tuple[IndexFile, ...]], Choice]) -> Choice:
+        name = hashlib.sha256(f"{page.path.stem} {key}".encode()).hexdigest()
+        path = self._cache / "choices" / f"{name}.json"
+        with suppress(OSError, ValueError, TypeError, KeyError):
+            document = json.loads(path.read_bytes())
+            if document["page"] == page.digest:
+                return {_version(version): IndexFile._make(row) for version, *row in document["files"]}
+        # Another process may have renewed the page meanwhile, so the digest is read again with the files.
+        digest, files = _load_files(page.path)
+        chosen = choose(files)
+        rows = [(str(version), *file) for version, file in chosen.items()]
+        _write(path, json.dumps({"page": digest, "files": rows}, separators=(",", ":")).encode())
+        return chosen
 
     def read_metadata(self, file: IndexFile) -> bytes:
         """Return a file's METADATA.
@@ -93,11 +139,16 @@ class IndexSource:
         name = file.sha256 or hashlib.sha256(file.url.encode()).hexdigest()
         path = self._cache / "metadata" / f"{name}.txt"
         with self._lock(path):
-            with suppress(OSError):
-                if file.sha256 or self._is_fresh(self._age_s(path)):
-                    return path.read_bytes()
-            body = self._reader().read_metadata(file)
-            _write(path, body)
+            if path not in self._metadata:
+                self._metadata[path] = self._find_metadata(file, path)
+            return self._metadata[path]
+
+    def _find_metadata(self, file: IndexFile, path: Path) -> bytes:
+        with suppress(OSError):
+            if file.sha256 or self._is_fresh(self._age_s(path)):
+                return path.read_bytes()
+        body = self._reader().read_metadata(file)
+        _write(path, body)
         return body
 
     def hash_file(self, file: IndexFile) -> str:
@@ -119,38 +170,67 @@ class IndexSource:
     def _is_fresh(self, age_s: float) -> bool:
         return self._offline or 0 <= age_s < FRESH_S
 
-    def _find_page(self, address: str | None, project: str) -> tuple[IndexFile, ...] | None:
+    def _find_page(self, address: str | None, project: str) -> _Page:
+        key = (address, project)
+        # Both platforms ask for the same pages at the same time; the second waits for the first's answer.
+        with self._lock(key):
+            if key not in self._pages:
+                self._pages[key] = self._fetch_page(address, project)
+            return self._pages[key]
+
+    def _fetch_page(self, address: str | None, project: str) -> _Page:
         identity = f"{address or self._default_name} {project}"
         path = self._cache / "pages" / f"{hashlib.sha256(identity.encode()).hexdigest()}.json"
-        kept = self._load(path)
+        kept = self._load_head(path)
         if kept and self._is_fresh(kept.age_s):
-            return kept.files
+            return kept
         fetched = self._reader().read_page(
-            address or self.default_index(), project, etag=kept.etag if kept and kept.files else None
+            address or self.default_index(), project, etag=kept.etag if kept else None
         )
         if kept and fetched and fetched.files is None:
             path.touch()
-            return kept.files
-        files = fetched.files if fetched else None
-        _write(path, _dump(files, fetched.etag if fetched else None))
-        return files
+            return kept
+        rows = json.dumps(fetched.files if fetched else None, separators=(",", ":")).encode()
+        digest = hashlib.sha256(rows).hexdigest() if fetched else None
+        etag = fetched.etag if fetched else None
+        head = json.dumps({"format": _FORMAT, "digest": digest, "etag": etag}).encode()
+        _write(path, head + b"\n" + rows)
+        return _Page(path=path, digest=digest, etag=etag)
 
-    def _load(self, path: Path) -> _Kept | None:
+    def _load_head(self, path: Path) -> _Page | None:
         try:
             age_s = self._age_s(path)
-            document = json.loads(path.read_bytes())
-            if document["format"] != _FORMAT:
+            with path.open("rb") as stream:
+                head = json.loads(stream.readline())
+            if head["format"] != _FORMAT:
                 return None
-            rows = document["files"]
-            files = None if rows is None else tuple(IndexFile._make(row) for row in rows)
-            return _Kept(files, document["etag"], age_s)
+            return _Page(path=path, digest=head["digest"], etag=head["etag"], age_s=age_s)
         except (OSError, ValueError, TypeError, KeyError):
             # Absent, or broken by a full disk; a page can be fetched again.
             return None
 
 
-def _dump(files: tuple[IndexFile, ...] | None, etag: str | None) -> bytes:
-    return json.dumps({"format": _FORMAT, "etag": etag, "files": files}, separators=(",", ":")).encode()
+@cache
+def _version(text: str) -> Version:
+    return Version(text)
+
+
+def _load_files(path: Path) -> tuple[str, tuple[IndexFile, ...]]:
+    """Return a cached page's digest and files.
+
+    Raises:
+        UnavailableError: Somebody has emptied the cache under us.
+    """
+    try:
+        head, _, rows = path.read_bytes().partition(b"\n")
+        return json.loads(head)["digest"], tuple(IndexFile._make(row) for row in json.loads(rows) or ())
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise UnavailableError(
+            "unavailable.cache",
+            f"the cached page `{path}` has become unreadable",
+            hints=["run the same command again"],
+            retryable=True,
+        ) from error
 
 
 def _write(path: Path, body: bytes) -> None:

@@ -61,6 +61,7 @@ class RattlerSolver:
         self._offline = offline
         self._request_timeout_s = request_timeout_s
         self._stop = Event()
+        self._answers: dict[str, dict[str, Any]] = {}
 
     def stop(self) -> None:
         """End what is under way; see `CondaSolver`."""
@@ -99,6 +100,13 @@ class RattlerSolver:
         return replace(package, url=self._canonical(package.url))
 
     def _ask(self, task: Mapping[str, object], request: CondaRequest) -> dict[str, Any]:
+        """Return the worker's answer; profiles of one stack ask the same within a run."""
+        key = json.dumps(task)
+        if key not in self._answers:
+            self._answers[key] = self._run_worker(task, request)
+        return self._answers[key]
+
+    def _run_worker(self, task: Mapping[str, object], request: CondaRequest) -> dict[str, Any]:
         with tempfile.TemporaryDirectory(prefix="provision-rattler-") as folder:
             path = Path(folder, "answer.json")
             try:

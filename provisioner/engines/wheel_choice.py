@@ -34,6 +34,12 @@ class Limits:
     yanked: frozenset[Version] = frozenset()
     sources: bool = False
 
+    @property
+    def key(self) -> str:
+        """Return a text that differs where the limits do, the same in every process."""
+        yanked = ",".join(sorted(str(version) for version in self.yanked))
+        return f"{self.before} {self.prereleases} {yanked} {self.sources}"
+
 
 def choose_wheels(
     files: Iterable[IndexFile], *, project: str, platform: str, python: str, limits: Limits
