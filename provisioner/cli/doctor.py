@@ -28,6 +28,8 @@ from provisioner.install.home import EnvironmentHome, Generation, find_environme
 from provisioner.profile.load import load_profile
 from provisioner.profile.model import Profile
 
+_WORST_FIRST = ("fail", "unknown", "not needed", "pass")
+
 
 @click.command("doctor")
 @click.argument("target", metavar="[PROFILE | ENVIRONMENT]", required=False)
@@ -183,14 +185,7 @@ def _errors(data: dict[str, Any], target: str | None) -> tuple[ProvisionError, .
     outcome = data["outcome"]
     if outcome == "ok":
         return ()
-    bad = next(
-        (
-            layer
-            for verdict in ("fail", "unknown", "not needed")
-            for layer in data["layers"]
-            if layer["verdict"] == verdict
-        ),
-    )
+    bad = min(data["layers"], key=lambda layer: _WORST_FIRST.index(layer["verdict"]))
     kind: type[ProvisionError] = ValidateError if outcome == "fail" else UnvalidatedError
     if bad["name"] == "indexes":
         kind = UnavailableError
