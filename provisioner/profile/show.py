@@ -144,7 +144,7 @@ def _validation(profile: Profile) -> Iterator[Row]:
     scalars = {
         "backend": validation.backend,
         "precision": validation.precision,
-        "tolerance": f"{validation.tolerance:g}",
+        "tolerance": "by precision" if validation.tolerance is None else f"{validation.tolerance:g}",
         "weights": validation.weights,
         "asset": validation.asset,
         "prompt": validation.prompt,

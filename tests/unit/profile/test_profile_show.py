@@ -52,7 +52,7 @@ def test_rows_tell_value_and_place(tmp_path: Path) -> None:
         ("win-64.env.A", "2"): "s:10",
         ("validation.backend", "transformers"): None,
         ("validation.precision", "bf16"): None,
-        ("validation.tolerance", "0.05"): None,
+        ("validation.tolerance", "by precision"): None,
         ("validation.weights", "random"): None,
     }
 
