@@ -1,6 +1,7 @@
 """``provision lock``: resolve profiles into lockfiles, or check that lockfiles are fresh."""
 
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,9 @@ from provisioner.cli.settings import Settings
 from provisioner.errors import ErrorList, ExitCode, ProvisionError, UsageError
 from provisioner.profile.load import list_profiles, load_profile
 from provisioner.profile.model import Profile
+
+# Each profile already solves its platforms side by side.
+_PROFILES_AT_ONCE = 2
 
 
 @click.command("lock")
@@ -102,49 +106,57 @@ def _check(settings: Settings, wanted: list[Profile]) -> Result:
 
 def _lock(settings: Settings, wanted: list[Profile], *, update: tuple[str, ...], upgrade: bool) -> Result:
     from provisioner.cli.wiring import Engines  # noqa: PLC0415 - `--check` needs no engine
-    from provisioner.pipeline import lock_profile  # noqa: PLC0415 - the same
+    from provisioner.pipeline import Locked, lock_profile  # noqa: PLC0415 - the same
     from provisioner.render.progress import show_progress  # noqa: PLC0415 - the same
+    from provisioner.resolve.parallel import run_parallel  # noqa: PLC0415 - the same
 
-    rows: list[dict[str, Any]] = []
-    lines: list[str] = []
-    errors: list[ProvisionError] = []
     with (
         show_progress(settings.environ) as listener,
         closing(Engines(settings, on_event=listener)) as engines,
     ):
-        for profile in wanted:
+        # Made here, by one thread, for all.
+        conda, pip = engines.conda_solver, engines.pip_solver
+
+        def lock(profile: Profile) -> Locked | ProvisionError:
+            folder = settings.choose_lockfile_folder(profile.file)
             try:
-                locked = lock_profile(
+                return lock_profile(
                     profile,
-                    folder=settings.choose_lockfile_folder(profile.file),
-                    conda=engines.conda_solver,
-                    pip=engines.pip_solver,
+                    folder=folder,
+                    conda=conda,
+                    pip=pip,
                     update=update,
                     upgrade=upgrade,
                     on_event=listener,
                 )
-            except ErrorList as error:
-                errors.extend(error.errors)
-                continue
             except ProvisionError as error:
-                errors.append(error)
-                continue
-            counts = {
-                platform.platform: len(platform.conda) + len(platform.pip)
-                for platform in locked.lock.platforms
+                # The other profiles are locked all the same.
+                return error
+
+        tasks = [partial(lock, profile) for profile in wanted]
+        outcomes = run_parallel(tasks, workers=_PROFILES_AT_ONCE, stop=engines.close)
+    rows: list[dict[str, Any]] = []
+    lines: list[str] = []
+    errors: list[ProvisionError] = []
+    for profile, outcome in zip(wanted, outcomes, strict=True):
+        if isinstance(outcome, ProvisionError):
+            errors.extend(outcome.errors if isinstance(outcome, ErrorList) else [outcome])
+            continue
+        counts = {
+            platform.platform: len(platform.conda) + len(platform.pip) for platform in outcome.lock.platforms
+        }
+        said = ", ".join(f"{count} files for {name}" for name, count in counts.items())
+        state = "written" if outcome.changed else "unchanged"
+        lines.append(f"{profile.name}: {_shown(outcome.path)} {state}, {said}")
+        rows.append(
+            {
+                "profile": profile.name,
+                "lockfile": _shown(outcome.path),
+                "changed": outcome.changed,
+                "packages": counts,
+                "notes": list(outcome.lock.notes),
             }
-            said = ", ".join(f"{count} files for {name}" for name, count in counts.items())
-            state = "written" if locked.changed else "unchanged"
-            lines.append(f"{profile.name}: {_shown(locked.path)} {state}, {said}")
-            rows.append(
-                {
-                    "profile": profile.name,
-                    "lockfile": _shown(locked.path),
-                    "changed": locked.changed,
-                    "packages": counts,
-                    "notes": list(locked.lock.notes),
-                }
-            )
+        )
     code = errors[0].exit_code if errors else ExitCode.OK
     return Result(data={"profiles": rows}, text="\n".join(lines), exit_code=code, errors=tuple(errors))
 

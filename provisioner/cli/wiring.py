@@ -142,7 +142,10 @@ class Engines:
         )
 
     def close(self) -> None:
-        """End transfers and close connections."""
+        """End solves and transfers that other threads have under way, and close connections."""
+        for name in ("conda_solver", "pip_solver"):
+            if name in self.__dict__:
+                self.__dict__[name].stop()
         if "downloader" in self.__dict__:
             self.downloader.close()
 

@@ -44,6 +44,7 @@ class Shelf:
         self.source = source
         self.failures: list[ProvisionError] = []
         self.shown: dict[str, Choice] = {}
+        self._names: dict[str, dict[str, Version]] = {}
         self._guard = Lock()
 
     def index_of(self, project: str) -> str:
@@ -134,6 +135,17 @@ class Shelf:
         version = max(versions, default=None)
         return None if version is None else (project, version, chosen[version])
 
+    def list_files(self, project: str) -> dict[str, IndexFile]:
+        """Return the project's files by the name that the resolver sees.
+
+        Raises:
+            UnavailableError: As from `show`.
+        """
+        named = {shown_name(project, version, file): version for version, file in self.show(project).items()}
+        with self._guard:
+            self._names[project] = named
+        return {name: self.shown[project][version] for name, version in named.items()}
+
     def read_metadata(self, project: str, version: Version) -> bytes:
         """Return a shown file's METADATA.
 
@@ -150,8 +162,7 @@ class Shelf:
         Raises:
             UnavailableError: It could not be read.
         """
-        versions = (v for v, file in self.shown[project].items() if shown_name(project, v, file) == name)
-        return self.read_metadata(project, next(versions))
+        return self.read_metadata(project, self._names[project][name])
 
 
 def _no_upload_times(project: str) -> UnavailableError:
@@ -264,7 +275,7 @@ class _Handler(StreamRequestHandler):
     def _page(self, project: str) -> bytes:
         files = [
             {
-                "filename": (name := shown_name(project, version, file)),
+                "filename": name,
                 # Nothing that a filename or a project may hold has to be quoted.
                 "url": f"/simple/{project}/{name}",
                 # Without a digest uv would fetch the file to hash it. Which one it sees does not matter: the
@@ -273,6 +284,6 @@ class _Handler(StreamRequestHandler):
                 "core-metadata": True,
                 **({"requires-python": file.requires_python} if file.requires_python else {}),
             }
-            for version, file in self.shelf.show(project).items()
+            for name, file in self.shelf.list_files(project).items()
         ]
         return json.dumps({"meta": {"api-version": "1.1"}, "name": project, "files": files}).encode()

@@ -76,7 +76,7 @@ class IndexSource:
         self._clock = clock
         self._pages: dict[tuple[str | None, str], _Page] = {}
         self._choices: dict[tuple[str | None, str, str], Choice | None] = {}
-        self._metadata: dict[Path, bytes] = {}
+        self._metadata: dict[str, bytes] = {}
         self._locks: dict[object, Lock] = {}
         self._guard = Lock()
 
@@ -137,13 +137,13 @@ class IndexSource:
         """
         # A digest names the bytes for ever. Without one, the address is all there is, and may serve others.
         name = file.sha256 or hashlib.sha256(file.url.encode()).hexdigest()
-        path = self._cache / "metadata" / f"{name}.txt"
-        with self._lock(path):
-            if path not in self._metadata:
-                self._metadata[path] = self._find_metadata(file, path)
-            return self._metadata[path]
+        with self._lock(name):
+            if name not in self._metadata:
+                self._metadata[name] = self._find_metadata(file, name)
+            return self._metadata[name]
 
-    def _find_metadata(self, file: IndexFile, path: Path) -> bytes:
+    def _find_metadata(self, file: IndexFile, name: str) -> bytes:
+        path = self._cache / "metadata" / f"{name}.txt"
         with suppress(OSError):
             if file.sha256 or self._is_fresh(self._age_s(path)):
                 return path.read_bytes()

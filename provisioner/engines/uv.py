@@ -177,13 +177,19 @@ def find_dependencies(shelf: Shelf, versions: Mapping[str, Version]) -> dict[str
 
 def _requires(shelf: Shelf, project: str, versions: Mapping[str, Version]) -> list[Requirement]:
     """Return a project's requirements for others of the solution; the rest is mostly unused extras."""
-    texts = find_requires_dist(shelf.read_metadata(project, versions[project]))
-    wanted = [
-        _parse(text)
-        for text in texts
-        if (name := _NAME.match(text)) and canonicalize_name(name.group(1)) in versions
-    ]
+    named = _name_requirements(shelf.read_metadata(project, versions[project]))
+    wanted = [_parse(text) for name, text in named if name in versions]
     return [requirement for requirement in wanted if requirement is not None]
+
+
+@cache
+def _name_requirements(metadata: bytes) -> tuple[tuple[str, str], ...]:
+    """Return the requirements of METADATA as (normalised name, text), unparsed."""
+    return tuple(
+        (canonicalize_name(name.group(1)), text)
+        for text in find_requires_dist(metadata)
+        if (name := _NAME.match(text))
+    )
 
 
 @cache

@@ -1,7 +1,6 @@
 """Turn a profile into the exact files for each of its platforms."""
 
-from collections.abc import Callable, Collection, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import Collection, Mapping
 from functools import partial
 
 from packaging.utils import canonicalize_name
@@ -9,6 +8,7 @@ from packaging.utils import canonicalize_name
 from provisioner.events import Listener, Notice, ignore_events
 from provisioner.profile.model import Platform, Profile
 from provisioner.resolve.model import PipPackage, PlatformResolution, Resolution
+from provisioner.resolve.parallel import run_parallel
 from provisioner.resolve.policy import check_profile, check_resolution
 from provisioner.resolve.request import (
     CondaSolver,
@@ -17,10 +17,6 @@ from provisioner.resolve.request import (
     make_conda_request,
     make_pip_request,
 )
-
-_SLICE_S = 0.2
-# Programs get five seconds between the polite and the final signal; a stalled download is not waited for.
-_STOP_TIMEOUT_S = 6.0
 
 _Answer = tuple[PlatformResolution, tuple[str, ...]]
 
@@ -57,7 +53,17 @@ def resolve_profile(
         previous=previous or {},
         moving=frozenset(canonicalize_name(name) for name in update),
     )
-    answers = _solve_all(solve_one, profile.platforms, solvers=(conda, pip))
+
+    def stop() -> None:
+        conda.stop()
+        pip.stop()
+
+    # The platforms are independent, and both solvers wait for other processes.
+    answers = run_parallel(
+        [partial(solve_one, platform) for platform in profile.platforms],
+        workers=len(profile.platforms),
+        stop=stop,
+    )
     notes = tuple(dict.fromkeys(note for _, found in answers for note in found))
     for note in notes:
         on_event(Notice(message=note))
@@ -66,30 +72,6 @@ def resolve_profile(
     )
     check_resolution(profile, resolution)
     return resolution
-
-
-def _solve_all(
-    solve_one: Callable[[Platform], _Answer],
-    platforms: tuple[Platform, ...],
-    *,
-    solvers: tuple[CondaSolver, PipSolver],
-) -> list[_Answer]:
-    """Solve all platforms at once: they are independent, and both solvers wait for other processes."""
-    pool = ThreadPoolExecutor(max_workers=max(len(platforms), 1), thread_name_prefix="resolve")
-    futures: list[Future[_Answer]] = []
-    try:
-        futures.extend(pool.submit(solve_one, platform) for platform in platforms)
-        # In slices, because Windows delivers Ctrl-C only between waits.
-        while wait(futures, timeout=_SLICE_S).not_done:
-            pass
-    except BaseException:
-        for solver in solvers:
-            solver.stop()
-        wait(futures, timeout=_STOP_TIMEOUT_S)
-        raise
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-    return [future.result() for future in futures]
 
 
 def _resolve_platform(
