@@ -44,6 +44,8 @@ class UvSolver:
         """
         self._source = source
         self._cache = cache
+        # Here, because its look into `sysconfig` fails when two threads are the first to do so at once.
+        self._program = find_uv_bin()
         # uv talks to our index on loopback and to nobody else; a proxy would be asked for that.
         self._environ = {
             name: value for name, value in environ.items() if not name.lower().endswith("_proxy")
@@ -99,7 +101,7 @@ class UvSolver:
 
     def _run(self, work: Path, answer: Path, address: str, request: PipRequest) -> Completed:
         arguments = [
-            find_uv_bin(),
+            self._program,
             *("pip", "compile", "requirements.txt", "--overrides", "overrides.txt"),
             *("--format", "pylock.toml", "--output-file", answer.name, "--no-header", "--quiet"),
             *("--no-config", "--cache-dir", str(self._cache), "--color", "never"),
