@@ -12,8 +12,8 @@ _PROMPT_LENGTH = {"cpu": 64}
 _NEW_TOKENS = {"cpu": 16}
 _PROMPT_LENGTH_GPU = 512
 _NEW_TOKENS_GPU = 64
-# A busy CPU needs minutes for what a free one does in a second. A GPU chooses kernels for every new length the
-# first time, and a warm figure needs those lengths to be behind it.
+# A busy CPU needs minutes for what a free one does in a second. A GPU chooses kernels for every new length
+# the first time, and a warm figure needs those lengths to be behind it.
 _LONGEST_S = {"cpu": 5.0}
 _LONGEST_GPU_S = 60.0
 
