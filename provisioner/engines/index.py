@@ -7,7 +7,6 @@ remembered as the error it is, because a resolver calls it "no solution".
 """
 
 import datetime as dt
-import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -192,16 +191,12 @@ def _universal_wheel(project: str, version: Version) -> str:
     return f"{project.replace('-', '_')}-{version}-py3-none-any.whl"
 
 
-def _stand_in_digest(filename: str) -> str:
-    return hashlib.sha256(filename.encode()).hexdigest()
-
-
 def _provided_file(project: str, version: Version) -> IndexFile:
     filename = _universal_wheel(project, version)
     return IndexFile(
         filename=filename,
         url=filename,
-        sha256=_stand_in_digest(filename),
+        sha256=None,
         requires_python=None,
         uploaded=None,
         yanked=None,
@@ -278,9 +273,7 @@ class _Handler(StreamRequestHandler):
                 "filename": name,
                 # Nothing that a filename or a project may hold has to be quoted.
                 "url": f"/simple/{project}/{name}",
-                # Without a digest uv would fetch the file to hash it. Which one it sees does not matter: the
-                # lock takes the file's own.
-                "hashes": {"sha256": file.sha256 or _stand_in_digest(name)},
+                "hashes": {},
                 "core-metadata": True,
                 **({"requires-python": file.requires_python} if file.requires_python else {}),
             }

@@ -3,8 +3,7 @@
 import re
 import sys
 import tempfile
-import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from threading import Event
@@ -83,27 +82,25 @@ class UvSolver:
         request = shelf.request
         with tempfile.TemporaryDirectory(prefix="provision-uv-") as folder, serve_shelf(shelf) as address:
             work = Path(folder)
-            answer = work / "pylock.answer.toml"
+            answer = work / "answer.txt"
             _write_lines(work / "requirements.txt", request.requirements)
             _write_lines(work / "overrides.txt", request.overrides)
-            if request.preferred:
-                answer.write_text(_preferences(request.preferred), encoding="utf-8")
+            # What stands in the file is preferred.
+            _write_lines(answer, [f"{name}=={version}" for name, version in request.preferred.items()])
             completed = self._run(work, answer, address, request)
             if shelf.failures:
                 raise _join_failures(shelf.failures)
             if completed.exit_code != 0:
                 raise _explain(completed.stderr.replace(address, "the index/"), completed.exit_code, shelf)
-            document = tomllib.loads(answer.read_text(encoding="utf-8"))
-        return {
-            canonicalize_name(package["name"]): Version(package["version"])
-            for package in document.get("packages", [])
-        }
+            lines = answer.read_text(encoding="utf-8").split()
+        pins = (line.split("==") for line in lines)
+        return {canonicalize_name(name): Version(version) for name, version in pins}
 
     def _run(self, work: Path, answer: Path, address: str, request: PipRequest) -> Completed:
         arguments = [
             self._program,
             *("pip", "compile", "requirements.txt", "--overrides", "overrides.txt"),
-            *("--format", "pylock.toml", "--output-file", answer.name, "--no-header", "--quiet"),
+            *("--output-file", answer.name, "--no-header", "--no-annotate", "--quiet"),
             *("--no-config", "--cache-dir", str(self._cache), "--color", "never"),
             *("--default-index", address, "--only-binary", ":all:"),
             # Which pre-releases exist is the index's decision, per package.
@@ -203,15 +200,7 @@ def _parse(text: str) -> Requirement | None:
         return None
 
 
-def _preferences(preferred: Mapping[str, str]) -> str:
-    packages = "".join(
-        f'[[packages]]\nname = "{name}"\nversion = "{version}"\n\n'
-        for name, version in sorted(preferred.items())
-    )
-    return f'lock-version = "1.0"\ncreated-by = "provision"\n\n{packages}'
-
-
-def _write_lines(path: Path, lines: tuple[str, ...]) -> None:
+def _write_lines(path: Path, lines: Iterable[str]) -> None:
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
