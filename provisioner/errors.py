@@ -120,7 +120,7 @@ class BusyError(ProvisionError):
     exit_code = ExitCode.BUSY
 
 
-class ErrorList(ProvisionError):
+class ErrorList(ProvisionError):  # noqa: N818 - it is a list of errors, and is one only to be raised
     """Several errors of one kind, told at once, so that a file is mended once.
 
     The exit code and code are those of the first.

@@ -31,14 +31,10 @@ IPEX_REASON = "this stack has no IPEX, and one beside it takes over operators th
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Locked:
-    """The outcome of locking one profile.
-
-    ``previous`` is the lock that stood there; ``changed`` tells whether the file's bytes did.
-    """
+    """The outcome of locking one profile; ``changed`` tells whether the file's bytes did."""
 
     path: Path
     lock: Lock
-    previous: Lock | None
     changed: bool
 
 
@@ -58,7 +54,7 @@ def lock_profile(
     everything with ``upgrade``.
     """
     path = lockfile_path(folder, profile.name)
-    previous = _read_previous(path)
+    previous = None if upgrade else _read_previous(path)
     kept = (
         {
             platform.platform: PlatformResolution(
@@ -66,7 +62,7 @@ def lock_profile(
             )
             for platform in previous.platforms
         }
-        if previous and not upgrade
+        if previous
         else {}
     )
     started = time.monotonic()
@@ -77,7 +73,7 @@ def lock_profile(
     lock = make_lock(profile, resolution, source=_relative(profile.file, folder))
     changed = write_lock(path, lock)
     on_event(StageFinished(stage="resolve", seconds=time.monotonic() - started, detail=profile.name))
-    return Locked(path=path, lock=lock, previous=previous, changed=changed)
+    return Locked(path=path, lock=lock, changed=changed)
 
 
 def check_lock(profile: Profile, *, folder: Path) -> Staleness | None:
