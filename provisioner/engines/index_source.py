@@ -79,6 +79,30 @@ class IndexSource:
         self._metadata: dict[str, bytes] = {}
         self._locks: dict[object, Lock] = {}
         self._guard = Lock()
+        self._epoch = 0
+        self._used_cache = False
+
+    @property
+    def epoch(self) -> int:
+        """Return how often the pages were renewed."""
+        return self._epoch
+
+    def renew(self, epoch: int) -> bool:
+        """Forget the pages that came from the cache, so that they are asked for; tell whether there were any.
+
+        A version that was uploaded a minute ago is in no cached page, so "no solution" is believed only after
+        this. ``epoch`` is the one that the caller's answer was made in: another solve may have renewed since.
+        """
+        with self._guard:
+            if epoch < self._epoch:
+                return True
+            if self._offline or not self._used_cache:
+                return False
+            self._epoch += 1
+            self._used_cache = False
+            self._pages.clear()
+            self._choices.clear()
+            return True
 
     def read_page(self, address: str | None, project: str) -> tuple[IndexFile, ...] | None:
         """Return a project's files; None where the index has no such project.
@@ -182,7 +206,8 @@ class IndexSource:
         identity = f"{address or self._default_name} {project}"
         path = self._cache / "pages" / f"{hashlib.sha256(identity.encode()).hexdigest()}.json"
         kept = self._load_head(path)
-        if kept and self._is_fresh(kept.age_s):
+        if kept and self._is_fresh(kept.age_s) and not self._epoch:
+            self._used_cache = True
             return kept
         fetched = self._reader().read_page(
             address or self.default_index(), project, etag=kept.etag if kept else None

@@ -57,8 +57,15 @@ class UvSolver:
 
     def solve_pip(self, request: PipRequest) -> PipSolution:
         """Return the wheels; see `PipSolver`."""
+        epoch = self._source.epoch
         shelf = Shelf(request, self._source)
-        versions = self._compile(shelf)
+        try:
+            versions = self._compile(shelf)
+        except ResolveError:
+            if not self._source.renew(epoch):
+                raise
+            shelf = Shelf(request, self._source)
+            versions = self._compile(shelf)
         chosen = [
             (project, version, shelf.shown[project][version])
             for project, version in versions.items()

@@ -356,6 +356,21 @@ def test_a_second_run_reads_no_page_within_ten_minutes_and_revalidates_later(
     assert versions(bench.solve("app")) == {"app": "2.0"}
 
 
+def test_no_solution_is_believed_only_of_fresh_pages(bench: Bench, pypi: PackageIndex) -> None:
+    """A version that came after the page was cached is found; without one, nothing is asked a third time."""
+    pypi.add("app", "1.0")
+    bench.solve("app")
+    pypi.add("app", "2.0")
+    assert versions(bench.solve("app==2.0")) == {"app": "2.0"}
+    with pytest.raises(ResolveError):
+        bench.solve("app==3.0")
+    count = len(pypi.server.requests)
+    pypi.add("other", "1.0")
+    with pytest.raises(ResolveError):
+        bench.solve("other==3.0")
+    assert len(pypi.server.requests) == count + 1
+
+
 def test_offline_uses_what_is_cached_whatever_its_age(bench: Bench, pypi: PackageIndex) -> None:
     """Without a connection, even for files without a digest; what was never read is exit 8."""
     pypi.add("app", "1.0", hashed=False)

@@ -1,0 +1,83 @@
+"""A source archive that a profile allowed is scanned, and built by what the lock installs."""
+
+import io
+import tarfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from provisioner.errors import InstallError
+from provisioner.install.home import EnvironmentHome, list_environments
+from provisioner.resolve.model import PipPackage
+from tests.installing import install, make_plan, run_python, stock_wheel
+from tests.wheels import lock_wheel, write_wheel
+
+# A build backend of its own: it needs what the lock installs beside it and nothing from an index.
+_BACKEND = """
+import zipfile, demo_build
+def build_wheel(folder, config_settings=None, metadata_directory=None):
+    name = "demo_src-1.0-py3-none-any.whl"
+    info = "demo_src-1.0.dist-info"
+    with zipfile.ZipFile(f"{folder}/{name}", "w") as wheel:
+        wheel.writestr("demo_src.py", f"MADE_BY = {demo_build.__name__!r}\\n")
+        wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\\nName: demo-src\\nVersion: 1.0\\n")
+        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+        members = ["demo_src.py", f"{info}/METADATA", f"{info}/WHEEL", f"{info}/RECORD"]
+        wheel.writestr(f"{info}/RECORD", "".join(f"{member},,\\n" for member in members))
+    return name
+"""
+_PROJECT = '[build-system]\nrequires = ["demo-build"]\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+_INFO = "Metadata-Version: 2.2\nName: demo-src\nVersion: 1.0\n"
+_FILES = {"pyproject.toml": _PROJECT, "backend.py": _BACKEND, "PKG-INFO": _INFO}
+
+
+def make_sdist(folder: Path, files: Mapping[str, str], *, root: str = "demo_src-1.0") -> PipPackage:
+    """Write a source archive into a wheelhouse and return its lock entry."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        for name, text in files.items():
+            member = tarfile.TarInfo(f"{root}/{name}")
+            member.size = len(text.encode())
+            tar.addfile(member, io.BytesIO(text.encode()))
+    write_wheel(folder, "demo_src-1.0.tar.gz", buffer.getvalue())
+    locked = lock_wheel("demo_src-1.0-py3-none-any.whl", buffer.getvalue())
+    return PipPackage(
+        name=locked.name,
+        version=locked.version,
+        filename="demo_src-1.0.tar.gz",
+        url="pypi:demo_src-1.0.tar.gz",
+        index="pypi",
+        sha256=locked.sha256,
+    )
+
+
+def test_a_source_archive_is_built_by_what_the_lock_installs(tmp_path: Path) -> None:
+    """The build sees the locked packages and asks no index; the user is told that code was run."""
+    house = tmp_path / "wheels"
+    tool = stock_wheel(house, "demo-build", files={"demo_build.py": "\n"})
+    built = install(tmp_path / "data", make_plan([make_sdist(house, _FILES), tool]), wheelhouse=house)
+    assert run_python(built, "import demo_src; print(demo_src.MADE_BY)") == "demo_build"
+    assert any("demo_src-1.0.tar.gz" in notice for notice in built.receipt.notices)
+
+
+@pytest.mark.parametrize(
+    ("files", "root"),
+    [
+        ({"../../outside": "x", **_FILES}, "demo_src-1.0"),
+        ({**_FILES, "PKG-INFO": _INFO.replace("demo-src", "other")}, "demo_src-1.0"),
+        ({**_FILES, "PKG-INFO": _INFO.replace("1.0", "2.0")}, "demo_src-1.0"),
+        ({"pyproject.toml": _PROJECT, "backend.py": _BACKEND}, "demo_src-1.0"),
+    ],
+    ids=["leaves its place", "another package", "another version", "no metadata"],
+)
+def test_a_source_archive_that_is_not_what_it_says_is_refused(
+    tmp_path: Path, files: dict[str, str], root: str
+) -> None:
+    """Our scan refuses it by its name, and there is no environment."""
+    house = tmp_path / "wheels"
+    tool = stock_wheel(house, "demo-build", files={"demo_build.py": "\n"})
+    with pytest.raises(InstallError, match=r"demo_src-1\.0\.tar\.gz") as caught:
+        install(tmp_path / "data", make_plan([make_sdist(house, files, root=root), tool]), wheelhouse=house)
+    assert caught.value.code == "install.archive"
+    assert list(list_environments(EnvironmentHome(data=tmp_path / "data"))) == []
