@@ -12,5 +12,7 @@ def recognise_report(report: Report) -> list[dict[str, Any]]:
     """Return the known failures that a report shows, the root first; none for one that passed."""
     if report.verdict is Verdict.PASSED:
         return []
-    text = "\n".join(part for part in (report.output, report.reason) if part)
+    failed = report.find_record(report.stage) if report.stage else None
+    trace = None if failed is None else failed.measured.get("error")
+    text = "\n".join(str(part) for part in (report.output, trace, report.reason) if part)
     return [match_row(match) for match in explain_text([text], load_catalogue())]

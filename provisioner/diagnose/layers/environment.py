@@ -7,6 +7,7 @@ from packaging.version import InvalidVersion, Version
 
 from provisioner.diagnose.facts import EnvironmentFacts, HostFacts
 from provisioner.diagnose.layers.model import LayerResult, WantedHost, failed, not_needed, passed, unknown
+from provisioner.validate.checks.finding import REBUILD_HINT
 
 ENVIRONMENT = "environment"
 TORCH = "torch"
@@ -14,7 +15,6 @@ KERNEL = "kernel"
 
 IPEX = "intel-extension-for-pytorch"
 _NO_ENVIRONMENT = "no environment was named"
-_RECREATE = "run `provision create PROFILE` again"
 
 # Which torch the native parts of ipex-llm are built for: METADATA of ipex-llm 2.2.0.
 _CORE_TORCH = {"bigdl-core-xe-21": "2.1", "bigdl-core-xe-23": "2.3", "bigdl-core-xe-all": "2.6"}
@@ -108,9 +108,9 @@ def _find_problems(environment: EnvironmentFacts, wanted: WantedHost) -> Iterato
     yield from _check_runtimes(installed)
     yield from _check_packages(installed, wanted)
     for library in environment.missing_libraries or ():
-        yield f"`{library}` is missing", "run `provision repair`, or `provision create PROFILE` again"
+        yield f"`{library}` is missing", REBUILD_HINT
     for difference in environment.drift or ():
-        yield f"changed since it was built: {difference}", "run `provision repair`"
+        yield f"changed since it was built: {difference}", REBUILD_HINT
 
 
 def variant_of(version: str) -> str:
@@ -132,7 +132,7 @@ def _check_variant(installed: Mapping[str, str], wanted: WantedHost) -> Iterator
     if wanted.torch is None:
         return
     if "torch" not in installed:
-        yield "torch is not installed", _RECREATE
+        yield "torch is not installed", REBUILD_HINT
     cuda = any(name.startswith("nvidia-c") or name == "cuda-toolkit" for name in installed)
     for name in ("torch", "torchvision", "torchaudio"):
         if name not in installed:
@@ -143,7 +143,7 @@ def _check_variant(installed: Mapping[str, str], wanted: WantedHost) -> Iterator
         if variant != wanted.torch:
             yield (
                 f"{name} {installed[name]} is the `{variant}` build; `{wanted.torch}` is wanted",
-                f"{_RECREATE}: another install replaced it",
+                f"{REBUILD_HINT}: another install replaced it",
             )
 
 
@@ -154,12 +154,12 @@ def _check_ipex(installed: Mapping[str, str]) -> Iterator[_Problem]:
     if _minor(ipex) != _minor(torch):
         yield (
             f"IPEX {ipex} is built for torch {_minor(ipex)}, torch {torch} is installed",
-            f"remove the separate IPEX, then {_RECREATE.removeprefix('run ')}",
+            f"{REBUILD_HINT}, without the separate IPEX",
         )
     if variant_of(torch) in {"xpu", "ipex"} and "xpu" not in ipex.partition("+")[2]:
         yield (
             f"IPEX {ipex} is the CPU build beside torch {torch}",
-            f"remove it, then {_RECREATE.removeprefix('run ')}",
+            f"{REBUILD_HINT}, without the separate IPEX",
         )
 
 
@@ -170,7 +170,7 @@ def _check_cores(installed: Mapping[str, str]) -> Iterator[_Problem]:
         if torch is not None and _minor(torch) != _CORE_TORCH[name]:
             yield (
                 f"{name} is built for torch {_CORE_TORCH[name]}, torch {torch} is installed",
-                _RECREATE,
+                REBUILD_HINT,
             )
     if cores == ["bigdl-core-xe-all"] and IPEX in installed:
         yield (
@@ -183,21 +183,21 @@ def _check_runtimes(installed: Mapping[str, str]) -> Iterator[_Problem]:
     years = {name: installed[name].partition(".")[0] for name in _RUNTIME if name in installed}
     if len(set(years.values())) > 1:
         names = ", ".join(f"{name} {installed[name]}" for name in years)
-        yield f"oneAPI runtimes of several generations: {names}", _RECREATE
+        yield f"oneAPI runtimes of several generations: {names}", REBUILD_HINT
 
 
 def _check_packages(installed: Mapping[str, str], wanted: WantedHost) -> Iterator[_Problem]:
     for name, specifier in wanted.packages.items():
         version = installed.get(name)
         if version is None:
-            yield f"{name} is not installed ({specifier} is wanted)", _RECREATE
+            yield f"{name} is not installed ({specifier} is wanted)", REBUILD_HINT
             continue
         try:
             satisfied = SpecifierSet(specifier).contains(Version(version), prereleases=True)
         except (InvalidSpecifier, InvalidVersion):
             satisfied = False
         if not satisfied:
-            yield f"{name} {version} is installed; {specifier} is wanted", _RECREATE
+            yield f"{name} {version} is installed; {specifier} is wanted", REBUILD_HINT
 
 
 def _minor(version: str) -> str:

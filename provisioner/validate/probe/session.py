@@ -17,6 +17,7 @@ from .context import Context
 from .placement import measure_placement
 
 _LONGEST_TEXT = 4000
+_LONGEST_PART = 1000
 
 Check = Callable[[Context, "dict[str, Any]"], None]
 
@@ -87,14 +88,22 @@ def _run(channel: Channel, context: Context, stage: str) -> bool:
             error={
                 "type": type(error).__name__,
                 "message": str(error)[:_LONGEST_TEXT],
-                "trace": "".join(traceback.format_exception(type(error), error, error.__traceback__))[
-                    -_LONGEST_TEXT:
-                ],
+                "trace": _describe(error),
             },
         )
         return False
     channel.send("finished", stage=stage, seconds=time.perf_counter() - started, measured=measured)
     return True
+
+
+def _describe(error: BaseException) -> str:
+    """Return the end of the traceback, with long parts cut: torch appends its dispatch table to a message."""
+    parts = traceback.format_exception(type(error), error, error.__traceback__)
+    return "".join(_cut(part) for part in parts)[-_LONGEST_TEXT:]
+
+
+def _cut(part: str) -> str:
+    return part if len(part) <= _LONGEST_PART else part[:_LONGEST_PART] + " ...\n"
 
 
 def _prepare_process(memory_limit_bytes: int | None) -> None:

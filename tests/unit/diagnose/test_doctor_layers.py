@@ -335,6 +335,7 @@ def test_broken_environments_are_named(facts: HostFacts, torch: str, word: str) 
     result = _one("environment", facts, replace(XPU, built=True, torch=torch))
     assert result.verdict is Verdict.FAIL
     assert word in result.evidence
+    assert "provision repair" in str(result.hint) or "pip uninstall" in str(result.hint)
 
 
 @pytest.mark.parametrize(

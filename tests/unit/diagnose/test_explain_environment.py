@@ -34,6 +34,9 @@ XPU_26 = {
     "transformers": "4.37.0",
 }
 
+# The profile chatglm2-cpu: ipex-llm without an extra, on an official torch.
+CPU = {"ipex-llm": "2.2.0", "torch": "2.13.0+cpu", "numpy": "1.26.4", "transformers": "4.37.0"}
+
 
 def ids(
     distributions: dict[str, str], platform: Platform, files: tuple[str, ...] | None = ("Library/bin/uv.dll",)
@@ -44,7 +47,7 @@ def ids(
 
 
 @pytest.mark.parametrize("platform", list(Platform))
-@pytest.mark.parametrize("environment", [XPU_21, XPU_26], ids=["torch 2.1", "torch 2.6"])
+@pytest.mark.parametrize("environment", [XPU_21, XPU_26, CPU], ids=["torch 2.1", "torch 2.6", "CPU"])
 def test_a_right_environment_has_no_failure(environment: dict[str, str], platform: Platform) -> None:
     """The pins of the released stacks trip no probe."""
     files = ("Library/bin/uv.dll", "lib/libmkl_core.so.2")
@@ -76,6 +79,14 @@ def test_a_broken_environment_is_recognised(changes: dict[str, str], expected: l
 def test_a_torch_of_another_variant_is_recognised() -> None:
     """A torch from the default index under ipex-llm[xpu_2.6] is named."""
     assert "torch-not-compiled-xpu" in ids(XPU_26 | {"torch": "2.6.0"}, Platform.LINUX)
+
+
+def test_an_ipex_beside_a_stack_without_one_is_the_seed() -> None:
+    """IPEX for XPU beside an ipex-llm that needs none, and ipex-llm without what its extra brings."""
+    ipex = {"intel-extension-for-pytorch": "2.8.10+xpu"}
+    assert ids(CPU | ipex, Platform.LINUX) == ["ipex-torch-minor-mismatch", "ipex-mul-add-cpu-backend"]
+    assert ids({"ipex-llm": "2.2.0"}, Platform.LINUX) == ["pip-extra-missing"]
+    assert "pip-extra-missing" in ids(CPU | {"torch": "2.6.0+xpu"}, Platform.WINDOWS)
 
 
 def test_files_count_only_where_they_are_known() -> None:
