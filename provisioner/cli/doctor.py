@@ -61,7 +61,7 @@ def command(
     if read_from:
         facts = _read(read_from)
     else:
-        facts = _gather(settings, generation)
+        facts = _gather(settings, profile, generation)
         if profile is not None and (not layers or "indexes" in layers):
             facts, wanted = _ask_sources(settings, profile, facts, wanted)
     if save:
@@ -96,13 +96,14 @@ def _want(profile: Profile | None, *, built: bool) -> WantedHost:
     return wanted_host(profile, platform=host_platform(), built=built)
 
 
-def _gather(settings: Settings, generation: Generation | None) -> HostFacts:
+def _gather(settings: Settings, profile: Profile | None, generation: Generation | None) -> HostFacts:
     from provisioner.engines.host import LocalHost  # noqa: PLC0415 - `--from` gathers nothing
 
     folder = generation.prefix if generation else settings.data
     facts = LocalHost().gather(target=folder, variables=settings.environ)
-    if generation is not None:
-        facts = replace(facts, environment=_environment(generation), torch=_torch(generation))
+    if profile is not None and generation is not None:
+        torch = _torch(generation, device=profile.device.value)
+        facts = replace(facts, environment=_environment(generation), torch=torch)
     return facts
 
 
@@ -152,18 +153,20 @@ def _environment(generation: Generation) -> EnvironmentFacts:
     return replace(facts, drift=tuple(drift))
 
 
-def _torch(generation: Generation) -> TorchFacts | None:
-    """Return what the last validation saw of torch and the device; None where there was none."""
+def _torch(generation: Generation, *, device: str) -> TorchFacts | None:
+    """Return what the last validation saw of torch and the profile's device; None where there was none."""
     from provisioner.pipeline import read_report  # noqa: PLC0415 - not without an environment
 
     report = read_report(generation)
     if report is None:
         return None
-    device, kernels = report.find_record("device"), report.find_record("kernels")
+    if str(report.device.get("asked", device)).partition(":")[0] != device:
+        return TorchFacts(version=report.versions.get("torch"))  # another device answered
+    seen, kernels = report.find_record("device"), report.find_record("kernels")
     name = report.device.get("name")
     return TorchFacts(
         version=report.versions.get("torch"),
-        devices=None if device is None else ((str(name),) if device.status.value == "passed" else ()),
+        devices=None if seen is None else ((str(name),) if seen.status.value == "passed" else ()),
         kernel_ran=None if kernels is None else kernels.status.value == "passed",
         error=report.reason,
     )
