@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from provisioner.errors import LockError, ProvisionError
 from provisioner.events import Listener, StageFinished, StageStarted, ignore_events
@@ -14,16 +15,16 @@ from provisioner.install.folders import write_atomically
 from provisioner.install.home import EnvironmentHome, Generation
 from provisioner.install.plan import InstallPlan, plan_install
 from provisioner.install.transaction import install_environment
-from provisioner.lock.assemble import make_lock
 from provisioner.lock.freshness import Staleness, check_freshness
 from provisioner.lock.model import Lock
 from provisioner.lock.store import lockfile_path, read_lock, read_lock_head, write_lock
 from provisioner.profile.model import Profile
 from provisioner.resolve.model import PipPackage, PlatformResolution
-from provisioner.resolve.request import CondaSolver, PipSolver
-from provisioner.resolve.solve import resolve_profile
 from provisioner.validate.model import Report, ValidationRequest, parse_report
-from provisioner.validate.watch import ProbeRunner
+
+if TYPE_CHECKING:
+    from provisioner.resolve.request import CondaSolver, PipSolver
+    from provisioner.validate.watch import ProbeRunner
 
 IPEX = "intel-extension-for-pytorch"
 IPEX_REASON = "this stack has no IPEX, and one beside it takes over operators that it has no kernels for"
@@ -42,8 +43,8 @@ def lock_profile(
     profile: Profile,
     *,
     folder: Path,
-    conda: CondaSolver,
-    pip: PipSolver,
+    conda: "CondaSolver",
+    pip: "PipSolver",
     update: Collection[str] = (),
     upgrade: bool = False,
     on_event: Listener = ignore_events,
@@ -53,6 +54,10 @@ def lock_profile(
     What the old lockfile holds and the profile still allows stays, but for the names in ``update``, and for
     everything with ``upgrade``.
     """
+    # Only locking pays for loading them.
+    from provisioner.lock.assemble import make_lock  # noqa: PLC0415 - see above
+    from provisioner.resolve.solve import resolve_profile  # noqa: PLC0415 - see above
+
     path = lockfile_path(folder, profile.name)
     previous = None if upgrade else _read_previous(path)
     kept = (
@@ -167,7 +172,7 @@ def validate_generation(
     *,
     home: EnvironmentHome,
     fetcher: Callable[[], Fetcher],
-    process: ProbeRunner,
+    process: "ProbeRunner",
     host_environ: Mapping[str, str],
     choices: ValidationChoices,
     on_event: Listener = ignore_events,

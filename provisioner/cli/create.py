@@ -123,7 +123,6 @@ def build_and_validate(
 
 
 def _tell(profile: Profile, generation: Generation, report: Report | None, *, up_to_date: bool) -> Result:
-    from provisioner.cli.recognise import recognise_report  # noqa: PLC0415 - `create --help` stays fast
     from provisioner.render.verdict import (  # noqa: PLC0415 - the same
         describe_environment,
         exit_code_of,
@@ -131,7 +130,7 @@ def _tell(profile: Profile, generation: Generation, report: Report | None, *, up
         summarise_report,
     )
 
-    matches = recognise_report(report) if report else []
+    matches = _recognise(report) if report and report.verdict is not Verdict.PASSED else []
     data: dict[str, Any] = {
         **_environment_data(profile, generation),
         "up_to_date": up_to_date,
@@ -164,3 +163,9 @@ def _environment_data(profile: Profile, generation: Generation) -> dict[str, Any
         },
         "upstream": {"state": profile.upstream.state.value, "since": profile.upstream.since},
     }
+
+
+def _recognise(report: Report) -> list[dict[str, Any]]:
+    from provisioner.cli.recognise import recognise_report  # noqa: PLC0415 - only failures load the catalogue
+
+    return recognise_report(report)
