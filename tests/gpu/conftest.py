@@ -13,6 +13,7 @@ from typing import Any
 import platformdirs
 import pytest
 from filelock import FileLock
+from uv import find_uv_bin
 
 SOFTXPU = Path(__file__).parents[1] / "softxpu"
 # The local version keeps CUDA builds out: only PyTorch's CPU index or a wheelhouse has it.
@@ -103,8 +104,14 @@ def softxpu_python(torch_python: Path) -> Path:
                 [str(torch_python), "-c", where], check=True, capture_output=True, text=True
             )
             (site / "torch-environment.pth").write_text(below.stdout)
-            made = _pip(
-                torch_python, "--no-build-isolation", "--no-deps", "--target", str(site), str(SOFTXPU)
+            # uv and not pip: an environment that provision built has no pip.
+            install = [find_uv_bin(), "pip", "install", "--python", str(_interpreter(prefix)), "--no-config"]
+            made = subprocess.run(
+                [*install, "--no-build-isolation", "--no-deps", "--no-cache", str(SOFTXPU)],
+                check=False,
+                capture_output=True,
+                text=True,
+                env=os.environ | {"MAX_JOBS": "1"},
             )
             assert made.returncode == 0, made.stderr
             (prefix / "ready").touch()
