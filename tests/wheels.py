@@ -3,6 +3,8 @@
 import base64
 import hashlib
 import io
+import os
+import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -86,8 +88,11 @@ def lock_wheel(filename: str, data: bytes, *, url: str | None = None, validation
 
 
 def write_wheel(folder: Path, filename: str, data: bytes) -> Path:
-    """Put a wheel into a folder."""
+    """Write a wheel at once: several processes of one test may write the same one."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / filename
-    path.write_bytes(data)
+    handle, part = tempfile.mkstemp(dir=folder, suffix=".part")
+    with os.fdopen(handle, "wb") as stream:
+        stream.write(data)
+    Path(part).replace(path)
     return path

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from provisioner.events import Listener, StageFinished, StageStarted
 from provisioner.install.folders import write_atomically
 from provisioner.install.layout import find_python
-from provisioner.install.plan import CONDA, InstallPlan
+from provisioner.install.plan import CONDA, VENV, InstallPlan
 from provisioner.install.receipt import RECEIPT_NAME, InstalledPackage, Receipt, format_receipt
 from provisioner.resolve.model import CondaPackage, PipPackage
 
@@ -104,18 +104,19 @@ def build_generation(
 
     Raises:
         InstallError: A step failed; the folder is then incomplete and has no receipt.
-        UnavailableError: A file could not be had; the folder is then absent.
+        UnavailableError: A file could not be had; the same.
     """
+    version = plan.python
+    if plan.base == VENV:
+        # First of all: a missing interpreter is better told before gigabytes are fetched.
+        with _step("install", "venv base", on_event):
+            version = engines.venv.make_venv(prefix, python=plan.python)
     with _step("fetch", f"{len(plan.files)} files", on_event):
         files = engines.fetcher.fetch(plan.files)
-    with _step("install", f"{plan.base} base", on_event):
-        if plan.base == CONDA:
+    if plan.base == CONDA:
+        with _step("install", "conda base", on_event):
             engines.conda().link_conda(prefix, plan.conda, files, platform=plan.platform)
-            version = next(
-                (package.version for package in plan.conda if package.name == "python"), plan.python
-            )
-        else:
-            version = engines.venv.make_venv(prefix, python=plan.python)
+        version = next((package.version for package in plan.conda if package.name == "python"), version)
     python = find_python(prefix, base=plan.base, platform=plan.platform)
     with _step("install", f"{len(plan.wheels)} wheels", on_event):
         if plan.wheels:

@@ -78,7 +78,7 @@ class Finding:
 
 _REMEDIES = (
     "name a mirror that has the file under `mirrors` in the configuration",
-    "or install from a bundle that was made while the file was there (`provision bundle`)",
+    "or keep a copy of the file in a folder that `--find-links` or pip's `find-links` names",
     "or lock again with `--upgrade` if the profile allows another file",
 )
 

@@ -145,8 +145,8 @@ def test_steps_are_told_in_order(tmp_path: Path) -> None:
         tmp_path / "data", make_plan([stock_wheel(house, "demo")]), wheelhouse=house, on_event=events.append
     )
     assert steps_of(events) == [
-        "fetch: 1 files",
         "install: venv base",
+        "fetch: 1 files",
         "install: 1 wheels",
         "install: receipt",
         "install: switch",

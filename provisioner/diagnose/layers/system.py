@@ -115,7 +115,7 @@ def check_indexes(facts: HostFacts, wanted: WantedHost) -> LayerResult:
         return failed(
             INDEXES,
             f"not reached{proxy}: {names}",
-            "set `HTTPS_PROXY`, name a mirror in `provision.yaml`, or build from a bundle",
+            "set `HTTPS_PROXY`, name a mirror in `provision.yaml`, or a wheelhouse with `--find-links`",
         )
     unasked = [name for name in wanted.indexes if name not in answers or answers[name].reached is None]
     if unasked:

@@ -79,7 +79,7 @@ def test_a_finding_names_the_entries_and_the_remedies() -> None:
     assert (error.code, error.exit_code, error.retryable) == ("unavailable.gone", 8, False)
     assert "linux-64 tabulate 0.9.0, win-64 tabulate 0.9.0" in error.message
     assert any("mirror" in hint for hint in error.hints)
-    assert any("bundle" in hint for hint in error.hints)
+    assert any("find-links" in hint for hint in error.hints)
     (silent,) = judge_answers(checks, [])
     assert silent.as_error().retryable
 
