@@ -7,7 +7,7 @@ TESTS = Path(__file__).parents[1]
 
 
 def test_every_test_states_its_promise() -> None:
-    """A test's docstring is one sentence that can be broken; names alone are read differently by each reader."""
+    """A docstring is one sentence that can be broken; names alone are read differently by each reader."""
     silent = []
     for path in sorted(TESTS.rglob("test_*.py")):
         tree = ast.parse(path.read_text(encoding="utf-8"))
