@@ -1,10 +1,12 @@
 """``provision run``: run a program inside an environment."""
 
 import os
+import re
 import shutil
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -16,6 +18,9 @@ from provisioner.cli.validate import find_built
 from provisioner.errors import UsageError
 from provisioner.install.activation import apply_activation
 from provisioner.install.home import EnvironmentHome
+
+# Another Python's would answer for, or change, another environment.
+_OWN_ONLY = re.compile(r"(?P<name>python|pip)[w\d.]*?(?:\.exe)?", re.IGNORECASE)
 
 
 @click.command("run", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
@@ -30,10 +35,37 @@ def command(*, settings: Settings, environment: str, program: tuple[str, ...]) -
     if not words:
         raise UsageError("usage.no_program", "`run` was given no program", hints=["name one after `--`"])
     generation = find_built(EnvironmentHome(data=settings.data), environment)
-    variables = apply_activation(
-        find_activation(generation), settings.environ, windows=sys.platform == "win32"
-    )
+    activation = find_activation(generation)
+    variables = apply_activation(activation, settings.environ, windows=sys.platform == "win32")
+    _refuse_foreign(words[0], variables, own=activation.path, environment=environment)
     return become(words, variables, where=f"environment `{environment}`")
+
+
+def _refuse_foreign(
+    program: str, variables: Mapping[str, str], *, own: Sequence[str], environment: str
+) -> None:
+    """Refuse a bare `python` or `pip` that is not the environment's own.
+
+    Raises:
+        UsageError: The environment has none.
+    """
+    named = _OWN_ONLY.fullmatch(program)
+    if named is None:
+        return
+    found = _find_program(program, variables)
+    if found is not None and Path(found).parent in {Path(folder) for folder in own}:
+        return
+    if named["name"].lower() == "pip":
+        hint = "add packages to the profile and lock it again: environments have no pip"
+    else:
+        hint = f"run `provision repair {environment}` if its Python is gone"
+    raise UsageError(
+        "usage.no_program", f"environment `{environment}` has no program `{program}` of its own", hints=[hint]
+    )
+
+
+def _find_program(name: str, variables: Mapping[str, str]) -> str | None:
+    return shutil.which(name, path=variables.get("PATH", variables.get("Path")))
 
 
 def become(words: Sequence[str], variables: Mapping[str, str], *, where: str) -> Any:
@@ -42,7 +74,7 @@ def become(words: Sequence[str], variables: Mapping[str, str], *, where: str) ->
     Raises:
         UsageError: There is no such program.
     """
-    found = shutil.which(words[0], path=variables.get("PATH", variables.get("Path")))
+    found = _find_program(words[0], variables)
     if found is None:
         raise UsageError(
             "usage.no_program",

@@ -53,6 +53,21 @@ def test_run_names_a_program_that_is_not_there(built: Lab) -> None:
     assert (shown.code, shown.error["code"]) == (2, "usage.no_program")
 
 
+def test_run_takes_no_python_or_pip_of_another_environment(built: Lab, tmp_path: Path) -> None:
+    """A bare `pip` or `python` is the environment's own or an error, whatever `PATH` has; others may be."""
+    outer = tmp_path / "outer"
+    outer.mkdir()
+    for name in ("pip", "pip3", "python9.9", "greet"):
+        (outer / name).write_text("#!/bin/sh\necho the outer one\n")
+        (outer / name).chmod(0o755)
+    built.environ["PATH"] = f"{outer}:{built.environ['PATH']}"
+    for name in ("pip", "pip3", "python9.9"):
+        shown = built.run("run", "--json", "tiny", "--", name)
+        assert (shown.code, shown.error["code"]) == (2, "usage.no_program")
+        assert f"environment `tiny` has no program `{name}` of its own" in shown.error["message"]
+    assert built.spawn("run", "tiny", "--", "greet").out == "the outer one\n"
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGPIPE")
 def test_run_ends_with_its_reader(built: Lab) -> None:
     """A program that writes for ever ends when `head` has what it wants."""
