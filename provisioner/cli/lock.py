@@ -61,9 +61,10 @@ def _names(settings: Settings, profiles: tuple[str, ...], every: bool) -> list[s
         )
     if not every:
         return list(profiles)
-    # `--all` means one folder, not the built-in profiles beside it.
+    # `--all` means one folder, not the built-in profiles beside it; what it extends may lie there.
+    listed = list_profiles(settings.profile_folders)
     for folder in settings.profile_folders:
-        entries = list_profiles([folder])
+        entries = [entry for entry in listed if Path(entry.file).parent == folder]
         broken = [entry.error for entry in entries if entry.error is not None]
         if broken:
             raise broken[0]

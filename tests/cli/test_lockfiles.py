@@ -128,6 +128,16 @@ def test_diff_of_files_revisions_and_formats(lab: Lab) -> None:
     assert lab.run("diff", f"HEAD~1:{path}", f"HEAD:{path}").out == shown.out
 
 
+def test_all_takes_profiles_that_extend_a_builtin(lab: Lab) -> None:
+    """`--all` handles a user's profile whose stack lies in another folder."""
+    (lab.envs / "mine.yaml").write_text(
+        "extends: llama3-cpu\ndescription: A profile of mine\n", encoding="utf-8"
+    )
+    shown = lab.run("lock", "--check", "--all", "--json")
+    assert [row["profile"] for row in shown.data["profiles"]] == ["mine"]
+    assert shown.error["code"] != "profile.not_found"
+
+
 def test_diff_of_a_new_file_shows_all_of_it(lab: Lab) -> None:
     """A lockfile that the revision did not have is added, not an error."""
     lab.lock_tiny()
