@@ -90,8 +90,9 @@ def _environment_lines(rows: list[dict[str, Any]]) -> list[str]:
     width = max(len(row["name"]) for row in rows)
     for row in rows:
         told = row["verdict"]
-        if row.get("device"):
-            told += f" on {row['device'].get('name') or row['device'].get('kind')} at {row['validated_at']}"
+        if device := row.get("device"):
+            name = device.get("name") or device.get("kind") or device.get("asked")
+            told += f" on {name} at {row['validated_at']}"
         if row["verdict"] not in {"passed", "unvalidated"} and row.get("error"):
             told += f": {row['error']}"
         lines.append(f"  {row['name']:<{width}}  {told}")

@@ -20,7 +20,7 @@ def find_obstacle(results: Sequence[LayerResult], *, profile: str) -> ProvisionE
     """Return the error to stop with, or None; what is unknown does not stop a build.
 
     No room on the disk is ``gate.disk`` (exit 5); a GPU that is missing, unsupported or closed to this user
-    is ``gate.<layer>`` (exit 7): the build would succeed and could not be validated.
+    is ``gate.<layer>`` (exit 7): the build would succeed, and its environment could not be validated.
     """
     for result in results:
         if result.verdict is not Verdict.FAIL:
@@ -34,7 +34,7 @@ def find_obstacle(results: Sequence[LayerResult], *, profile: str) -> ProvisionE
             )
         return UnvalidatedError(
             code,
-            f"`{profile}` could not be validated on this machine: {result.evidence}; nothing was downloaded",
+            f"`{profile}` cannot be validated on this machine: {result.evidence}; nothing was downloaded",
             hints=[*hints, "build it all the same with `--no-gate`"],
             context=context,
         )
