@@ -177,7 +177,9 @@ def validate_generation(
     choices: ValidationChoices,
     on_event: Listener = ignore_events,
 ) -> Report:
-    """Prove a built environment with a real forward pass and store the report beside its receipt.
+    """Prove a built environment with a real forward pass.
+
+    The report is stored beside the receipt where it speaks for the environment.
 
     Raises:
         UnavailableError: The weights' file could not be had.
@@ -188,8 +190,15 @@ def validate_generation(
     weights = _prepare_weights(generation, profile, home=home, fetcher=fetcher, on_event=on_event)
     request = _make_request(generation, profile, weights=weights, choices=choices, host_environ=host_environ)
     report = validate_environment(request, process=process, on_event=on_event)
-    write_atomically(generation.report, json.dumps(report.as_json(), indent=1) + "\n")
+    if _is_verdict(choices, profile):
+        write_atomically(generation.report, json.dumps(report.as_json(), indent=1) + "\n")
     return report
+
+
+def _is_verdict(choices: ValidationChoices, profile: Profile) -> bool:
+    """Tell whether a validation speaks for the environment: a user's own model or another device does not."""
+    kind = (choices.device or profile.device.value).partition(":")[0]
+    return choices.model is None and kind == profile.device.value
 
 
 def _prepare_weights(
