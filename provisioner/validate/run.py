@@ -13,7 +13,7 @@ from provisioner import __version__
 from provisioner.errors import UsageError
 from provisioner.events import Listener, StageFinished, StageStarted
 from provisioner.validate.checks.failure import describe_exit, shorten
-from provisioner.validate.checks.finding import REBUILD_HINT, Finding
+from provisioner.validate.checks.finding import REBUILD_HINT, Finding, name_environment
 from provisioner.validate.environment import build_environment, find_programs
 from provisioner.validate.model import (
     STAGES,
@@ -222,6 +222,9 @@ def _run_command(
 
 def _write_report(request: ValidationRequest, records: list[CheckRecord], output: str) -> Report:
     """Put the records together; every stage has one, also those that never ran."""
+    records = [
+        replace(record, hints=name_environment(record.hints, request.environment)) for record in records
+    ]
     reached = {record.name: record for record in records}
     bad = _find_bad(records)
     complete = [reached.get(stage) or _skipped(stage, request, bad) for stage in STAGES]

@@ -23,6 +23,18 @@ class Finding:
     absent: bool = False
 
 
+def name_environment(hints: tuple[str, ...], environment: str | None) -> tuple[str, ...]:
+    """Return the hints with the environment's name in the commands that need one."""
+    if not environment:
+        return hints
+    return tuple(
+        hint.replace("`provision repair`", f"`provision repair {environment}`").replace(
+            "`provision run`", f"`provision run {environment}`"
+        )
+        for hint in hints
+    )
+
+
 def choose_hints(hints: tuple[str, ...], device_kind: str) -> tuple[str, ...]:
     """Return the hints that fit the device: a CPU has no driver to update, its build may be damaged."""
     if device_kind != "cpu":
