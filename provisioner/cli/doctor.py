@@ -27,6 +27,8 @@ from provisioner.errors import (
 from provisioner.install.home import EnvironmentHome, Generation, find_environment
 from provisioner.profile.load import load_profile
 from provisioner.profile.model import Profile
+from provisioner.validate.checks.finding import name_environment
+from provisioner.validate.model import CheckRecord
 
 _WORST_FIRST = ("fail", "unknown", "not needed", "pass")
 
@@ -64,14 +66,20 @@ def command(
         facts = _gather(settings, profile, generation)
         if profile is not None and (not layers or "indexes" in layers):
             facts, wanted = _ask_sources(settings, profile, facts, wanted)
+    saved = None
     if save:
         document = save_facts(facts, variables=settings.environ)
         write_output(save, json.dumps(document, indent=1) + "\n", "--save")
+        saved = f"facts written to {save}"
     data = examine(facts, wanted, layers=layers or None)
+    if generation is not None:
+        for layer in data["layers"]:
+            if layer["hint"]:
+                (layer["hint"],) = name_environment((layer["hint"],), generation.receipt.environment)
     errors = _errors(data, target)
     return Result(
         data={**data, "saved": save},
-        text=_table(data),
+        text="\n".join([_table(data), *([saved] if saved else [])]),
         exit_code=errors[0].exit_code if errors else ExitCode.OK,
         errors=errors,
     )
@@ -162,14 +170,21 @@ def _torch(generation: Generation, *, device: str) -> TorchFacts | None:
         return None
     if str(report.device.get("asked", device)).partition(":")[0] != device:
         return TorchFacts(version=report.versions.get("torch"))  # another device answered
-    seen, kernels = report.find_record("device"), report.find_record("kernels")
-    name = report.device.get("name")
+    imports, seen, kernels = (_outcome(report.find_record(name)) for name in ("imports", "device", "kernels"))
+    about_torch = False in (imports, seen, kernels)
+    stopped = f"the last validation ended before, at stage {report.stage}: {report.reason}"
     return TorchFacts(
-        version=report.versions.get("torch"),
-        devices=None if seen is None else ((str(name),) if seen.status.value == "passed" else ()),
-        kernel_ran=None if kernels is None else kernels.status.value == "passed",
-        error=report.reason,
+        version=None if imports is False else report.versions.get("torch"),
+        devices=None if seen is None else ((str(report.device.get("name")),) if seen else ()),
+        kernel_ran=kernels,
+        error=report.reason if about_torch else None,
+        unasked=stopped if kernels is None and report.stage and not about_torch else None,
     )
+
+
+def _outcome(record: CheckRecord | None) -> bool | None:
+    """Tell whether a check passed; None where it was never made."""
+    return None if record is None or record.status.value == "skipped" else record.status.value == "passed"
 
 
 def _read(path: str) -> HostFacts:

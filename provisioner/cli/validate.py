@@ -78,6 +78,7 @@ def command(
     ):
         report = engines.validate(generation, profile, home=home, choices=choices)
     matches = recognise_report(report)
+    files = _write_files(report, junit=junit, html=html)
     data: dict[str, Any] = {
         "environment": environment,
         "profile": profile.name,
@@ -85,11 +86,12 @@ def command(
         **summarise_report(report, profile),
         "report": report.as_json(),
         "matches": matches,
-        "files": _write_files(report, junit=junit, html=html),
+        "files": files,
     }
+    text = describe_environment(profile, generation, report, new=True, known=matches)
     return Result(
         data=data,
-        text=describe_environment(profile, generation, report, new=True, known=matches),
+        text="\n".join([text, *(f"report written to {path}" for path in files.values())]),
         exit_code=exit_code_of(report),
         errors=report_errors(report),
     )

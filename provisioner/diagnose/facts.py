@@ -130,12 +130,14 @@ class TorchFacts:
         devices: Names of the devices that it lists; empty: it lists none.
         kernel_ran: Whether a small matrix product came back right from the device.
         error: The first line of what went wrong.
+        unasked: Why it was not asked, where that is known.
     """
 
     version: str | None = None
     devices: tuple[str, ...] | None = None
     kernel_ran: bool | None = None
     error: str | None = None
+    unasked: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

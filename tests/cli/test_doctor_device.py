@@ -1,12 +1,45 @@
 """`doctor` takes from the last validation only what it says about the profile's device."""
 
 import json
+import shutil
 
 import pytest
 
 from provisioner.install.home import EnvironmentHome, find_environment
 from provisioner.validate.model import CheckRecord, Report, Status, Verdict
 from tests.cli.lab import Lab
+
+
+def test_a_validation_that_ended_before_torch_fails_no_kernel(tiny: Lab) -> None:
+    """A failure at the packages says nothing of torch and its kernels; the hint names the environment."""
+    tiny.build_tiny()
+    generation = find_environment(EnvironmentHome(data=tiny.data), "tiny")
+    assert generation is not None
+    names = ("imports", "device", "kernels")
+    report = Report(
+        verdict=Verdict.FAILED,
+        stage="packages",
+        reason="installed files differ",
+        records=(
+            CheckRecord(name="packages", status=Status.FAILED, seconds=1.0, reason="installed files differ"),
+            *(CheckRecord(name=name, status=Status.SKIPPED, seconds=0.0) for name in names),
+        ),
+        device={"asked": "cpu"},
+        versions={"torch": "2.13.0+cpu"},
+        environment="tiny",
+        lock_fingerprint=generation.receipt.fingerprint,
+        created_at="2026-01-02T03:04:05+00:00",
+    )
+    generation.report.write_text(json.dumps(report.as_json()), encoding="utf-8")
+    (installed,) = generation.prefix.glob("lib/python*/site-packages/tinyapp-*")
+    shutil.rmtree(installed)
+    layers = {layer["name"]: layer for layer in tiny.run("doctor", "tiny", "--json").data["layers"]}
+    assert "`provision repair tiny`" in layers["environment"]["hint"]
+    for name in ("torch", "kernel"):
+        assert layers[name]["verdict"] == "unknown"
+        assert "ended before, at stage packages: installed files differ" in layers[name]["evidence"]
+    assert " at 2026-01-02" in tiny.run("list").out
+    assert "None" not in tiny.run("list").out
 
 
 @pytest.mark.parametrize(("asked", "kernel"), [("cpu", "pass"), ("xpu:1", "unknown")])

@@ -67,12 +67,14 @@ def check_torch(  # noqa: PLR0911 # one return per cause
         if said.devices:
             return passed(TORCH, f"torch {said.version or '?'} lists {said.devices[0]}")
         if said.devices is None and said.error is None:
-            return unknown(TORCH, "torch was not asked for its devices")
+            return unknown(TORCH, said.unasked or "torch was not asked for its devices")
         return failed(
             TORCH,
             f"torch {said.version or '?'} lists no XPU device" + (f": {said.error}" if said.error else ""),
             "mend the first layer above that fails",
         )
+    if said.unasked and not said.devices:
+        return unknown(TORCH, said.unasked)
     if said.version:
         return passed(TORCH, f"torch {said.version} imports")
     if said.error:
@@ -85,7 +87,7 @@ def check_kernel(facts: HostFacts, wanted: WantedHost) -> LayerResult:
     if facts.torch is None:
         return _absent(KERNEL, wanted)
     if facts.torch.kernel_ran is None:
-        return unknown(KERNEL, "no kernel was started")
+        return unknown(KERNEL, facts.torch.unasked or "no kernel was started")
     if facts.torch.kernel_ran:
         return passed(KERNEL, f"a matrix product came back right from the {wanted.device}")
     error = facts.torch.error or "the result was wrong"
@@ -175,7 +177,7 @@ def _check_cores(installed: Mapping[str, str]) -> Iterator[_Problem]:
     if cores == ["bigdl-core-xe-all"] and IPEX in installed:
         yield (
             f"IPEX {installed[IPEX]} stands beside ipex-llm[xpu-2-6], which works without it",
-            f"remove it: `pip uninstall {IPEX}`",
+            f"{REBUILD_HINT}, without the separate IPEX",
         )
 
 
