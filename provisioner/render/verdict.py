@@ -97,6 +97,9 @@ def _lines(profile: Profile, generation: Generation, report: Report | None, *, n
         instead = f"; `{profile.upstream.replaced_by}` replaces it" if profile.upstream.replaced_by else ""
         yield f"  notice: this stack is archived upstream{since}{instead}"
     yield f"  folder: {generation.prefix}"
+    if report is not None and report.verdict is not Verdict.PASSED:
+        yield f"  it is kept; build it again: provision repair {name}"
+        return
     yield f"  use it: provision run {name} -- python -c 'import torch; print(torch.__version__)'"
     yield f"          provision shell {name}"
 
@@ -109,11 +112,22 @@ def _stage_lines(report: Report, profile: Profile) -> Iterator[str]:
     if facts["relative_difference"] is not None:
         difference = f"{facts['relative_difference']:.3g}"
         yield f"  agreement: logits differ from the fp32 reference by {difference} (relative norm)"
+    after_failure = [record for record in report.records if _is_after_failure(record, report)]
     for record in report.records:
+        if record in after_failure:
+            continue
         reason = f"  {record.reason}" if record.reason else ""
         yield f"  {record.name:<12} {_MARKS[record.status]:<8} {record.seconds:7.2f} s{reason}"
+    if after_failure:
+        yield f"  not run after `{report.stage}`: {', '.join(record.name for record in after_failure)}"
     for sentence in report.not_proven:
         yield f"  not proven: {sentence}"
+
+
+def _is_after_failure(record: CheckRecord, report: Report) -> bool:
+    if record.status is not Status.SKIPPED or report.stage is None:
+        return False
+    return (record.reason or "").startswith(f"`{report.stage}` came first")
 
 
 def describe_device(report: Report) -> str:

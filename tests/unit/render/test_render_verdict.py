@@ -117,6 +117,27 @@ def test_words_of_a_new_environment(tmp_path: Path) -> None:
     assert "provision run demo -- python" in text
 
 
+def test_words_of_a_failure_are_short(tmp_path: Path) -> None:
+    """What never ran after a failure is one line, and no command uses an environment that failed."""
+    skipped = tuple(
+        CheckRecord(
+            name=name, status=Status.SKIPPED, seconds=0.0, reason="`packages` came first and did not pass"
+        )
+        for name in ("imports", "device")
+    )
+    commands = CheckRecord(
+        name="commands", status=Status.SKIPPED, seconds=0.0, reason="the profile names no command"
+    )
+    packages = CheckRecord(name="packages", status=Status.FAILED, seconds=1.0, reason="changed")
+    report = replace(FAILED, stage="packages", records=(packages, *skipped, commands))
+    text = describe_environment(PROFILE, generation(tmp_path), report, new=True)
+    assert "  not run after `packages`: imports, device\n" in text
+    assert text.count("came first") == 0
+    assert "the profile names no command" in text
+    assert "it is kept; build it again: provision repair demo" in text
+    assert "use it" not in text
+
+
 def test_words_of_an_environment_that_is_up_to_date(tmp_path: Path) -> None:
     """One line says so; the notice is not repeated."""
     text = describe_environment(PROFILE, generation(tmp_path), PASSED, new=False)
