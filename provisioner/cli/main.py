@@ -114,7 +114,10 @@ def run(arguments: list[str]) -> int:
     """Run the command line and return the exit code; everything is printed."""
     from provisioner.render.answer import Answer  # noqa: PLC0415 - after --help has answered
 
-    answer = Answer(command=_verb_of(arguments), as_json=_wants_json(arguments))
+    as_json = _wants_json(arguments)
+    answer = Answer(command=_verb_of(arguments), as_json=as_json)
+    if not arguments and not as_json:
+        click.echo(root.get_help(click.Context(root, info_name="provision")), err=True)
     try:
         outcome = root.main(arguments, prog_name="provision", standalone_mode=False)
         if not isinstance(outcome, Result):  # help, version, or the exit code of a program that `run` ran

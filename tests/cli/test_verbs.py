@@ -128,10 +128,12 @@ def test_unknown_option_names_the_nearest(lab: Lab) -> None:
 
 
 def test_no_verb_is_a_usage_error(lab: Lab) -> None:
-    """Without a verb nothing is done, and the help is named."""
+    """Without a verb nothing is done, and the help is shown on stderr."""
     shown = lab.run()
     assert (shown.code, shown.out) == (2, "")
     assert "hint: run `provision --help`" in shown.err
+    assert all(f"  {verb}" in shown.err for verb in VERBS)
+    assert lab.run(PROVISION_JSON="1").error["code"] == "usage.no_verb"
 
 
 def test_an_argument_that_looks_like_a_verb_is_none(lab: Lab) -> None:
