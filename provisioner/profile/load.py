@@ -46,7 +46,7 @@ def load_profile(name: str, *, folders: Sequence[Path]) -> Profile:
         raise UsageError("profile.bad_name", reason, hints=("`provision list` shows the names",))
     path = _find(name, folders)
     if path is None:
-        raise _not_found(name, folders)
+        raise _not_found(name, folders, known=[entry.name for entry in list_profiles(folders)])
     files = _load_chain(name, path, folders)
     if files[0].stack:
         message = f"`{name}` is a stack, which other profiles extend; it is no environment itself"
@@ -152,7 +152,7 @@ class _Chain:
         path = _find(leaf.text, self.folders)
         file = None
         if path is None:
-            missing = _not_found(leaf.text, self.folders)
+            missing = _not_found(leaf.text, self.folders, known=_file_names(self.folders))
             self._note(missing.code, missing.message, leaf, *missing.hints)
         else:
             file = _load_file(leaf.text, path, self.problems)
@@ -221,13 +221,16 @@ def _find(name: str, folders: Sequence[Path]) -> Path | None:
     return next((path for folder in folders if os.path.lexists(path := folder / f"{name}{SUFFIX}")), None)
 
 
-def _not_found(name: str, folders: Sequence[Path]) -> UsageError:
+def _file_names(folders: Sequence[Path]) -> list[str]:
+    return sorted({path.name.removesuffix(SUFFIX) for folder in folders for path in _profile_paths(folder)})
+
+
+def _not_found(name: str, folders: Sequence[Path], *, known: Sequence[str]) -> UsageError:
     """Return the error that names what there is; a profile of the other ending is told as such."""
     for folder in folders:
         if os.path.lexists(other := folder / f"{name}.yml"):
             message = f"profile `{name}` is not found; {shown(str(other))} has another ending"
             return UsageError("profile.not_found", message, hints=(f"rename it to `{name}{SUFFIX}`",))
-    known = sorted({path.name.removesuffix(SUFFIX) for folder in folders for path in _profile_paths(folder)})
     message = f"profile `{name}` is not found{did_you_mean(name, tuple(known))}"
     hint = f"known profiles: {', '.join(known)}" if known else "name a folder of profiles with `--envs`"
     return UsageError(

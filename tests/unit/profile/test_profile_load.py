@@ -251,6 +251,14 @@ def test_a_wide_lattice_of_stacks_is_read_once_each(tmp_path: Path) -> None:
     assert time.perf_counter() - start < 5
 
 
+def test_a_missing_profile_names_no_stack(tmp_path: Path) -> None:
+    """What may stand on the command line is named, a stack may not."""
+    write(tmp_path, {"p": BASE, "torch-xpu": "description: s\nstack: true\n"})
+    with pytest.raises(UsageError) as caught:
+        load_profile("nothing", folders=[tmp_path])
+    assert caught.value.hints == ("known profiles: p",)
+
+
 def test_a_missing_stack_names_what_there_is(tmp_path: Path) -> None:
     """The place, the nearest name and all names are told."""
     write(tmp_path, {"p": BASE + "extends: torch-xpo\n", "torch-xpu": "description: s\nstack: true\n"})
