@@ -95,12 +95,13 @@ def find_environment(home: EnvironmentHome, name: str) -> Generation | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, UnicodeDecodeError) as error:
-        raise _unusable(pointer, f"the pointer to the current generation cannot be read: {error}") from error
+        why = f"the pointer to the current generation cannot be read: {error}"
+        raise _unusable(name, pointer, why) from error
     if _GENERATION.fullmatch(folder) is None:
-        raise _unusable(pointer, "the pointer to the current generation is damaged")
+        raise _unusable(name, pointer, "the pointer to the current generation is damaged")
     generation = _read_generation(home.generations(name) / folder)
     if generation is None:
-        raise _unusable(pointer, f"its current generation `{folder}` is gone")
+        raise _unusable(name, pointer, f"its current generation `{folder}` is gone")
     return generation
 
 
@@ -262,7 +263,9 @@ def _read_generation(folder: Path) -> Generation | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise _unusable(path, f"its receipt cannot be read: {error.strerror}") from error
+        raise _unusable(
+            folder.parents[1].name, path, f"its receipt cannot be read: {error.strerror}"
+        ) from error
     receipt = parse_receipt(text, where=str(path))
     if Path(receipt.prefix) != folder:
         raise InstallError(
@@ -274,10 +277,10 @@ def _read_generation(folder: Path) -> Generation | None:
     return Generation(number=int(folder.name.partition("-")[0]), prefix=folder, receipt=receipt)
 
 
-def _unusable(path: Path, why: str) -> InstallError:
+def _unusable(name: str, path: Path, why: str) -> InstallError:
     return InstallError(
         "install.receipt",
-        f"the environment `{path.parent.name}` cannot be used: {why}",
-        hints=["run `provision create` to build it anew"],
+        f"the environment `{name}` cannot be used: {why}",
+        hints=[f"run `provision create PROFILE --name {name}` to build it anew"],
         context={"path": str(path)},
     )

@@ -103,6 +103,6 @@ def _damaged(where: str, why: str) -> InstallError:
     return InstallError(
         "install.receipt",
         f"the receipt `{where}` is of no use: {why}",
-        hints=["run `provision create` to build the environment anew"],
+        hints=["run `provision create PROFILE --name NAME` to build the environment anew"],
         context={"path": where},
     )
