@@ -1,6 +1,9 @@
 """``provision explain``: the cause and the cure of a failure in a log, or of an environment."""
 
+import re
+import shutil
 import sys
+import textwrap
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -15,6 +18,8 @@ from provisioner.errors import UsageError
 from provisioner.profile.rules import check_profile_name
 
 _CHUNK_BYTES = 1 << 20
+_COLUMNS = 80
+_STEP = re.compile(r"\s+(?=\(\d\) )")  # before `(2) ` in a fix that is a list of steps
 _UNKNOWN = (
     "no known failure was recognised\n"
     "hint: paste the whole output, from the command to the last line\n"
@@ -124,17 +129,40 @@ def match_row(match: Match) -> dict[str, Any]:
 
 
 def describe_match(row: dict[str, Any]) -> str:
-    """Return a match as a person reads it."""
+    """Return a match as a person reads it: wrapped to the terminal, each cause and step on its own lines."""
+    width = _text_width()
     place = f" (line {row['line']})" if row.get("line") else ""
+    facts = f"id: {row['id']}, stage: {row['stage']}, confidence: {row['confidence']}"
     return "\n".join(
         [
             f"{row['title']}{place}",
-            f"  id: {row['id']}, stage: {row['stage']}, confidence: {row['confidence']}",
-            f"  cause: {_indented(row['cause'])}",
-            f"  fix: {_indented(row['fix'])}",
+            _wrapped(facts, width, first="  "),
+            *_described("cause", row["cause"].strip().splitlines(), width),
+            *_described("fix", _STEP.split(row["fix"].strip()), width),
         ]
     )
 
 
-def _indented(text: str) -> str:
-    return "\n    ".join(line for line in text.strip().splitlines())
+def _text_width() -> int:
+    """Return the terminal's width, 80 columns where the text goes elsewhere."""
+    columns = shutil.get_terminal_size((_COLUMNS, 24)).columns if sys.stdout.isatty() else _COLUMNS
+    return max(columns, _COLUMNS // 2)
+
+
+def _described(name: str, parts: list[str], width: int) -> list[str]:
+    """Return one line for a single part, a heading and indented items for several."""
+    if len(parts) == 1:
+        return [_wrapped(parts[0], width, first=f"  {name}: ")]
+    return [f"  {name}:", *(_wrapped(part, width, first="    ", rest="        ") for part in parts)]
+
+
+def _wrapped(text: str, width: int, *, first: str, rest: str = "    ") -> str:
+    """Fill to ``width``; addresses and commands' options are never cut."""
+    return textwrap.fill(
+        text,
+        width,
+        initial_indent=first,
+        subsequent_indent=rest,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

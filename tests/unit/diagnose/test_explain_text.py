@@ -1,0 +1,78 @@
+import pytest
+
+from provisioner.cli.explain import describe_match, match_row
+from provisioner.diagnose.catalogue import load_catalogue
+from provisioner.diagnose.explain import explain_text
+
+CATALOGUE = load_catalogue()
+
+
+def described(text: str) -> list[str]:
+    (match,) = explain_text([text], CATALOGUE)
+    return describe_match(match_row(match)).splitlines()
+
+
+def test_the_steps_of_a_fix_stand_on_lines_of_their_own() -> None:
+    """The seed's three steps and three causes each begin a line; the first step is this tool's command."""
+    lines = described("Could not run 'torch_ipex::mul_add' with arguments from the 'CPU' backend")
+    starts = [line.split()[0] for line in lines if line.startswith("    ") and not line.startswith("     ")]
+    assert starts == ["1.", "2.", "3.", "(1)", "(2)", "(3)"]
+    step = " ".join(" ".join(lines).split("(1)")[1].split("(2)")[0].split())
+    assert step.startswith("Make a fresh environment: `provision create llama3-arc`")
+
+
+@pytest.mark.parametrize("name", CATALOGUE.failures)
+def test_the_text_fits_80_columns_and_keeps_every_word(name: str) -> None:
+    """Nothing is wider than 80 columns but an address, and cause and fix are complete."""
+    failure = CATALOGUE.failures[name]
+    match = next(match for match in explain_text([failure.examples[0]], CATALOGUE) if match.id == name)
+    lines = describe_match(match_row(match)).splitlines()
+    assert [line for line in lines[1:] if len(line) > 80 and len(line.split()) > 1] == []
+    words = " ".join(" ".join(lines).split())
+    assert " ".join(match.fix.split()) in words
+    assert " ".join(match.cause.split()) in words
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("zeInit failed with 0x78000001", "level-zero-uninitialized"),
+        (
+            "level_zero backend failed with error: 32 (UR_RESULT_ERROR_UNINITIALIZED)",
+            "level-zero-uninitialized",
+        ),
+        (
+            "Native API failed. Native API returns: -46 (PI_ERROR_INVALID_KERNEL_NAME)",
+            "native-api-invalid-call",
+        ),
+        (
+            "Native API failed. Native API returns: -1001 (CL_PLATFORM_NOT_FOUND_KHR)",
+            "sycl-no-device-of-type",
+        ),
+        ("The code execution cannot proceed because ze_loader.dll was not found.", "ze-loader-missing"),
+        ("RuntimeError: XPU out of memory, please use `empty_cache`", "xpu-oom"),
+        (
+            "FileNotFoundError: No such file or directory: '/opt/intel/oneapi/bin/icpx'",
+            "triton-compiler-missing",
+        ),
+    ],
+)
+def test_other_wordings_are_recognised(text: str, name: str) -> None:
+    """Wordings of other runtimes and versions than the examples name the same failure."""
+    assert [match.id for match in explain_text([text], CATALOGUE)] == [name]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "RuntimeError: expected scalar type Half but found Float  # on cuda:0",
+        "RuntimeError: Failed to find C compiler. Please specify via CC. torch 2.5.1+cu124",
+        "RuntimeError: 0 active drivers ([]). There should only be one.",
+        "TypeError: LlamaModel.forward() got an unexpected keyword argument 'cache_position'",
+        "TypeError: issubclass() arg 1 must be a class",
+        "AttributeError: 'LlamaAttention' object has no attribute 'rotary_emb'",
+    ],
+)
+def test_the_same_messages_without_an_intel_gpu_have_no_answer(text: str) -> None:
+    """Messages that CUDA and CPU programs print too are claimed only beside a sign of XPU."""
+    assert explain_text([text], CATALOGUE) == ()
