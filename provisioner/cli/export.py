@@ -12,14 +12,28 @@ from provisioner.cli.settings import Settings
 from provisioner.errors import UsageError
 from provisioner.lock.store import lockfile_path, read_lock
 from provisioner.profile.load import load_profile
+from provisioner.profile.model import PLATFORMS
 
-_FORMATS = ("conda-lock", "requirements", "pylock", "explicit", "environment")
+_FORMATS = ("conda-lock", "requirements", "pylock", "explicit", "environment", "pip")
+_ALIASES = {"pip": "requirements"}
 
 
 @click.command("export")
 @click.argument("profile_name", metavar="PROFILE")
-@flag("--format", "form", type=click.Choice(_FORMATS), required=True, help="The other tool's format.")
-@flag("--platform", "platforms", multiple=True, help="Only this platform; repeatable. Default: all.")
+@flag(
+    "--format",
+    "form",
+    type=click.Choice(_FORMATS),
+    required=True,
+    help="The other tool's format; pip is requirements.",
+)
+@flag(
+    "--platform",
+    "platforms",
+    multiple=True,
+    type=click.Choice(PLATFORMS),
+    help="Only this platform; repeatable. Default: all.",
+)
 @flag("--output", metavar="DIR", help="Write files into this folder; without it, one file goes to stdout.")
 @settings_flags
 def command(
@@ -35,6 +49,7 @@ def command(
     from provisioner.cli.wiring import Engines  # noqa: PLC0415 - the same
     from provisioner.lock.export import Format, export_lock  # noqa: PLC0415 - the same
 
+    form = _ALIASES.get(form, form)
     profile = load_profile(profile_name, folders=settings.profile_folders)
     lock = read_lock(lockfile_path(settings.find_lockfile_folder(profile.file), profile.name))
     with closing(Engines(settings)) as engines:

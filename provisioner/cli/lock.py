@@ -1,9 +1,10 @@
 """``provision lock``: resolve profiles into lockfiles, or check that lockfiles are fresh."""
 
+from collections.abc import Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,8 +12,12 @@ from provisioner.cli.options import flag, settings_flags
 from provisioner.cli.result import Result
 from provisioner.cli.settings import Settings
 from provisioner.errors import ErrorList, ExitCode, ProvisionError, UsageError
+from provisioner.events import Notice
 from provisioner.profile.load import list_profiles, load_profile
 from provisioner.profile.model import Profile
+
+if TYPE_CHECKING:
+    from provisioner.pipeline import Locked
 
 # Each profile already solves its platforms side by side.
 _PROFILES_AT_ONCE = 2
@@ -40,6 +45,12 @@ def command(
 
     With --check nothing is written and no network is used.
     """
+    if check and (update or upgrade):
+        raise UsageError(
+            "usage.lock_check",
+            "`--check` writes nothing and cannot go with `--update` or `--upgrade`",
+            hints=["leave one of them out"],
+        )
     wanted = [
         load_profile(name, folders=settings.profile_folders) for name in _names(settings, profiles, every)
     ]
@@ -136,6 +147,8 @@ def _lock(settings: Settings, wanted: list[Profile], *, update: tuple[str, ...],
 
         tasks = [partial(lock, profile) for profile in wanted]
         outcomes = run_parallel(tasks, workers=_PROFILES_AT_ONCE, stop=engines.close)
+        for name in _find_unlocked(update, outcomes):
+            listener(Notice(message=f"`--update {name}`: no lockfile has this package", level="warning"))
     rows: list[dict[str, Any]] = []
     lines: list[str] = []
     errors: list[ProvisionError] = []
@@ -160,6 +173,20 @@ def _lock(settings: Settings, wanted: list[Profile], *, update: tuple[str, ...],
         )
     code = errors[0].exit_code if errors else ExitCode.OK
     return Result(data={"profiles": rows}, text="\n".join(lines), exit_code=code, errors=tuple(errors))
+
+
+def _find_unlocked(update: tuple[str, ...], outcomes: Sequence["Locked | ProvisionError"]) -> list[str]:
+    """Return the names to update that no lockfile has; none where one could not be made."""
+    from packaging.utils import canonicalize_name  # noqa: PLC0415 - `lock --help` stays fast
+
+    locked: set[str] = set()
+    for outcome in outcomes:
+        if isinstance(outcome, ProvisionError):
+            return []
+        for platform in outcome.lock.platforms:
+            locked |= {package.name for package in platform.conda}
+            locked |= {package.name for package in platform.pip}
+    return [name for name in update if canonicalize_name(name) not in locked and name not in locked]
 
 
 def _shown(path: Path) -> str:

@@ -95,6 +95,8 @@ def test_usage_tells_every_mistake_with_its_place(lab: Lab) -> None:
         (("remove", "../../etc"), "usage.environment_name"),
         (("lock",), "usage.lock_what"),
         (("lock", "tiny", "--all"), "usage.lock_what"),
+        (("lock", "tiny", "--check", "--upgrade"), "usage.lock_check"),
+        (("lock", "tiny", "--check", "--update", "torch"), "usage.lock_check"),
         (("list", "--envs", "missing"), "usage.no_folder"),
         (("list", "--config", "missing.yaml"), "usage.no_config"),
         (("list", "--mirrors", "missing.yaml"), "usage.no_mirrors"),
