@@ -14,9 +14,11 @@ from provisioner.lock.diff import diff_locks
 from provisioner.lock.diff_report import as_json as diff_as_json
 from provisioner.lock.diff_report import as_markdown, as_text
 from provisioner.lock.model import Lock
-from provisioner.lock.store import read_lock
+from provisioner.lock.store import lockfile_path, read_lock
+from provisioner.profile.load import load_profile
+from provisioner.profile.rules import check_profile_name
 
-_HINT = "name a lockfile, or REVISION:PATH of one in this repository"
+_HINT = "name a lockfile, a profile, or REVISION:PATH of one in this repository"
 
 
 @click.command("diff")
@@ -25,10 +27,12 @@ _HINT = "name a lockfile, or REVISION:PATH of one in this repository"
 @flag("--markdown", is_flag=True, help="Write Markdown for a pull request.")
 @settings_flags
 def command(*, settings: Settings, old: str, new: str | None, markdown: bool) -> Result:
-    """Compare lockfiles: files, or git's REVISION:PATH.
+    """Compare lockfiles: files, profiles' names, or git's REVISION:PATH.
 
-    With OLD alone, a file is compared with its last commit (HEAD).
+    With OLD alone, it is compared with its last commit (HEAD).
     """
+    old = _find_lockfile(settings, old)
+    new = _find_lockfile(settings, new) if new is not None else None
     if new is None:
         old, new = f"HEAD:{old}", old
     before, after = _read(settings, old), _read(settings, new)
@@ -37,6 +41,19 @@ def command(*, settings: Settings, old: str, new: str | None, markdown: bool) ->
     difference = diff_locks(before, after)
     text = as_markdown(difference) if markdown else as_text(difference)
     return Result(data=diff_as_json(difference), text=text)
+
+
+def _find_lockfile(settings: Settings, place: str) -> str:
+    """Return the lockfile of a profile's name; what is none is a place already."""
+    if Path(place).exists() or check_profile_name(place) is not None:
+        return place
+    try:
+        profile = load_profile(place, folders=settings.profile_folders)
+    except UsageError as error:
+        if error.code != "profile.not_found":
+            raise
+        return place
+    return str(lockfile_path(settings.find_lockfile_folder(profile.file), profile.name))
 
 
 def _read(settings: Settings, place: str) -> Lock | None:

@@ -146,6 +146,16 @@ def test_update_of_a_package_that_is_not_locked_is_told(tiny: Lab) -> None:
     assert "TinyApp" not in shown.err
 
 
+def test_diff_takes_profiles_names(tiny: Lab) -> None:
+    """A profile's name stands for its lockfile; what is neither a file nor a profile is named."""
+    assert tiny.run("diff", "tiny", "tiny", "--json").data == (
+        tiny.run("diff", str(tiny.lockfile), str(tiny.lockfile), "--json").data
+    )
+    missing = tiny.run("diff", "tiny", "nothing", "--json")
+    assert missing.code != 0
+    assert "nothing" in missing.error["message"]
+
+
 def test_diff_of_a_new_file_shows_all_of_it(lab: Lab) -> None:
     """A lockfile that the revision did not have is added, not an error."""
     lab.lock_tiny()
