@@ -8,6 +8,8 @@ from provisioner.cli.settings import Settings
 from provisioner.install.home import (
     EnvironmentHome,
     list_environments,
+    list_unbuilt,
+    remove_environment,
     remove_leftovers,
     remove_old_generations,
 )
@@ -34,12 +36,19 @@ def command(*, settings: Settings, everything: bool, lock_timeout: float) -> Res
         with hold_environment(home, name, timeout_s=lock_timeout, command="provision clean"):
             leftovers += remove_leftovers(home, name)
             removed += [str(path) for path in remove_old_generations(home, name, keep=0)]
+    for name in list_unbuilt(home):
+        with hold_environment(home, name, timeout_s=lock_timeout, command="provision clean"):
+            # Asked again: a build may have ended while we waited.
+            if name in list_unbuilt(home):
+                remove_environment(home, name)
+                removed.append(str(home.environment(name)))
     if everything:
         for folder in (home.store, home.cache):
             if folder.is_dir():
                 remove_tree(folder)
                 removed.append(str(folder))
-    text = "\n".join(
-        [*(f"removed {path}" for path in removed), f"{leftovers} incomplete generations removed"]
-    )
+    lines = [f"removed {path}" for path in removed]
+    if leftovers:
+        lines.append(f"removed {leftovers} incomplete generation{'s' if leftovers > 1 else ''}")
+    text = "\n".join(lines or ["nothing to remove"])
     return Result(data={"removed": removed, "incomplete_generations": leftovers}, text=text)

@@ -122,6 +122,22 @@ def list_environments(home: EnvironmentHome) -> Iterator[tuple[str, Generation |
                 yield folder.name, found
 
 
+def list_unbuilt(home: EnvironmentHome) -> tuple[str, ...]:
+    """Return the names whose folder is ours and holds no environment: every build failed, or one runs."""
+    root = home.data / "environments"
+    if not root.is_dir():
+        return ()
+    return tuple(
+        folder.name
+        for folder in sorted(root.iterdir())
+        if (folder / MARK_NAME).is_file()
+        and not folder.is_symlink()
+        and not (folder / "current").exists()
+        and check_profile_name(folder.name) is None
+        and not list_generations(home, folder.name)
+    )
+
+
 def list_generations(home: EnvironmentHome, name: str) -> tuple[Generation, ...]:
     """Return every complete generation, oldest first."""
     found = []

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from provisioner.install.home import EnvironmentHome, prepare_environment
 from tests.cli.lab import Lab
 
 
@@ -130,6 +131,17 @@ def test_clean_removes_what_nobody_uses(tiny: Lab) -> None:
     assert not (tiny.data / "store").exists()
     assert python(tiny, "print(1)") == "1\n"
     assert tiny.run("clean", "--json").data == {"removed": [], "incomplete_generations": 0}
+
+
+def test_clean_takes_the_folder_of_a_build_that_failed(tiny: Lab) -> None:
+    """A marked folder without an environment goes; text says so, and says when there is nothing."""
+    prefix = tiny.build_tiny()
+    home = EnvironmentHome(data=tiny.data)
+    prepare_environment(home, "failed")
+    assert tiny.run("clean").out == f"removed {home.environment('failed')}\n"
+    assert not home.environment("failed").exists()
+    assert prefix.is_dir()
+    assert tiny.run("clean").out == "nothing to remove\n"
 
 
 def test_remove_takes_the_environment_and_nothing_else(tiny: Lab) -> None:
