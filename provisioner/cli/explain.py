@@ -15,6 +15,7 @@ from provisioner.cli.result import Result
 from provisioner.cli.settings import Settings
 from provisioner.diagnose.failure import Match
 from provisioner.errors import UsageError
+from provisioner.install.home import EnvironmentHome, Generation, find_environment
 from provisioner.profile.rules import check_profile_name
 
 _CHUNK_BYTES = 1 << 20
@@ -94,7 +95,6 @@ def _explain_environment(settings: Settings, name: str, catalogue: Any) -> Resul
     from provisioner.diagnose.failure import Platform  # noqa: PLC0415 - not for logs
     from provisioner.diagnose.probes import explain_environment  # noqa: PLC0415 - not for logs
     from provisioner.engines.host_environment import gather_environment  # noqa: PLC0415 - not for logs
-    from provisioner.install.home import EnvironmentHome, find_environment  # noqa: PLC0415 - not for logs
 
     generation = find_environment(EnvironmentHome(data=settings.data), name)
     if generation is None:
@@ -104,7 +104,29 @@ def _explain_environment(settings: Settings, name: str, catalogue: Any) -> Resul
     matches = explain_environment(
         facts.distributions or {}, catalogue, platform=Platform.WINDOWS if windows else Platform.LINUX
     )
-    return _result(matches, source=f"environment {name}")
+    result = _result(matches, source=f"environment {name}")
+    failure = _find_failure(generation)
+    text = result.text
+    if failure is not None:
+        hints = "".join(f"\nhint: {hint}" for hint in failure["hints"])
+        known = text if matches else "no known failure was recognised beside it"
+        text = f"the last validation did not pass stage {failure['stage']}: {failure['reason']}{hints}\n\n{known}"
+    return Result(data={**result.data, "failure": failure}, text=text)
+
+
+def _find_failure(generation: Generation) -> dict[str, Any] | None:
+    """Return stage, reason and hints of a stored report that did not pass."""
+    from provisioner.pipeline import read_report  # noqa: PLC0415 - not for logs
+    from provisioner.validate.checks.finding import name_environment  # noqa: PLC0415 - not for logs
+    from provisioner.validate.model import Verdict  # noqa: PLC0415 - not for logs
+
+    report = read_report(generation)
+    if report is None or report.verdict is Verdict.PASSED:
+        return None
+    hints = list(name_environment(report.hints, report.environment))
+    if report.verdict is Verdict.FAILED and not any("provision repair" in hint for hint in hints):
+        hints.append(f"run `provision repair {report.environment}` to build it again from its lock")
+    return {"stage": report.stage, "reason": report.reason, "hints": hints}
 
 
 def _result(matches: Iterable[Match], *, source: str) -> Result:

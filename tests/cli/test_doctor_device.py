@@ -11,7 +11,7 @@ from tests.cli.lab import Lab
 
 
 def test_a_validation_that_ended_before_torch_fails_no_kernel(tiny: Lab) -> None:
-    """A failure at the packages says nothing of torch and its kernels; the hint names the environment."""
+    """A failure at the packages says nothing of torch and its kernels; `explain` has it first."""
     tiny.build_tiny()
     generation = find_environment(EnvironmentHome(data=tiny.data), "tiny")
     assert generation is not None
@@ -38,6 +38,13 @@ def test_a_validation_that_ended_before_torch_fails_no_kernel(tiny: Lab) -> None
     for name in ("torch", "kernel"):
         assert layers[name]["verdict"] == "unknown"
         assert "ended before, at stage packages: installed files differ" in layers[name]["evidence"]
+    explained = tiny.run("explain", "tiny").out
+    assert explained.startswith(
+        "the last validation did not pass stage packages: installed files differ\nhint: run "
+    )
+    assert "`provision repair tiny`" in explained
+    failure = tiny.run("explain", "tiny", "--json").data["failure"]
+    assert (failure["stage"], failure["reason"]) == ("packages", "installed files differ")
     assert " at 2026-01-02" in tiny.run("list").out
     assert "None" not in tiny.run("list").out
 
