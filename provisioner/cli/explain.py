@@ -110,7 +110,8 @@ def _explain_environment(settings: Settings, name: str, catalogue: Any) -> Resul
     if failure is not None:
         hints = "".join(f"\nhint: {hint}" for hint in failure["hints"])
         known = text if matches else "no known failure was recognised beside it"
-        text = f"the last validation did not pass stage {failure['stage']}: {failure['reason']}{hints}\n\n{known}"
+        said = f"the last validation did not pass stage {failure['stage']}: {failure['reason']}"
+        text = f"{said}{hints}\n\n{known}"
     return Result(data={**result.data, "failure": failure}, text=text)
 
 
