@@ -107,7 +107,7 @@ class UvInstaller:
             find_uv_bin(),
             *arguments,
             *("--cache-dir", str(self._cache), "--no-config", "--offline", "--no-python-downloads"),
-            *("--color", "never", "--no-progress"),
+            *("--color", "never", "--no-progress", "--quiet"),
         ]
         try:
             return run_program(command, env=self._environ, cwd=cwd, timeout_s=_TIMEOUT_S)
