@@ -158,6 +158,30 @@ def test_the_root_comes_before_its_symptom() -> None:
         assert ids(text) == ["libsycl-so-missing", "ipex-backend-autoload"]
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("No module named 'bigdl_core_xe'", ["bigdl-core-module-missing"]),
+        ("No module named 'bigdl.llm'", ["ipex-llm-module-missing"]),
+        ("ipex\n[WinError 126] Error loading C:\\torch\\lib\\c10_xpu.dll", ["win126-c10-xpu"]),
+        ("ipex\n[WinError 1455] Error loading C:\\torch\\lib\\fbgemm.dll", ["win1455-paging-file"]),
+        ("ipex\n[WinError 126] Error loading C:\\torch\\lib\\fbgemm.dll", ["win126-fbgemm"]),
+        ("ipex\nlibmkl_tbb_thread.so.2: cannot open shared object file", ["libmkl-core-libs"]),
+        (
+            "The program was built for 1 devices\nIGC: Internal Compiler Error: Access violation",
+            ["igc-compiler-crash", "program-build-failure"],
+        ),
+        (
+            "ipex-llm 2.2.0 requires transformers==4.37.0, but you have transformers 4.45 which is incompatible",
+            ["pip-incompatible-after-install"],
+        ),
+    ],
+)
+def test_entries_with_similar_messages_keep_apart(text: str, expected: list[str]) -> None:
+    """One message is claimed by one entry, and a root before its symptom."""
+    assert ids(text) == expected
+
+
 def test_a_warning_that_is_the_root_comes_before_the_failure() -> None:
     """A missing Visual C++ runtime is named before the DLL that needs it."""
     failure = CATALOGUE.failures["win126-c10-xpu"].examples[0]
@@ -209,6 +233,20 @@ def test_the_evidence_shows_no_credentials() -> None:
         "Permission denied: '/dev/ttyUSB0'",
         "KeyError: 'name'",
         "libctranslate2.so: cannot enable executable stack as shared object requires: Invalid argument",
+        "ModuleNotFoundError: No module named 'sentencepiece'",
+        "torch 2.4.0+cu121\n[WinError 1455] Error loading C:\\x\\torch\\lib\\cudnn_adv_infer64_8.dll",
+        'OSError: [WinError 126] Error loading "C:\\x\\torch\\lib\\c10.dll" or one of its dependencies.',
+        "ImportError: DLL load failed while importing _C: The specified module could not be found.",
+        "./solver: error while loading shared libraries: libimf.so: cannot open shared object file",
+        "clinfo: error while loading shared libraries: libOpenCL.so.1: cannot open shared object file",
+        "node: /lib64/libm.so.6: version `GLIBC_2.28' not found (required by node)",
+        "(PaddleOCR) RuntimeError: could not execute a primitive",
+        "found at least two devices, cuda:0 and cuda:1!",
+        "LLVM ERROR: out of memory",
+        "ImportError: Using `low_cpu_mem_usage=True` or a `device_map` requires Accelerate",
+        'jellyfin: error gathering device information while adding custom device "/dev/dri": no such file',
+        "ncclUnhandledCudaError: NCCL_ERROR| unhandled",
+        "2026:07:17-12:29:00:(532) |CCL_WARN| topology recognition shows PCIe connection",
     ],
 )
 def test_an_unknown_log_has_no_answer(text: str) -> None:
