@@ -172,7 +172,7 @@ def test_the_root_comes_before_its_symptom() -> None:
             ["igc-compiler-crash", "program-build-failure"],
         ),
         (
-            "ipex-llm 2.2.0 requires transformers==4.37.0, but you have transformers 4.45 which is incompatible",
+            "ipex-llm 2.2 requires transformers==4.37.0, but you have transformers 4.45 which is incompatible",
             ["pip-incompatible-after-install"],
         ),
     ],
@@ -240,6 +240,7 @@ def test_the_evidence_shows_no_credentials() -> None:
         "./solver: error while loading shared libraries: libimf.so: cannot open shared object file",
         "clinfo: error while loading shared libraries: libOpenCL.so.1: cannot open shared object file",
         "node: /lib64/libm.so.6: version `GLIBC_2.28' not found (required by node)",
+        "ipex-llm 2.2\nnode: /lib64/libm.so.6: version `GLIBC_2.28' not found (required by node)",
         "(PaddleOCR) RuntimeError: could not execute a primitive",
         "found at least two devices, cuda:0 and cuda:1!",
         "LLVM ERROR: out of memory",
