@@ -172,7 +172,7 @@ def test_the_root_comes_before_its_symptom() -> None:
             ["igc-compiler-crash", "program-build-failure"],
         ),
         (
-            "ipex-llm 2.2 requires transformers==4.37.0, but you have transformers 4.45 which is incompatible",
+            "ipex-llm 2 requires transformers==4.37.0, but you have transformers 4.45 which is incompatible",
             ["pip-incompatible-after-install"],
         ),
     ],
