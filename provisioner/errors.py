@@ -4,6 +4,7 @@ The exit codes are a contract with scripts (README, "Exit codes"); finer causes 
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, ClassVar
 
@@ -24,6 +25,21 @@ class ExitCode(IntEnum):
     HANGUP = 129
     INTERRUPTED = 130
     TERMINATED = 143
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Problem:
+    """Something wrong, before it is decided which error it becomes.
+
+    Attributes:
+        code: Cause in one word, or dotted where it already is an error's code.
+        message: One sentence, lower case, no final period, values in backticks.
+        hints: One imperative each.
+    """
+
+    code: str
+    message: str
+    hints: tuple[str, ...] = ()
 
 
 class ProvisionError(Exception):

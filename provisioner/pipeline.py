@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from provisioner.errors import LockError, ProvisionError
 from provisioner.events import Listener, StageFinished, StageStarted, ignore_events
+from provisioner.ground.files import write_atomically
 from provisioner.install.build import Fetcher, InstallEngines
-from provisioner.install.folders import write_atomically
 from provisioner.install.home import EnvironmentHome, Generation
 from provisioner.install.plan import InstallPlan, plan_install
 from provisioner.install.transaction import install_environment

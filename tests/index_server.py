@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from provisioner.engines.download import Downloader
-from provisioner.engines.index_reader import IndexReader
-from provisioner.engines.index_source import IndexSource
-from provisioner.engines.network import NetworkSettings
-from provisioner.engines.uv import UvSolver
+from provisioner.engines.index.reader import IndexReader
+from provisioner.engines.index.source import IndexSource
+from provisioner.engines.net.download import Downloader
+from provisioner.engines.net.settings import NetworkSettings
+from provisioner.engines.uv.solver import UvSolver
 from provisioner.events import Listener, ignore_events
 from provisioner.resolve.request import PipRequest, PipSolution
 from tests.loopback import Loopback

@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from provisioner.engines.download import Downloader
-from provisioner.engines.fetch import StoreFetcher
-from provisioner.engines.network import NetworkSettings
-from provisioner.engines.rattler_install import RattlerLinker
-from provisioner.engines.store import Store
-from provisioner.engines.uv_install import UvInstaller
+from provisioner.engines.conda.linker import RattlerLinker
+from provisioner.engines.net.download import Downloader
+from provisioner.engines.net.settings import NetworkSettings
+from provisioner.engines.store.fetch import StoreFetcher
+from provisioner.engines.store.store import Store
+from provisioner.engines.uv.installer import UvInstaller
 from provisioner.events import Event, Listener, StageStarted, ignore_events
 from provisioner.install.build import InstallEngines
 from provisioner.install.home import EnvironmentHome, Generation

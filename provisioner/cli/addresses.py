@@ -1,8 +1,8 @@
 """Absolute addresses of locked files, for other tools: the default index is asked where a file lies."""
 
 from provisioner.cli.wiring import Engines
-from provisioner.engines.download import NotFoundError
-from provisioner.engines.index_page import ACCEPT, IndexFile, parse_page
+from provisioner.engines.index.page import ACCEPT, IndexFile, parse_page
+from provisioner.engines.net.download import NotFoundError
 from provisioner.errors import UnavailableError
 from provisioner.resolve.model import PipPackage
 

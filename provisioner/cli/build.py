@@ -36,8 +36,8 @@ class LazyEngines:
 
     def fetcher(self) -> Fetcher:
         """Return what brings locked files into the store."""
-        from provisioner.engines.fetch import StoreFetcher  # noqa: PLC0415 - not before something is missing
-        from provisioner.engines.store import Store  # noqa: PLC0415 - the same
+        from provisioner.engines.store.fetch import StoreFetcher  # noqa: PLC0415 - not before something is missing
+        from provisioner.engines.store.store import Store  # noqa: PLC0415 - the same
 
         engines = self._engines
         return StoreFetcher(
@@ -51,7 +51,7 @@ class LazyEngines:
 
     def install(self) -> InstallEngines:
         """Return everything that builds an environment."""
-        from provisioner.engines.uv_install import UvInstaller  # noqa: PLC0415 - only a build needs it
+        from provisioner.engines.uv.installer import UvInstaller  # noqa: PLC0415 - only a build needs it
 
         home = EnvironmentHome(data=self._settings.data)
         uv = UvInstaller(cache=home.cache / "uv", environ=self._engines.child_environ)
@@ -70,7 +70,7 @@ class LazyEngines:
         self, generation: Generation, profile: Profile, *, home: EnvironmentHome, choices: ValidationChoices
     ) -> Report:
         """Validate a built environment."""
-        from provisioner.engines.process import start_program  # noqa: PLC0415 - only validation needs it
+        from provisioner.engines.process.run import start_program  # noqa: PLC0415 - only validation needs it
 
         return validate_generation(
             generation,
@@ -105,7 +105,7 @@ class LazyEngines:
             self._engines.close()
 
     def _conda_linker(self) -> CondaLinker:
-        from provisioner.engines.rattler_install import RattlerLinker  # noqa: PLC0415 - only conda bases need it
+        from provisioner.engines.conda.linker import RattlerLinker  # noqa: PLC0415 - only conda bases need it
 
         return RattlerLinker(
             cache=EnvironmentHome(data=self._settings.data).cache / "rattler-packages",

@@ -26,8 +26,8 @@ from provisioner.install.home import (
 @settings_flags
 def command(*, settings: Settings, everything: bool, lock_timeout: float) -> Result:
     """Remove old generations and what dead builders left; with --all the downloads too."""
+    from provisioner.ground.files import remove_tree  # noqa: PLC0415 - the same
     from provisioner.install.environment_lock import hold_environment  # noqa: PLC0415 - `--help` stays fast
-    from provisioner.install.folders import remove_tree  # noqa: PLC0415 - the same
 
     home = EnvironmentHome(data=settings.data)
     removed: list[str] = []

@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Sequence
 
 from provisioner import __version__
-from provisioner.engines.addresses import redact_text
+from provisioner.engines.net.addresses import redact_text
 from provisioner.errors import InternalError
 
 

@@ -11,12 +11,12 @@ from provisioner.cli.result import Result
 from provisioner.cli.settings import Settings
 from provisioner.errors import UsageError
 from provisioner.lock.diff import diff_locks
-from provisioner.lock.diff_report import as_json as diff_as_json
-from provisioner.lock.diff_report import as_markdown, as_text
 from provisioner.lock.model import Lock
 from provisioner.lock.store import lockfile_path, read_lock
 from provisioner.profile.load import load_profile
 from provisioner.profile.rules import check_profile_name
+from provisioner.render.lock_diff import as_json as diff_as_json
+from provisioner.render.lock_diff import as_markdown, as_text
 
 _HINT = "name a lockfile, a profile, or REVISION:PATH of one in this repository"
 
@@ -98,7 +98,7 @@ def _read_revision(settings: Settings, revision: str, inside: str) -> Lock | Non
 
 def _ask_git(settings: Settings, command: list[str], folder: Path) -> tuple[bytes, str]:
     """Return what git printed, or in one line why it did not."""
-    from provisioner.engines.process import start_program  # noqa: PLC0415 - only for revisions
+    from provisioner.engines.process.run import start_program  # noqa: PLC0415 - only for revisions
 
     env = {**settings.environ, "LC_ALL": "C"}
     with start_program(command, env=env, cwd=folder) as git:

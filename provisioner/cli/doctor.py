@@ -12,10 +12,10 @@ from provisioner.cli.options import flag, settings_flags
 from provisioner.cli.output import check_output, write_output
 from provisioner.cli.result import Result
 from provisioner.cli.settings import Settings, host_platform
-from provisioner.diagnose.doctor import examine, list_layers, load_facts, save_facts
-from provisioner.diagnose.facts import EnvironmentFacts, HostFacts, TorchFacts
-from provisioner.diagnose.layers import WantedHost
-from provisioner.engines.addresses import host_and_port
+from provisioner.diagnose.machine.doctor import examine, list_layers, load_facts, save_facts
+from provisioner.diagnose.machine.facts import EnvironmentFacts, HostFacts, TorchFacts
+from provisioner.diagnose.machine.layers import WantedHost
+from provisioner.engines.net.addresses import host_and_port
 from provisioner.errors import (
     ExitCode,
     ProvisionError,
@@ -105,7 +105,7 @@ def _want(profile: Profile | None, *, built: bool) -> WantedHost:
 
 
 def _gather(settings: Settings, profile: Profile | None, generation: Generation | None) -> HostFacts:
-    from provisioner.engines.host import LocalHost  # noqa: PLC0415 - `--from` gathers nothing
+    from provisioner.engines.machine.host import LocalHost  # noqa: PLC0415 - `--from` gathers nothing
 
     folder = generation.prefix if generation else settings.data
     facts = LocalHost().gather(target=folder, variables=settings.environ)
@@ -121,8 +121,8 @@ def _ask_sources(
     """Ask the indexes and channels that a build would fetch from; the others are not needed."""
     from provisioner.cli.sources import find_needed_sources  # noqa: PLC0415 - not without a profile
     from provisioner.cli.wiring import Engines  # noqa: PLC0415 - the same
-    from provisioner.engines.download import Downloader  # noqa: PLC0415 - the same
-    from provisioner.engines.host import LocalIndexes  # noqa: PLC0415 - the same
+    from provisioner.engines.machine.host import LocalIndexes  # noqa: PLC0415 - the same
+    from provisioner.engines.net.download import Downloader  # noqa: PLC0415 - the same
 
     engines = Engines(settings)
     needed = find_needed_sources(settings, engines, profile, platform=host_platform())
@@ -145,7 +145,7 @@ def _ask_sources(
 
 
 def _environment(generation: Generation) -> EnvironmentFacts:
-    from provisioner.engines.host_environment import gather_environment  # noqa: PLC0415 - not without one
+    from provisioner.engines.machine.environment import gather_environment  # noqa: PLC0415 - not without one
 
     locked = {
         package.name: package.version for package in generation.receipt.packages if package.kind == "wheel"

@@ -13,7 +13,7 @@ import click
 from provisioner.cli.options import settings_flags
 from provisioner.cli.result import Result
 from provisioner.cli.settings import Settings
-from provisioner.diagnose.failure import Match
+from provisioner.diagnose.failures.model import Match
 from provisioner.errors import UsageError
 from provisioner.install.home import EnvironmentHome, Generation, find_environment
 from provisioner.profile.rules import check_profile_name
@@ -33,9 +33,9 @@ _UNKNOWN = (
 @settings_flags
 def command(*, settings: Settings, source: str | None) -> Result:
     """Recognise known failures in FILE, standard input or an ENVIRONMENT; the root cause comes first."""
-    from provisioner.diagnose.catalogue import load_catalogue  # noqa: PLC0415 - `explain --help` stays fast
-    from provisioner.diagnose.explain import explain_text  # noqa: PLC0415 - the same
-    from provisioner.diagnose.logtext import decode_stream  # noqa: PLC0415 - the same
+    from provisioner.diagnose.failures.catalogue import load_catalogue  # noqa: PLC0415 - `explain --help` stays fast
+    from provisioner.diagnose.failures.explain import explain_text  # noqa: PLC0415 - the same
+    from provisioner.diagnose.failures.logtext import decode_stream  # noqa: PLC0415 - the same
 
     catalogue = load_catalogue()
     if source is not None and source != "-" and not _is_log(source):
@@ -92,9 +92,9 @@ def _read(stream: IO[bytes]) -> Iterator[bytes]:
 
 
 def _explain_environment(settings: Settings, name: str, catalogue: Any) -> Result:
-    from provisioner.diagnose.failure import Platform  # noqa: PLC0415 - not for logs
-    from provisioner.diagnose.probes import explain_environment  # noqa: PLC0415 - not for logs
-    from provisioner.engines.host_environment import gather_environment  # noqa: PLC0415 - not for logs
+    from provisioner.diagnose.failures.installed import explain_environment  # noqa: PLC0415 - not for logs
+    from provisioner.diagnose.failures.model import Platform  # noqa: PLC0415 - not for logs
+    from provisioner.engines.machine.environment import gather_environment  # noqa: PLC0415 - not for logs
 
     generation = find_environment(EnvironmentHome(data=settings.data), name)
     if generation is None:

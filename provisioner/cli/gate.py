@@ -1,11 +1,11 @@
 """What `create` asks of the machine before the first byte is downloaded, and what `doctor` wants of it."""
 
 from provisioner.cli.settings import Settings
-from provisioner.diagnose.facts import HostFacts
-from provisioner.diagnose.gate import find_obstacle, judge_gate
-from provisioner.diagnose.gpus import find_gpu
-from provisioner.diagnose.layers import WantedHost
-from provisioner.engines.host import LocalHost
+from provisioner.diagnose.machine.facts import HostFacts
+from provisioner.diagnose.machine.gate import find_obstacle, judge_gate
+from provisioner.diagnose.machine.gpus import find_gpu
+from provisioner.diagnose.machine.layers import WantedHost
+from provisioner.engines.machine.host import LocalHost
 from provisioner.profile.model import Device, Profile
 
 # Windows display drivers, from ipex-llm's install_gpu.md; Linux release names do not map to versions.

@@ -3,8 +3,8 @@
 from typing import Any
 
 from provisioner.cli.explain import match_row
-from provisioner.diagnose.catalogue import load_catalogue
-from provisioner.diagnose.explain import explain_text
+from provisioner.diagnose.failures.catalogue import load_catalogue
+from provisioner.diagnose.failures.explain import explain_text
 from provisioner.validate.model import Report, Verdict
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import provisioner
 from provisioner.errors import UsageError
-from provisioner.profile.fields import ListOf, MapOf, Record, Text, check_node
-from provisioner.profile.nodes import Problem, plain, raise_problems
-from provisioner.profile.yaml_reader import read_yaml
+from provisioner.ground.yaml_fields import ListOf, MapOf, Record, Text, check_node
+from provisioner.ground.yaml_reader import read_yaml
+from provisioner.ground.yaml_tree import Problem, plain, raise_problems
 
 CONFIG_NAME = "provision.yaml"
 

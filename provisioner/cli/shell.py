@@ -12,8 +12,8 @@ from provisioner.cli.options import settings_flags
 from provisioner.cli.run import become
 from provisioner.cli.settings import Settings
 from provisioner.cli.validate import find_built
+from provisioner.ground.files import make_private_folder, write_atomically
 from provisioner.install.activation import apply_activation, format_activation
-from provisioner.install.folders import make_private_folder, write_atomically
 from provisioner.install.home import EnvironmentHome
 
 # The user's own start-up files run first, else they would put their folders before the environment's again.

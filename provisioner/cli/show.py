@@ -6,7 +6,7 @@ from provisioner.cli.options import settings_flags
 from provisioner.cli.result import Result
 from provisioner.cli.settings import Settings
 from provisioner.profile.load import load_profile
-from provisioner.profile.show import as_dict, show_rows
+from provisioner.render.profile import as_dict, show_rows
 
 
 @click.command("show")

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from provisioner.cli.settings import Settings
 from provisioner.cli.wiring import Engines
-from provisioner.engines.addresses import local_path
-from provisioner.engines.store import Store
+from provisioner.engines.net.addresses import local_path
+from provisioner.engines.store.store import Store
 from provisioner.errors import LockError
 from provisioner.install.home import EnvironmentHome
 from provisioner.lock.store import lockfile_path, read_lock

@@ -117,12 +117,12 @@ def find_built(home: EnvironmentHome, name: str) -> Generation:
 def _write_files(report: Any, *, junit: str | None, html: str | None) -> dict[str, str]:
     written = {}
     if junit:
-        from provisioner.validate.report_junit import write_junit  # noqa: PLC0415 - only with `--junit`
+        from provisioner.render.report_junit import write_junit  # noqa: PLC0415 - only with `--junit`
 
         write_output(junit, write_junit(report), "--junit")
         written["junit"] = junit
     if html:
-        from provisioner.validate.report_html import write_html  # noqa: PLC0415 - only with `--html`
+        from provisioner.render.report_html import write_html  # noqa: PLC0415 - only with `--html`
 
         write_output(html, write_html(report), "--html")
         written["html"] = html

@@ -6,16 +6,16 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from provisioner.cli.settings import Settings
-from provisioner.engines.addresses import to_canonical, to_mirror
-from provisioner.engines.network import NetworkSettings, read_network_settings
-from provisioner.engines.pip_config import PackageSettings, read_pip_settings
+from provisioner.engines.index.pip_config import PackageSettings, read_pip_settings
+from provisioner.engines.net.addresses import to_canonical, to_mirror
+from provisioner.engines.net.settings import NetworkSettings, read_network_settings
 from provisioner.events import Listener, ignore_events
 from provisioner.profile.model import DEFAULT_INDEX
 from provisioner.resolve.request import CondaSolver, PipSolver
 
 if TYPE_CHECKING:
-    from provisioner.engines.download import Downloader
-    from provisioner.engines.index_reader import IndexReader
+    from provisioner.engines.index.reader import IndexReader
+    from provisioner.engines.net.download import Downloader
 
 # What a child process may know of our environment: where programs, temporary files and certificates are.
 _PASSED_ON = (
@@ -82,7 +82,7 @@ class Engines:
     def downloader(self) -> "Downloader":
         """The one client of the network."""
         # 0.1 s that a build from a full store does not pay.
-        from provisioner.engines.download import Downloader  # noqa: PLC0415 - see above
+        from provisioner.engines.net.download import Downloader  # noqa: PLC0415 - see above
 
         return Downloader(self.network, on_event=self.on_event)
 
@@ -103,7 +103,7 @@ class Engines:
 
     def index_reader(self) -> "IndexReader":
         """Return what reads package indexes over the network."""
-        from provisioner.engines.index_reader import IndexReader  # noqa: PLC0415 - it loads the network's client
+        from provisioner.engines.index.reader import IndexReader  # noqa: PLC0415 - it loads the network's client
 
         # Several threads may be the first to need it.
         with self._making:
@@ -116,8 +116,8 @@ class Engines:
     @cached_property
     def pip_solver(self) -> PipSolver:
         """Return uv; what it reads of an index serves all profiles of the run."""
-        from provisioner.engines.index_source import IndexSource  # noqa: PLC0415 - only resolving needs it
-        from provisioner.engines.uv import UvSolver  # noqa: PLC0415 - the same
+        from provisioner.engines.index.source import IndexSource  # noqa: PLC0415 - only resolving needs it
+        from provisioner.engines.uv.solver import UvSolver  # noqa: PLC0415 - the same
 
         source = IndexSource(
             self.index_reader,
@@ -131,7 +131,7 @@ class Engines:
     @cached_property
     def conda_solver(self) -> CondaSolver:
         """Rattler."""
-        from provisioner.engines.rattler import RattlerSolver  # noqa: PLC0415 - only resolving needs it
+        from provisioner.engines.conda.solver import RattlerSolver  # noqa: PLC0415 - only resolving needs it
 
         return RattlerSolver(
             cache=self.cache / "rattler-repodata",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from provisioner.events import Listener, StageFinished, StageStarted
-from provisioner.install.folders import write_atomically
+from provisioner.ground.files import write_atomically
 from provisioner.install.layout import find_python
 from provisioner.install.plan import CONDA, VENV, InstallPlan
 from provisioner.install.receipt import RECEIPT_NAME, InstalledPackage, Receipt, format_receipt

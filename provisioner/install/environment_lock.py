@@ -9,8 +9,8 @@ from pathlib import Path
 
 from provisioner.errors import BusyError
 from provisioner.events import Listener, Notice, ignore_events
-from provisioner.install.file_lock import hold_file
-from provisioner.install.folders import make_private_folder
+from provisioner.ground.file_lock import hold_file
+from provisioner.ground.files import make_private_folder
 from provisioner.install.home import EnvironmentHome
 
 _QUIET_S = 1.0

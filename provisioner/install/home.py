@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from provisioner.errors import InstallError, UsageError
-from provisioner.install.folders import make_private_folder, remove_tree, write_atomically
+from provisioner.ground.files import make_private_folder, remove_tree, write_atomically
 from provisioner.install.layout import find_python
 from provisioner.install.plan import InstallPlan
 from provisioner.install.receipt import RECEIPT_NAME, REPORT_NAME, Receipt, parse_receipt

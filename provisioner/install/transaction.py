@@ -10,9 +10,9 @@ from contextlib import suppress
 
 from provisioner.errors import InstallError
 from provisioner.events import Listener, Notice, StageFinished, StageStarted, ignore_events
+from provisioner.ground.files import disk_error, remove_tree
 from provisioner.install.build import InstallEngines, build_generation
 from provisioner.install.environment_lock import hold_environment
-from provisioner.install.folders import disk_error, remove_tree
 from provisioner.install.home import (
     EnvironmentHome,
     Generation,

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 from provisioner.errors import InternalError
-from provisioner.lock.block_yaml import Value, write_yaml
+from provisioner.ground.yaml_writer import Value, write_yaml
 from provisioner.lock.document import (
     DamageError,
     Table,

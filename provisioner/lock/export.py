@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from enum import StrEnum
 
 from provisioner.errors import UsageError
-from provisioner.lock.block_yaml import Item, Value, write_yaml
+from provisioner.ground.yaml_writer import Item, Value, write_yaml
 from provisioner.lock.conda_lock_v1 import write_document
 from provisioner.lock.head import render_metadata
 from provisioner.lock.model import Lock, LockedPlatform

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from packaging.utils import canonicalize_name
 
 from provisioner.errors import LockError
+from provisioner.ground.yaml_tree import Origin
 from provisioner.lock.fingerprint import FIELDS, FINGERPRINT_VERSION, Field, fingerprint_inputs
 from provisioner.lock.model import Lock, LockHead
-from provisioner.profile.model import Origin, Platform, Profile
+from provisioner.profile.model import Platform, Profile
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

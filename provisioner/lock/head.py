@@ -7,7 +7,7 @@ conda-lock's ``custom_metadata`` maps text to text. Our keys there are ``<kind> 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from provisioner.lock.block_yaml import Value
+from provisioner.ground.yaml_writer import Value
 from provisioner.lock.document import (
     DamageError,
     Node,

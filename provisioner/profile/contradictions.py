@@ -6,11 +6,11 @@ from collections.abc import Collection, Iterator, Sequence
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
+from provisioner.ground.yaml_fields import did_you_mean
+from provisioner.ground.yaml_tree import Leaf, Origin, Problem, shown
 from provisioner.profile import rules
-from provisioner.profile.fields import did_you_mean
 from provisioner.profile.merge import Merged, Section, default_backend
-from provisioner.profile.model import DEFAULT_INDEX, Device, Origin, TorchVariant
-from provisioner.profile.nodes import Leaf, Problem, shown
+from provisioner.profile.model import DEFAULT_INDEX, Device, TorchVariant
 
 CONTRADICTION = "profile.contradiction"
 # torch comes from pip, in one variant; conda's builds of it would stand beside it unseen.

@@ -1,7 +1,7 @@
 """Every key of a profile: one table for the parser, the JSON Schema and the editor that completes it."""
 
+from provisioner.ground.yaml_fields import Flag, ListOf, MapOf, Number, Record, Spec, Text
 from provisioner.profile import rules
-from provisioner.profile.fields import Flag, ListOf, MapOf, Number, Record, Spec, Text
 from provisioner.profile.model import PLATFORMS, Device, Family, State, TorchVariant
 
 GPU_CLASSES = ("arc-a", "arc-b", "integrated", "flex", "max")

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from provisioner.errors import ErrorList, UsageError
+from provisioner.ground.yaml_fields import did_you_mean
+from provisioner.ground.yaml_reader import MAX_BYTES, read_yaml
+from provisioner.ground.yaml_tree import Leaf, Origin, Problem, raise_problems, shown
 from provisioner.profile import rules
 from provisioner.profile.contradictions import find_contradictions, find_unknown_indexes
-from provisioner.profile.fields import did_you_mean
 from provisioner.profile.merge import build_profile, find_missing, merge_files
-from provisioner.profile.model import Device, Family, Origin, Profile, Upstream
-from provisioner.profile.nodes import Leaf, Problem, raise_problems, shown
+from provisioner.profile.model import Device, Family, Profile, Upstream
 from provisioner.profile.parse import ProfileFile, parse_file
-from provisioner.profile.yaml_reader import MAX_BYTES, read_yaml
 
 MAX_EXTENDS_DEPTH = 8
 SUFFIX = ".yaml"

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from packaging.utils import canonicalize_name
 
+from provisioner.ground.yaml_tree import Leaf, Node, Origin, Problem, Table, plain, shown
 from provisioner.profile import rules
 from provisioner.profile.keys import GPU_CLASSES, REQUIRED_MERGED
 from provisioner.profile.model import (
@@ -19,7 +20,6 @@ from provisioner.profile.model import (
     Device,
     Family,
     Index,
-    Origin,
     Platform,
     Profile,
     State,
@@ -27,7 +27,6 @@ from provisioner.profile.model import (
     Upstream,
     Validation,
 )
-from provisioner.profile.nodes import Leaf, Node, Problem, Table, plain, shown
 from provisioner.profile.parse import ProfileFile, child, items
 
 

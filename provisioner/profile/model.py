@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from provisioner.ground.yaml_tree import Origin
+
 PLATFORMS = ("linux-64", "win-64")
 DEFAULT_INDEX = "pypi"
 
@@ -40,19 +42,6 @@ class State(StrEnum):
 
     SUPPORTED = "supported"
     ARCHIVED = "archived"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Origin:
-    """Where a value was written; line and column count from 1."""
-
-    file: str
-    line: int
-    column: int
-
-    def __str__(self) -> str:
-        """Return ``file:line:column``, which editors open."""
-        return f"{self.file}:{self.line}:{self.column}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

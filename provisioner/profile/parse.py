@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
+from provisioner.ground.yaml_fields import check_node
+from provisioner.ground.yaml_tree import Branch, Kind, Leaf, Node, Problem, Table, shown
 from provisioner.profile import rules
-from provisioner.profile.fields import check_node
 from provisioner.profile.keys import PROFILE, REQUIRED_MERGED
 from provisioner.profile.model import PLATFORMS
-from provisioner.profile.nodes import Branch, Kind, Leaf, Node, Problem, Table, shown
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,7 +6,7 @@ exists) only the parser says.
 
 from typing import Any
 
-from provisioner.profile.fields import MAX_TEXT, Flag, ListOf, MapOf, Number, Record, Spec, Text
+from provisioner.ground.yaml_fields import MAX_TEXT, Flag, ListOf, MapOf, Number, Record, Spec, Text
 from provisioner.profile.keys import PROFILE, REQUIRED_MERGED
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"

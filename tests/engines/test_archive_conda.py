@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from provisioner.engines.archive_scan import scan_package, unpack_budget
+from provisioner.engines.archive.scan import scan_package, unpack_budget
 from provisioner.errors import InstallError
 from provisioner.resolve.model import CondaPackage
 from tests.conda_channel import (

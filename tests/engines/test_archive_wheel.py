@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.engines.archive_scan import scan_package, unpack_budget
+from provisioner.engines.archive.scan import scan_package, unpack_budget
 from provisioner.errors import InstallError
 from tests.wheels import lock_wheel, make_wheel, pack_wheel, record_line, wheel_members
 

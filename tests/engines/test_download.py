@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.engines.download import Downloader, NotFoundError
-from provisioner.engines.network import NetworkSettings
+from provisioner.engines.net.download import Downloader, NotFoundError
+from provisioner.engines.net.settings import NetworkSettings
 from provisioner.errors import InstallError, UnavailableError
 from provisioner.events import Event, Notice
 from tests.loopback import Loopback, serve

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy  # noqa: ICN001 # its place on the disk, not its arrays
 import pytest
 
-from provisioner.engines.host_binaries import read_needs
-from provisioner.engines.host_environment import gather_environment
+from provisioner.engines.machine.binaries import read_needs
+from provisioner.engines.machine.environment import gather_environment
 
 
 def _write_elf(path: Path, *, needed: tuple[str, ...], runpath: str = "") -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.diagnose.facts import HostFacts
-from provisioner.engines.host import LocalHost, LocalIndexes, add_surroundings
-from provisioner.engines.host_linux import LinuxSystem, gather_linux
+from provisioner.diagnose.machine.facts import HostFacts
+from provisioner.engines.machine.host import LocalHost, LocalIndexes, add_surroundings
+from provisioner.engines.machine.linux import LinuxSystem, gather_linux
 
 LIBRARIES = "usr/lib/x86_64-linux-gnu"
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from provisioner.diagnose.facts import HostFacts
-from provisioner.engines.host_windows import SCRIPT, gather_windows, parse_windows_facts
+from provisioner.diagnose.machine.facts import HostFacts
+from provisioner.engines.machine.windows import SCRIPT, gather_windows, parse_windows_facts
 
 PRINTED: dict[str, Any] = {
     "release": "Microsoft Windows 11 专业版",

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.engines.rattler_install import canonical_record
+from provisioner.engines.conda.linker import canonical_record
 from provisioner.errors import InstallError, InternalError
 from provisioner.install.home import EnvironmentHome, find_environment
 from tests.conda_channel import (
@@ -66,7 +66,7 @@ def test_conda_metadata_names_the_canonical_address_only(channel: Channel, tmp_p
     packages = [
         replace(package, url=package.url.replace(channel.url, CANONICAL)) for package in channel.packages
     ]
-    from provisioner.engines.network import NetworkSettings
+    from provisioner.engines.net.settings import NetworkSettings
 
     built = install(
         data,
@@ -151,7 +151,7 @@ def test_an_engine_that_dies_is_our_error_and_leaves_nothing(
     """A worker that ends without an answer, whatever its exit status, is no success."""
     worker = tmp_path / "worker.py"
     worker.write_text("import os; os.abort()\n", encoding="utf-8")
-    monkeypatch.setattr("provisioner.engines.rattler_install._WORKER", worker)
+    monkeypatch.setattr("provisioner.engines.conda.linker._WORKER", worker)
     data = tmp_path / "data"
     with pytest.raises(InternalError, match="no answer"):
         install(data, make_plan(conda=channel.packages))
@@ -162,12 +162,12 @@ def test_an_engine_that_dies_after_its_answer_has_succeeded(
     channel: Channel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The interpreter that loaded rattler may crash on its way out."""
-    import provisioner.engines.rattler_install_worker as real
+    import provisioner.engines.conda.linker_worker as real
 
     worker = tmp_path / "worker.py"
     text = Path(real.__file__).read_text(encoding="utf-8")
     worker.write_text(text.replace("os._exit(0)", "os.abort()"), encoding="utf-8")
-    monkeypatch.setattr("provisioner.engines.rattler_install._WORKER", worker)
+    monkeypatch.setattr("provisioner.engines.conda.linker._WORKER", worker)
     built = install(tmp_path / "data", make_plan(conda=channel.packages))
     assert run_python(built, "print(1)") == "1"
 
@@ -212,7 +212,7 @@ def test_the_environment_outlives_the_cache(channel: Channel, tmp_path: Path) ->
 
 def test_what_the_solver_chose_is_what_is_linked(channel: Channel, tmp_path: Path) -> None:
     """From match specs over a real solve to a running interpreter."""
-    from provisioner.engines.rattler import RattlerSolver
+    from provisioner.engines.conda.solver import RattlerSolver
     from provisioner.resolve.request import CondaRequest
 
     solver = RattlerSolver(cache=tmp_path / "repodata", mirror=str, canonical=str, environ=ENVIRON)

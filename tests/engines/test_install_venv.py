@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.engines.network import NetworkSettings
+from provisioner.engines.net.settings import NetworkSettings
 from provisioner.errors import InstallError, ProvisionError, UnavailableError
 from provisioner.events import Event, Notice
 from provisioner.install.home import (

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.engines.interpreter import find_interpreter
+from provisioner.engines.uv.interpreter import find_interpreter
 from provisioner.errors import InstallError
 from tests.installing import ENVIRON
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.engines.addresses import host_and_port, redact, redact_text, to_canonical, to_mirror
-from provisioner.engines.network import NetworkSettings, read_network_settings
-from provisioner.engines.pip_config import PackageSettings
+from provisioner.engines.index.pip_config import PackageSettings
+from provisioner.engines.net.addresses import host_and_port, redact, redact_text, to_canonical, to_mirror
+from provisioner.engines.net.settings import NetworkSettings, read_network_settings
 
 
 def read(environ: Mapping[str, str], **packages: object) -> NetworkSettings:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.engines.process import Completed, ProgramTimeoutError, run_program, start_program
+from provisioner.engines.process.run import Completed, ProgramTimeoutError, run_program, start_program
 
 PYTHON = sys.executable
 
@@ -188,7 +188,7 @@ def test_the_program_dies_with_us(tmp_path: Path, pid_file: Path) -> None:
     script = f"""
         import sys
         from pathlib import Path
-        from provisioner.engines.process import run_program
+        from provisioner.engines.process.run import run_program
         inner = "import os,time; open({str(pid_file)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
         run_program([sys.executable, "-c", inner], env={{}}, cwd=Path({str(tmp_path)!r}), timeout_s=60)
     """

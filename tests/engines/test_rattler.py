@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from provisioner.engines.rattler import RattlerSolver
+from provisioner.engines.conda.solver import RattlerSolver
 from provisioner.errors import ExitCode, InternalError, ResolveError, UnavailableError
 from provisioner.resolve.model import CondaPackage
 from provisioner.resolve.request import CondaRequest, find_provided

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from provisioner.engines.download import Downloader
-from provisioner.engines.index_metadata import read_wheel_metadata
-from provisioner.engines.network import NetworkSettings
-from provisioner.engines.remote_wheel import RemoteFile
+from provisioner.engines.index.metadata import read_wheel_metadata
+from provisioner.engines.index.remote_wheel import RemoteFile
+from provisioner.engines.net.download import Downloader
+from provisioner.engines.net.settings import NetworkSettings
 from provisioner.errors import UnavailableError
 from tests.loopback import Loopback, serve
 from tests.wheels import make_wheel

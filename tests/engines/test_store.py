@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.engines.store import Store
+from provisioner.engines.store.store import Store
 from provisioner.errors import InstallError, ProvisionError, UnavailableError
 from provisioner.events import Event, Progress
 from provisioner.install.build import StoredFile
@@ -234,7 +234,7 @@ def test_files_that_an_older_scanner_let_pass_are_scanned_again(
     stored = fetch(tmp_path / "data", entry, wheelhouses=[str(house)])[entry.sha256]
     record = stored.path.with_name(f"{stored.path.name}.json")
     before = json.loads(record.read_text(encoding="utf-8"))
-    monkeypatch.setattr("provisioner.engines.store.SCANNER", before["scanner"] + 1)
+    monkeypatch.setattr("provisioner.engines.store.store.SCANNER", before["scanner"] + 1)
     fetch(tmp_path / "data", entry)
     assert json.loads(record.read_text(encoding="utf-8"))["scanner"] == before["scanner"] + 1
 

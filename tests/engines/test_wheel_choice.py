@@ -3,8 +3,8 @@
 import pytest
 from packaging.version import Version
 
-from provisioner.engines.index_page import IndexFile
-from provisioner.engines.wheel_choice import Limits, choose_wheels, count_hidden
+from provisioner.engines.index.page import IndexFile
+from provisioner.engines.index.wheel_choice import Limits, choose_wheels, count_hidden
 
 
 def entry(

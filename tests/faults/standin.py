@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from provisioner.engines.process import start_program
+from provisioner.engines.process.run import start_program
 from provisioner.events import Event
 from provisioner.validate.model import Report, ValidationRequest
 from provisioner.validate.run import validate_environment

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from provisioner.engines.process import start_program
+from provisioner.engines.process.run import start_program
 from provisioner.events import ignore_events
 from provisioner.validate.model import Report, Status, ValidationRequest, Verdict
 from provisioner.validate.run import validate_environment

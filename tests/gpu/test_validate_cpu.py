@@ -14,7 +14,7 @@ import platformdirs
 import pytest
 from filelock import FileLock
 
-from provisioner.engines.process import start_program
+from provisioner.engines.process.run import start_program
 from provisioner.events import ignore_events
 from provisioner.validate.model import Report, ValidationRequest, Verdict
 from provisioner.validate.models.bpe import load_tokenizer

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from provisioner.engines.process import start_program
+from provisioner.engines.process.run import start_program
 from provisioner.events import ignore_events
 from provisioner.validate.model import Report, ValidationRequest, Verdict
 from provisioner.validate.run import validate_environment

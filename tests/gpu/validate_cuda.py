@@ -15,11 +15,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from provisioner.engines.process import start_program
+from provisioner.engines.process.run import start_program
 from provisioner.events import Event, StageFinished
+from provisioner.render.report_html import write_html
 from provisioner.validate.model import Report, ValidationRequest, Verdict
 from provisioner.validate.models.smollm2 import convert_gguf
-from provisioner.validate.report_html import write_html
 from provisioner.validate.run import validate_environment
 
 PROMPT, EXPECTED = "The capital of France is", "Paris"

@@ -1,10 +1,10 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from provisioner.diagnose.catalogue import load_catalogue
-from provisioner.diagnose.explain import explain_text
-from provisioner.diagnose.failure import Severity
-from provisioner.diagnose.logtext import decode_stream, squeeze
+from provisioner.diagnose.failures.catalogue import load_catalogue
+from provisioner.diagnose.failures.explain import explain_text
+from provisioner.diagnose.failures.logtext import decode_stream, squeeze
+from provisioner.diagnose.failures.model import Severity
 
 CATALOGUE = load_catalogue()
 EXAMPLES = [(failure.id, example) for failure in CATALOGUE.failures.values() for example in failure.examples]

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from provisioner.errors import LockError
+from provisioner.ground.yaml_writer import write_yaml
 from provisioner.lock.assemble import make_lock
-from provisioner.lock.block_yaml import write_yaml
 from provisioner.lock.conda_lock_v1 import dump_lock
 from provisioner.lock.diff import diff_locks
 from provisioner.lock.fingerprint import fingerprint_inputs

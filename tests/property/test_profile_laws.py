@@ -11,13 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from provisioner.errors import ErrorList, ProvisionError
+from provisioner.ground.yaml_reader import read_yaml
+from provisioner.ground.yaml_tree import Problem, plain
 from provisioner.profile.keys import GPU_CLASSES
 from provisioner.profile.load import load_profile
 from provisioner.profile.model import PLATFORMS
-from provisioner.profile.nodes import Problem, plain
 from provisioner.profile.parse import parse_file
 from provisioner.profile.schema import json_schema
-from provisioner.profile.yaml_reader import read_yaml
 
 VALIDATOR = jsonschema.Draft202012Validator(json_schema())
 HEAD = {"description": "d", "family": "llama3", "device": "cpu", "torch": "cpu", "python": "3.11"}

@@ -6,9 +6,9 @@ from packaging.tags import compatible_tags, cpython_tags
 from packaging.utils import canonicalize_name, parse_wheel_filename
 from packaging.version import Version
 
-from provisioner.engines.index_metadata import find_requires_dist
-from provisioner.engines.index_page import IndexFile
-from provisioner.engines.wheel_choice import Limits, choose_wheels
+from provisioner.engines.index.metadata import find_requires_dist
+from provisioner.engines.index.page import IndexFile
+from provisioner.engines.index.wheel_choice import Limits, choose_wheels
 from provisioner.resolve.target import TARGETS
 
 _VERSIONS = st.sampled_from(

@@ -8,8 +8,8 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from provisioner.diagnose.doctor import load_facts, save_facts
-from provisioner.diagnose.facts import (
+from provisioner.diagnose.machine.doctor import load_facts, save_facts
+from provisioner.diagnose.machine.facts import (
     KEPT_VARIABLES,
     DeviceNode,
     DisplayDevice,
@@ -20,8 +20,8 @@ from provisioner.diagnose.facts import (
     TorchFacts,
     keep_variables,
 )
-from provisioner.diagnose.facts_json import as_json
-from provisioner.diagnose.layers import LAYERS, Verdict, WantedHost, judge
+from provisioner.diagnose.machine.facts_json import as_json
+from provisioner.diagnose.machine.layers import LAYERS, Verdict, WantedHost, judge
 from provisioner.errors import UsageError
 
 PACKAGES = ["torch", "torchvision", "intel-extension-for-pytorch", "bigdl-core-xe-21", "intel-sycl-rt"]

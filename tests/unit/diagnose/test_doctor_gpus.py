@@ -2,7 +2,7 @@
 
 import pytest
 
-from provisioner.diagnose.gpus import find_gpu, list_gpus
+from provisioner.diagnose.machine.gpus import find_gpu, list_gpus
 
 # Generation groups of the Linux kernel (include/drm/intel/pciids.h, 0755a4e3).
 KERNEL = {

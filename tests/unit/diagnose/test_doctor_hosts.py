@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from provisioner.diagnose.doctor import examine, load_facts
-from provisioner.diagnose.facts_json import as_json
-from provisioner.diagnose.layers import LAYERS, Verdict, WantedHost, judge
+from provisioner.diagnose.machine.doctor import examine, load_facts
+from provisioner.diagnose.machine.facts_json import as_json
+from provisioner.diagnose.machine.layers import LAYERS, Verdict, WantedHost, judge
 
 HOSTS = Path(__file__).parents[2] / "data" / "hosts"
 LETTERS = {Verdict.PASS: "+", Verdict.FAIL: "x", Verdict.UNKNOWN: "?", Verdict.NOT_NEEDED: "-"}

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from provisioner.diagnose.doctor import describe, list_layers
-from provisioner.diagnose.facts import (
+from provisioner.diagnose.machine.doctor import describe, list_layers
+from provisioner.diagnose.machine.facts import (
     DeviceNode,
     DisplayDevice,
     EnvironmentFacts,
@@ -14,8 +14,16 @@ from provisioner.diagnose.facts import (
     Reach,
     TorchFacts,
 )
-from provisioner.diagnose.gate import find_obstacle, judge_gate
-from provisioner.diagnose.layers import LAYERS, LayerResult, Outcome, Verdict, WantedHost, judge, verdict_of
+from provisioner.diagnose.machine.gate import find_obstacle, judge_gate
+from provisioner.diagnose.machine.layers import (
+    LAYERS,
+    LayerResult,
+    Outcome,
+    Verdict,
+    WantedHost,
+    judge,
+    verdict_of,
+)
 from provisioner.errors import ExitCode, UsageError
 
 GIB = 1024**3

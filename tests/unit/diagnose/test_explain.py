@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import pytest
 
-from provisioner.diagnose.catalogue import load_catalogue
-from provisioner.diagnose.explain import explain_text
-from provisioner.diagnose.failure import Match, Severity
-from provisioner.diagnose.logtext import decode_stream
+from provisioner.diagnose.failures.catalogue import load_catalogue
+from provisioner.diagnose.failures.explain import explain_text
+from provisioner.diagnose.failures.logtext import decode_stream
+from provisioner.diagnose.failures.model import Match, Severity
 
 CATALOGUE = load_catalogue()
 IDS = list(CATALOGUE.failures)

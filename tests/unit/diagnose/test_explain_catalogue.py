@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 import yaml
 
-from provisioner.diagnose.catalogue import load_catalogue, parse_catalogue
-from provisioner.diagnose.failure import Platform
-from provisioner.diagnose.signature import parse_signature
+from provisioner.diagnose.failures.catalogue import load_catalogue, parse_catalogue
+from provisioner.diagnose.failures.model import Platform
+from provisioner.diagnose.failures.signature import parse_signature
 from provisioner.errors import InternalError
 
 ENTRY: dict[str, Any] = {

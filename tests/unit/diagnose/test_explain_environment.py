@@ -1,8 +1,8 @@
 import pytest
 
-from provisioner.diagnose.catalogue import load_catalogue
-from provisioner.diagnose.failure import Platform
-from provisioner.diagnose.probes import explain_environment
+from provisioner.diagnose.failures.catalogue import load_catalogue
+from provisioner.diagnose.failures.installed import explain_environment
+from provisioner.diagnose.failures.model import Platform
 
 CATALOGUE = load_catalogue()
 

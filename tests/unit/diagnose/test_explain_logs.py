@@ -4,9 +4,9 @@ from typing import Any
 import pytest
 import yaml
 
-from provisioner.diagnose.catalogue import load_catalogue
-from provisioner.diagnose.explain import explain_text
-from provisioner.diagnose.logtext import decode_stream
+from provisioner.diagnose.failures.catalogue import load_catalogue
+from provisioner.diagnose.failures.explain import explain_text
+from provisioner.diagnose.failures.logtext import decode_stream
 
 LOGS = Path(__file__).parents[2] / "data" / "logs"
 INDEX: list[dict[str, Any]] = yaml.safe_load((LOGS / "index.yaml").read_text("utf-8"))

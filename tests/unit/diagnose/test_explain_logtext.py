@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from provisioner.diagnose.catalogue import load_catalogue
-from provisioner.diagnose.explain import explain_text
-from provisioner.diagnose.logtext import decode_stream, quote_lines, split_blocks, squeeze
+from provisioner.diagnose.failures.catalogue import load_catalogue
+from provisioner.diagnose.failures.explain import explain_text
+from provisioner.diagnose.failures.logtext import decode_stream, quote_lines, split_blocks, squeeze
 
 
 def decoded(data: bytes, size: int = 7) -> str:

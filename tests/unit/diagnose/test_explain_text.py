@@ -1,8 +1,8 @@
 import pytest
 
 from provisioner.cli.explain import describe_match, match_row
-from provisioner.diagnose.catalogue import load_catalogue
-from provisioner.diagnose.explain import explain_text
+from provisioner.diagnose.failures.catalogue import load_catalogue
+from provisioner.diagnose.failures.explain import explain_text
 
 CATALOGUE = load_catalogue()
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from provisioner.errors import InstallError, UsageError
-from provisioner.install.folders import make_private_folder, remove_tree, write_atomically
+from provisioner.ground.files import make_private_folder, remove_tree, write_atomically
 from provisioner.install.home import (
     EnvironmentHome,
     find_environment,

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from hashlib import md5, sha256
 
+from provisioner.ground.yaml_tree import Origin
 from provisioner.lock.assemble import make_lock
 from provisioner.lock.model import Lock
 from provisioner.profile.model import (
@@ -10,7 +11,6 @@ from provisioner.profile.model import (
     Device,
     Family,
     Index,
-    Origin,
     Platform,
     Profile,
     TorchVariant,

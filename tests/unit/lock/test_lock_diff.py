@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from provisioner.lock.diff import LockDiff, diff_locks
-from provisioner.lock.diff_report import MAX_ROWS, as_json, as_markdown, as_text
 from provisioner.lock.model import Lock
+from provisioner.render.lock_diff import MAX_ROWS, as_json, as_markdown, as_text
 from provisioner.resolve.model import CondaPackage, PipPackage
 from tests.unit.lock.samples import conda_package, tiny_lock, torch_wheel, wheel
 

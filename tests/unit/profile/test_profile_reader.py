@@ -7,10 +7,10 @@ import pytest
 import yaml
 
 from provisioner.errors import ErrorList
-from provisioner.profile import yaml_reader
-from provisioner.profile.fields import Flag, MapOf, Record, Text, check_node
-from provisioner.profile.nodes import Kind, Leaf, Problem, Table, plain, raise_problems
-from provisioner.profile.yaml_reader import read_yaml
+from provisioner.ground import yaml_reader
+from provisioner.ground.yaml_fields import Flag, MapOf, Record, Text, check_node
+from provisioner.ground.yaml_reader import read_yaml
+from provisioner.ground.yaml_tree import Kind, Leaf, Problem, Table, plain, raise_problems
 
 
 @pytest.fixture(params=["CSafeLoader", "SafeLoader"], autouse=True)

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from provisioner.profile.load import load_profile
-from provisioner.profile.show import as_dict, show_rows
+from provisioner.render.profile import as_dict, show_rows
 
 STACK = """\
 description: s

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from provisioner.errors import ValidateError
+from provisioner.render.report_html import write_html
+from provisioner.render.report_junit import write_junit
 from provisioner.validate.model import STAGES, CheckRecord, Report, Status, Verdict, parse_report
-from provisioner.validate.report_html import write_html
-from provisioner.validate.report_junit import write_junit
 
 HOSTILE = '<script>alert("1")</script> & \x1b[31m \x00 \ufffe `x'
 PASSED = Report(

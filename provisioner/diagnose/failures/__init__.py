@@ -1,0 +1,1 @@
+"""The catalogue of `explain`: known failures, their causes and cures."""

@@ -1,0 +1,168 @@
+"""The catalogue's types: known failures, and what is answered about a log or an environment."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from packaging.specifiers import SpecifierSet
+
+from provisioner.diagnose.failures.signature import Signature
+
+
+class Severity(StrEnum):
+    """What a failure does to the run."""
+
+    FATAL = "fatal"
+    WARNING = "warning"  # the run goes on; its result is wrong or slow
+    BENIGN = "benign"  # noise; never the answer where there is another
+
+
+class Confidence(StrEnum):
+    """How well the cause is backed: by a maintainer, the project's documents or source, several users."""
+
+    HIGH = "high"
+    MEDIUM = "medium"
+    LOW = "low"
+
+
+class Stage(StrEnum):
+    """When the failure shows itself."""
+
+    RESOLVE = "resolve"
+    IMPORT = "import"
+    DEVICE = "device"
+    LOAD = "load"
+    FORWARD = "forward"
+
+
+class Platform(StrEnum):
+    """Where the failure was reported."""
+
+    LINUX = "linux"
+    WINDOWS = "windows"
+    WSL2 = "wsl2"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evidence:
+    """What speaks for a cause: everything in ``present`` is in the log, and nothing of ``absent``."""
+
+    present: tuple[Signature, ...]
+    absent: tuple[Signature, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cause:
+    """One of several possible causes of the same message.
+
+    Attributes:
+        text: The cause in words.
+        evidence: Any of these speaks for this cause.
+    """
+
+    text: str
+    evidence: tuple[Evidence, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Installed:
+    """A condition on one installed distribution.
+
+    Attributes:
+        name: Normalised name (PEP 503).
+        version: Versions meant; pre-releases count.
+        local: The local version label begins with one of these; empty for any.
+        local_not: The local version label begins with none of these.
+    """
+
+    name: str
+    version: SpecifierSet
+    local: tuple[str, ...] = ()
+    local_not: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FileCount:
+    """A condition on how many files of the environment match ``glob`` (``/`` separated, case ignored)."""
+
+    glob: str
+    at_least: int = 0
+    at_most: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Probe:
+    """Conditions on an environment, all of which hold where the failure is to be expected.
+
+    Attributes:
+        platforms: Where it applies; empty for everywhere.
+        installed: Distributions that are there.
+        absent: Normalised names of which none is there.
+        minor_differs: Two names whose versions differ in major or minor.
+        files: Counts of files; not judged where the files are not known.
+    """
+
+    platforms: tuple[Platform, ...] = ()
+    installed: tuple[Installed, ...] = ()
+    absent: tuple[str, ...] = ()
+    minor_differs: tuple[str, str] | None = None
+    files: tuple[FileCount, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Failure:
+    """A known failure.
+
+    Attributes:
+        causes: At least one; the order is the order of likelihood without evidence.
+        signatures: Any of them in the log is the failure.
+        requires: Where not empty, the log must hold one of them as well.
+        unless: The log must hold none of them.
+        caused_by: Ids of failures that are the root of this one where both are found.
+        examples: Quoted from the sources; each is recognised as this failure first.
+        probes: Any of them holds in an environment that has, or will have, the failure.
+    """
+
+    id: str
+    title: str
+    stage: Stage
+    platforms: tuple[Platform, ...]
+    severity: Severity
+    confidence: Confidence
+    causes: tuple[Cause, ...]
+    fix: str
+    signatures: tuple[Signature, ...]
+    requires: tuple[Signature, ...]
+    unless: tuple[Signature, ...]
+    caused_by: tuple[str, ...]
+    examples: tuple[str, ...]
+    probes: tuple[Probe, ...]
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Catalogue:
+    """Every known failure, by id, in the file's order."""
+
+    failures: Mapping[str, Failure]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Match:
+    """A failure recognised in a log or an environment.
+
+    Attributes:
+        cause: In words; where there are several, the likeliest first.
+        line: Line of the log in which the message begins, from 1; ``None`` for an environment.
+        evidence: The lines of the log, or the distributions and files, that gave it away.
+    """
+
+    id: str
+    title: str
+    stage: Stage
+    severity: Severity
+    confidence: Confidence
+    cause: str
+    fix: str
+    line: int | None
+    evidence: str

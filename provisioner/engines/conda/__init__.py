@@ -1,0 +1,1 @@
+"""rattler: solves and links conda packages, in worker processes."""

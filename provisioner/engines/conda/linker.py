@@ -1,0 +1,122 @@
+"""Link conda packages into a prefix with rattler, in a worker process, from local files only.
+
+After a successful call the interpreter that loaded rattler may crash on its way out (8 of 60 runs on
+py-rattler 0.28.0), and a damaged package may abort it: the worker's answer counts, never its exit status.
+"""
+
+import json
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from provisioner.engines.net.addresses import redact_text
+from provisioner.engines.process.run import ProgramTimeoutError, run_program
+from provisioner.errors import InstallError, InternalError
+from provisioner.ground.files import make_private_folder, write_atomically
+from provisioner.install.build import StoredFile
+from provisioner.resolve.model import CondaPackage
+
+_TIMEOUT_S = 1800.0
+_WORKER = Path(__file__).with_name("linker_worker.py")
+# Where the files came from on this machine; conda's own tools do without.
+_LOCAL_FIELDS = ("extracted_package_dir", "package_tarball_full_path")
+
+
+class RattlerLinker:
+    """A `CondaLinker` on py-rattler. Scripts that packages bring for their installation are never run."""
+
+    def __init__(self, *, cache: Path, environ: Mapping[str, str]) -> None:
+        """Keep the parts.
+
+        Args:
+            cache: Folder of unpacked packages, on the environments' file system so that files can be linked.
+            environ: Environment of the worker.
+        """
+        self._cache = cache
+        self._environ = environ
+
+    def link_conda(
+        self,
+        prefix: Path,
+        packages: Sequence[CondaPackage],
+        files: Mapping[str, StoredFile],
+        *,
+        platform: str,
+    ) -> None:
+        """Make the prefix; see `CondaLinker`."""
+        make_private_folder(self._cache)
+        task = {
+            "prefix": str(prefix),
+            "cache": str(self._cache),
+            "platform": platform,
+            "packages": [_describe(package, files[package.sha256]) for package in packages],
+        }
+        answer = self._ask(task)
+        if answer.get("failure"):
+            raise InstallError(
+                "install.conda",
+                f"rattler could not link the conda packages: {redact_text(str(answer['failure']))}",
+                hints=["run the same command again; if it fails again, report it with this output"],
+            )
+        by_name = {package.name: package for package in packages}
+        for path in (prefix / "conda-meta").glob("*.json"):
+            record = json.loads(path.read_text(encoding="utf-8"))
+            package = by_name.pop(record["name"], None)
+            if package is not None:
+                text = json.dumps(canonical_record(record, package), indent=1, sort_keys=True)
+                write_atomically(path, f"{text}\n")
+        if by_name:
+            raise InternalError(
+                "internal.rattler",
+                f"rattler says it is done, and `{'`, `'.join(by_name)}` is not in `conda-meta`",
+            )
+
+    def _ask(self, task: Mapping[str, Any]) -> dict[str, Any]:
+        with tempfile.TemporaryDirectory(prefix="provision-rattler-") as folder:
+            path = Path(folder, "answer.json")
+            try:
+                completed = run_program(
+                    [sys.executable, "-I", str(_WORKER)],
+                    env=self._environ,
+                    cwd=Path(folder),
+                    timeout_s=_TIMEOUT_S,
+                    stdin=json.dumps({**task, "answer": str(path)}).encode(),
+                )
+            except ProgramTimeoutError as error:
+                raise InternalError(
+                    "internal.rattler", f"rattler did not end within {_TIMEOUT_S:g} s"
+                ) from error
+            if not path.is_file():
+                said = redact_text(completed.stderr.strip())[-2000:]
+                raise InternalError(
+                    "internal.rattler",
+                    f"rattler's worker ended with exit code {completed.exit_code} and no answer: {said}",
+                    hints=["run the same command again; if it fails again, report it with this output"],
+                )
+            answer: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            return answer
+
+
+def canonical_record(record: Mapping[str, Any], package: CondaPackage) -> dict[str, Any]:
+    """Return a ``conda-meta`` record with the package's canonical address and no place on this machine."""
+    written = {key: value for key, value in record.items() if key not in _LOCAL_FIELDS}
+    link = record.get("link")
+    if isinstance(link, dict):
+        written["link"] = {key: value for key, value in link.items() if key != "source"} | {"source": ""}
+    return written | {"url": package.url, "channel": package.url.rsplit("/", 2)[0], "fn": package.filename}
+
+
+def _describe(package: CondaPackage, file: StoredFile) -> dict[str, Any]:
+    """Return what becomes a record: the package's own ``index.json`` with the lock's dependencies."""
+    depends = [f"{name} {constraint}".strip() for name, constraint in package.dependencies.items()]
+    return {
+        "index": dict(file.index) | {"depends": depends},
+        "filename": package.filename,
+        "url": file.path.as_uri(),
+        "channel": package.url.rsplit("/", 2)[0],
+        "size": file.path.stat().st_size,
+        "sha256": package.sha256,
+        "md5": package.md5,
+    }

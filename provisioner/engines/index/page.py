@@ -1,0 +1,122 @@
+"""Read one project's page of a package index, in HTML or JSON (PEP 503, PEP 691)."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+from urllib.parse import urldefrag, urljoin, urlsplit
+
+from provisioner.engines.net.addresses import host_and_port, redact, split_credentials
+from provisioner.errors import UnavailableError
+
+ACCEPT = "application/vnd.pypi.simple.v1+json, text/html;q=0.2"
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+# What an index writes on the page of a project without files; a login page has neither.
+_EMPTY_PAGE = re.compile(r"pypi:repository-version|<title>\s*links for", re.IGNORECASE)
+_FILENAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]*\.(?:whl|tar\.gz)")
+
+
+class IndexFile(NamedTuple):
+    """One wheel, or one source archive (``.tar.gz``), that an index offers.
+
+    A tuple, because big projects list thousands, and building dataclasses took most of a lock's time.
+
+    Attributes:
+        url: As the index gave it, made absolute.
+        sha256: Lower-case hex; None where the index says none.
+        uploaded: ISO time of the upload; None where the index says none.
+        yanked: The reason, empty where none was given; None where the file is not yanked.
+        metadata: Whether the index serves the wheel's metadata beside it (PEP 658).
+    """
+
+    filename: str
+    url: str
+    sha256: str | None
+    requires_python: str | None
+    uploaded: str | None
+    yanked: str | None
+    metadata: bool
+    size: int | None
+
+
+def parse_page(body: bytes, *, kind: str, url: str, project: str) -> tuple[IndexFile, ...]:
+    """Return the wheels and source archives on the page; other kinds of file are left out.
+
+    Args:
+        body: What the index answered.
+        kind: The answer's content type.
+        url: Where the answer came from; links are relative to it.
+        project: The project asked for.
+
+    Raises:
+        UnavailableError: The answer is not a page of an index.
+    """
+    try:
+        if "json" in kind:
+            found = [_from_json(file, url) for file in json.loads(body)["files"]]
+        else:
+            found = _from_html(body.decode(), url=url, project=project)
+        return tuple(_checked(found, base=url))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UnavailableError(
+            "unavailable.bad_page",
+            f"`{host_and_port(url)}` answered for `{project}` with something that is no package index's page",
+            hints=["check the index's address, and whether a proxy or a login page answers for it"],
+            context={"host": host_and_port(url), "url": redact(url), "project": project},
+        ) from error
+
+
+def _checked(files: Iterable[IndexFile], *, base: str) -> Iterable[IndexFile]:
+    """Yield the files that can be locked; a page is whatever its server sends."""
+    # A page from the network must not make us read, and lock, files of this machine.
+    schemes = {"http", "https"} | ({"file"} if urlsplit(base).scheme == "file" else set())
+    for file in files:
+        if not _FILENAME.fullmatch(file.filename) or urlsplit(file.url).scheme not in schemes:
+            continue
+        sha256 = file.sha256.lower() if file.sha256 else ""
+        yield file._replace(
+            # Private indexes put the reader's own token into their links; it must not reach a lockfile.
+            url=split_credentials(file.url)[0] if "@" in file.url else file.url,
+            sha256=sha256 if _SHA256.fullmatch(sha256) else None,
+        )
+
+
+def _from_json(file: Mapping[str, Any], base: str) -> IndexFile:
+    yanked = file.get("yanked", False)
+    core = file.get("core-metadata", file.get("dist-info-metadata", False))
+    return IndexFile(
+        filename=file["filename"],
+        url=urldefrag(urljoin(base, file["url"])).url,
+        sha256=_text(file.get("hashes", {}).get("sha256")),
+        requires_python=_text(file.get("requires-python")),
+        uploaded=_text(file.get("upload-time")),
+        yanked=None if yanked is False else (yanked if isinstance(yanked, str) else ""),
+        metadata=bool(core),
+        size=file.get("size"),
+    )
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _from_html(text: str, *, url: str, project: str) -> list[IndexFile]:
+    # Imported here: it brings requests, which JSON indexes do not need.
+    from pypi_simple import ProjectPage  # noqa: PLC0415 - see above
+
+    page = ProjectPage.from_html(project, text, base_url=url)
+    if not page.packages and not _EMPTY_PAGE.search(text):
+        raise ValueError("a web page without a file")
+    return [
+        IndexFile(
+            filename=package.filename,
+            url=package.url,
+            sha256=(package.digests or {}).get("sha256"),
+            requires_python=package.requires_python,
+            uploaded=package.upload_time.isoformat() if package.upload_time else None,
+            yanked=(package.yanked_reason or "") if package.is_yanked else None,
+            metadata=bool(package.has_metadata),
+            size=package.size,
+        )
+        for package in page.packages
+    ]

@@ -1,0 +1,125 @@
+"""Read package indexes over the network, through our downloader."""
+
+import hashlib
+import io
+import re
+import shutil
+from collections.abc import Callable
+from contextlib import nullcontext, suppress
+from pathlib import Path
+from threading import Lock
+from typing import NamedTuple
+
+from provisioner.engines.index.metadata import read_sdist_metadata, read_wheel_metadata
+from provisioner.engines.index.page import ACCEPT, IndexFile, parse_page
+from provisioner.engines.index.remote_wheel import RemoteFile
+from provisioner.engines.net.download import Downloader, NotFoundError
+from provisioner.errors import UnavailableError
+
+_FOR_ANY_TARGET = re.compile(r"(?:any|[-._]x86_64|[-._]amd64)\.whl$|\.tar\.gz$", re.IGNORECASE)
+
+
+class FetchedPage(NamedTuple):
+    """A page as its index gave it; ``files`` is None where it has not changed since ``etag``."""
+
+    files: tuple[IndexFile, ...] | None
+    etag: str | None
+
+
+class IndexReader:
+    """Fetches pages, metadata and whole files; may be used by several threads at once."""
+
+    def __init__(self, downloader: Downloader, *, canonical: Callable[[str], str], folder: Path) -> None:
+        """Keep the parts.
+
+        Args:
+            downloader: Fetches documents, through mirrors.
+            canonical: Takes a mirror's address back to the canonical one.
+            folder: Keeps the files that had to be fetched whole.
+        """
+        self._downloader = downloader
+        self._canonical = canonical
+        self._folder = folder
+        self._guard = Lock()
+        self._first: dict[str, Lock] = {}
+        self._reached: set[str] = set()
+        self._dead: dict[str, UnavailableError] = {}
+        self._whole = Lock()
+
+    def read_page(self, address: str, project: str, *, etag: str | None = None) -> FetchedPage | None:
+        """Return a project's page; None where the index has no such project.
+
+        Raises:
+            UnavailableError: The index could not be read.
+        """
+        with self._guard:
+            first = self._first.setdefault(address, Lock())
+        # A resolver asks for many projects at once. The first one tries alone whether the index answers, so
+        # that a dead one is waited for, and told of, once.
+        with first if address not in self._reached else nullcontext():
+            if address in self._dead:
+                raise self._dead[address]
+            try:
+                page = self._fetch_page(address, project, etag)
+            except UnavailableError as error:
+                if address not in self._reached:
+                    self._dead[address] = error
+                raise
+            self._reached.add(address)
+            return page
+
+    def _fetch_page(self, address: str, project: str, etag: str | None) -> FetchedPage | None:
+        try:
+            reply = self._downloader.get(f"{address.rstrip('/')}/{project}/", accept=ACCEPT, etag=etag)
+        except NotFoundError:
+            return None
+        if reply.status == 304:
+            return FetchedPage(None, etag)
+        kind = reply.headers.get("content-type", "")
+        files = tuple(
+            # Canonical before it is cached: the next run may go through another mirror, or none.
+            file._replace(url=self._canonical(file.url))
+            for file in parse_page(reply.body, kind=kind, url=reply.url, project=project)
+            # Nobody asks for the many files of other processors, and reading them again costs time.
+            if _FOR_ANY_TARGET.search(file.filename)
+        )
+        return FetchedPage(files, reply.headers.get("etag"))
+
+    def read_metadata(self, file: IndexFile) -> bytes:
+        """Return a file's METADATA: from beside it, from inside it by ranges, or from the whole of it.
+
+        Raises:
+            UnavailableError: It could not be read.
+        """
+        if not file.filename.endswith(".whl"):
+            return read_sdist_metadata(self.fetch_whole(file))
+        # Asked for even where the page does not announce it: some mirrors serve it and do not say so.
+        with suppress(NotFoundError):
+            body = self._downloader.get(f"{file.url}.metadata").body
+            if body.lstrip().startswith(b"Metadata-Version:"):
+                return body
+        if file.sha256 is None:
+            # It has to be fetched whole for its digest anyway.
+            return read_wheel_metadata(self.fetch_whole(file), name=file.filename)
+        try:
+            remote = io.BufferedReader(RemoteFile(self._downloader, file.url), buffer_size=32 * 1024)
+        except ValueError:
+            return read_wheel_metadata(self.fetch_whole(file), name=file.filename)
+        return read_wheel_metadata(remote, name=file.filename)
+
+    def fetch_whole(self, file: IndexFile) -> Path:
+        """Fetch a file whose index gives no digest or no metadata; it is kept for the next lock.
+
+        Raises:
+            UnavailableError: It could not be had.
+        """
+        folder = self._folder / hashlib.sha256(file.url.encode()).hexdigest()
+        path = folder / file.filename
+        # Both platforms may ask for the same file at the same time.
+        with self._whole:
+            if not path.is_file():
+                folder.mkdir(parents=True, exist_ok=True)
+                part = folder / f"{file.filename}.part"
+                self._downloader.fetch_to(file.url, part=part, sha256=file.sha256)
+                shutil.move(part, path)
+        return path

@@ -1,0 +1,1 @@
+"""This machine and a built environment, read without running anything of them."""

@@ -1,0 +1,331 @@
+"""Fetch pages and files: the only module that opens a connection to an index, a channel or a mirror.
+
+Engines get local files, because theirs is not the behaviour we promise: they wait forever on a silent server,
+trust what is in their caches, and report a login page as "no solution found". Here a stall is a time-out, an
+interrupted file is resumed, every file has the lockfile's sha256, and a failure names host, cause and remedy.
+"""
+
+import mimetypes
+import re
+import ssl
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, TypeVar
+from urllib.parse import urlsplit
+
+import certifi
+import httpx
+
+from provisioner.engines.net import errors as failures
+from provisioner.engines.net.addresses import (
+    filename_of,
+    host_and_port,
+    local_path,
+    origin_of,
+    redact,
+    split_credentials,
+    to_mirror,
+)
+from provisioner.engines.net.errors import Attempt, NotFoundError
+from provisioner.engines.net.settings import NetworkSettings
+from provisioner.engines.net.transfer import CHUNK_BYTES, Transfer
+from provisioner.errors import UnavailableError
+from provisioner.events import Listener, Notice, ignore_events
+from provisioner.ground.files import disk_error
+
+__all__ = ["Downloader", "NotFoundError", "Response"]
+
+_MOST_CONNECTIONS = 16
+_MOST_REDIRECTS = 10
+_LONGEST_WAIT_S = 60.0
+_PROGRESS_BYTES = 1024 * 1024
+_LONGEST_FILE_BYTES = 16 * 1024 * 1024 * 1024
+
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Response:
+    """A page: ``headers`` in lower case, ``body`` decoded, ``url`` of the server that answered."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    url: str
+
+
+class Downloader:
+    """A client for everything that comes over the network; may be used by several threads at once."""
+
+    def __init__(self, settings: NetworkSettings, *, on_event: Listener = ignore_events) -> None:
+        """Open no connection yet."""
+        self._settings = settings
+        self._on_event = on_event
+        self._clients: dict[str | None, httpx.Client] = {}
+        self._lock = threading.Lock()
+        self._credentials: dict[str, tuple[str, str]] = {}
+        self._cancelled = threading.Event()
+
+    def close(self) -> None:
+        """End the transfers that are under way and close the connections."""
+        self._cancelled.set()
+        with self._lock:
+            for client in self._clients.values():
+                client.close()
+            self._clients.clear()
+
+    def get(
+        self, url: str, *, accept: str = "*/*", etag: str | None = None, byte_range: str | None = None
+    ) -> Response:
+        """Return a page, or the part that ``byte_range`` names (``bytes=-1000``) where the server can.
+
+        A web page where ``accept`` asks for something else is an error: login pages of hotels and companies
+        come with status 200. With ``etag``, status 304 and no body mean that the page has not changed.
+
+        Raises:
+            NotFoundError: The server says that there is no such page.
+            UnavailableError: Anything else that keeps us from the page.
+        """
+        attempt = self._attempt(url, what=f"`{urlsplit(redact(url)).path}`")
+        if urlsplit(attempt.asked).scheme == "file":
+            return _read_local(attempt)
+        headers = {"accept": accept} | ({"if-none-match": etag} if etag else {})
+        # Counted on the bytes of the file, so no compression may stand between.
+        headers |= {"range": byte_range, "accept-encoding": "identity"} if byte_range else {}
+        wants_html = "html" in accept or "*/*" in accept
+
+        def read() -> Response:
+            with self._open("GET", attempt, headers) as answer:
+                if answer.status_code == 416:
+                    raise failures.from_status(attempt, 416)
+                body = bytearray()
+                for chunk in answer.iter_bytes(CHUNK_BYTES):
+                    body += chunk
+                    attempt.done = len(body)
+                    if len(body) > self._settings.longest_body_bytes:
+                        raise failures.too_large(attempt, self._settings.longest_body_bytes)
+                if not wants_html and _is_web_page(answer.headers, bytes(body[:64])):
+                    raise failures.web_page(attempt)
+                return _response(answer, bytes(body))
+
+        return self._retry(read, attempt)
+
+    def head(self, url: str) -> Response:
+        """Return status and headers of a page without its body; errors as in `get`."""
+        attempt = self._attempt(url, what=f"`{filename_of(url)}`")
+        if urlsplit(attempt.asked).scheme == "file":
+            return _read_local(attempt)
+
+        def read() -> Response:
+            with self._open("HEAD", attempt, {}) as answer:
+                return _response(answer, b"")
+
+        return self._retry(read, attempt)
+
+    def fetch_to(
+        self,
+        url: str,
+        *,
+        part: Path,
+        sha256: str | None,
+        on_bytes: Callable[[int, int | None], None] | None = None,
+    ) -> str:
+        """Download a file to ``part``, going on where an earlier try ended, and return its sha256.
+
+        Args:
+            url: Canonical address.
+            part: Where the bytes go, in a folder of ours. On return it is complete and has the digest.
+            sha256: Lower-case hex digest from the lockfile; None where the digest is what is wanted.
+            on_bytes: Called with the bytes so far and the total, None while unknown.
+
+        Raises:
+            InstallError: ``install.hash_mismatch``: the server's file is not the locked one, and ``part`` is
+                gone; ``install.disk…``: it could not be written.
+            UnavailableError: It could not be had; ``part`` stays for the next try.
+        """
+        attempt = self._attempt(url, what=f"`{filename_of(url)}`")
+        try:
+            transfer = Transfer(part, on_bytes=on_bytes)
+            if sha256 is None:
+                transfer.restart()
+            if transfer.size and transfer.digest() == sha256:
+                return transfer.digest()
+            self._fetch(attempt, transfer)
+            if sha256 not in {None, transfer.digest()} and transfer.resumed:
+                # what lay here may be the beginning of another file: once more, from the start
+                transfer.restart()
+                self._fetch(attempt, transfer)
+            if sha256 is not None and transfer.digest() != sha256:
+                part.unlink()
+                raise failures.hash_mismatch(attempt, expected=sha256, got=transfer.digest())
+            transfer.sync()
+            return transfer.digest()
+        except OSError as error:
+            raise disk_error(part, error) from error
+
+    def _attempt(self, url: str, *, what: str) -> Attempt:
+        asked = to_mirror(url, self._settings.mirrors)
+        plain, userinfo = split_credentials(asked)
+        if userinfo:
+            self._credentials[origin_of(plain)] = userinfo
+        return Attempt(url=url, asked=plain, what=what)
+
+    def _fetch(self, attempt: Attempt, transfer: Transfer) -> None:
+        if urlsplit(attempt.asked).scheme == "file":
+            transfer.restart()
+            with _open_local(attempt) as source:
+                transfer.append(iter(lambda: source.read(CHUNK_BYTES), b""), total=None)
+            return
+        self._retry(lambda: self._receive(attempt, transfer), attempt)
+
+    def _receive(self, attempt: Attempt, transfer: Transfer) -> None:
+        """Make one request and append what comes."""
+        start = transfer.size
+        headers = {"accept-encoding": "identity"} | ({"range": f"bytes={start}-"} if start else {})
+        with self._open("GET", attempt, headers) as answer:
+            if start and answer.status_code != 200 and not _continues_at(answer, start):
+                transfer.restart()
+                raise failures.bad_resume(attempt)
+            if start and answer.status_code == 200:
+                transfer.restart()
+            length = answer.headers.get("content-length", "")
+            attempt.total = transfer.size + int(length) if length.isdecimal() else None
+            transfer.append(self._watched(answer, attempt, transfer), total=attempt.total)
+
+    def _watched(self, answer: httpx.Response, attempt: Attempt, transfer: Transfer) -> Iterator[bytes]:
+        """Yield the body as it comes, refusing web pages and endless ones."""
+        for chunk in answer.iter_raw():  # as it comes: what arrived before a stall is kept
+            if transfer.size == 0 and _is_web_page(answer.headers, chunk[:64]):
+                raise failures.web_page(attempt)
+            yield chunk
+            attempt.done = transfer.size
+            if transfer.size > _LONGEST_FILE_BYTES:
+                raise failures.too_large(attempt, _LONGEST_FILE_BYTES)
+            if self._cancelled.is_set():
+                raise failures.stopped(attempt)
+
+    def _retry(self, action: Callable[[], _Result], attempt: Attempt) -> _Result:
+        """Run one request, again while the failure may pass; a try that brought a megabyte does not count."""
+        if self._settings.offline:
+            raise failures.offline(attempt)
+        left, reached = self._settings.tries, 0
+        while True:
+            attempt.tries += 1
+            attempt.retry_after_s = None
+            try:
+                return action()
+            except httpx.HTTPError as error:
+                failed = failures.from_transport(attempt, error)
+                failed.__cause__ = error
+            except UnavailableError as error:
+                failed = error
+            left = self._settings.tries - 1 if attempt.done - reached > _PROGRESS_BYTES else left - 1
+            reached = max(reached, attempt.done)
+            if not failed.retryable or left <= 0 or self._cancelled.is_set():
+                raise failed
+            self._pause(attempt, failed, left)
+
+    def _pause(self, attempt: Attempt, failed: UnavailableError, left: int) -> None:
+        """Tell of the failure and wait: as long as the server asks, else twice as long each time."""
+        self._on_event(Notice(message=f"{failed.message}; {left} more {'try' if left == 1 else 'tries'}"))
+        grown = self._settings.backoff_s * 2 ** min(self._settings.tries - left - 1, 6)
+        wait_s = grown if attempt.retry_after_s is None else attempt.retry_after_s
+        self._cancelled.wait(min(wait_s, _LONGEST_WAIT_S))
+
+    @contextmanager
+    def _open(self, method: str, attempt: Attempt, headers: Mapping[str, str]) -> Iterator[httpx.Response]:
+        """Send one request, follow redirects, and yield the answer with its body unread."""
+        url = attempt.asked
+        for _ in range(_MOST_REDIRECTS):
+            attempt.proxy = self._settings.proxy_for(url)
+            auth = self._credentials.get(origin_of(url)) or self._settings.credentials_for(url)
+            client = self._client(attempt.proxy)
+            with client.stream(method, url, headers=dict(headers), auth=auth) as answer:
+                if not answer.has_redirect_location:
+                    if answer.status_code >= 300 and answer.status_code not in {304, 416}:
+                        attempt.retry_after_s = _retry_after_s(answer.headers)
+                        raise failures.from_status(attempt, answer.status_code)
+                    yield answer
+                    return
+                target, _ = split_credentials(str(httpx.URL(url).join(answer.headers["location"])))
+            scheme = urlsplit(target).scheme
+            if scheme not in {"http", "https"} or (scheme == "http" and url.startswith("https:")):
+                raise failures.bad_redirect(
+                    attempt, f"it sends us from https to `{scheme}://{host_and_port(target)}`"
+                )
+            url = target
+        raise failures.bad_redirect(attempt, f"it sends us on more than {_MOST_REDIRECTS} times")
+
+    def _client(self, proxy: str | None) -> httpx.Client:
+        with self._lock:
+            if proxy not in self._clients:
+                self._clients[proxy] = httpx.Client(
+                    proxy=proxy,
+                    verify=self._ssl_context(),
+                    trust_env=False,
+                    timeout=httpx.Timeout(
+                        self._settings.stall_timeout_s, connect=self._settings.connect_timeout_s, pool=None
+                    ),
+                    headers={"user-agent": "provision"},
+                    # More at once makes resolvers and proxies of small networks fail, and gains nothing.
+                    limits=httpx.Limits(
+                        max_connections=_MOST_CONNECTIONS, max_keepalive_connections=_MOST_CONNECTIONS
+                    ),
+                )
+            return self._clients[proxy]
+
+    def _ssl_context(self) -> ssl.SSLContext:
+        """Trust the user's bundle alone, else the system's authorities and Mozilla's."""
+        try:
+            context = ssl.create_default_context(cafile=self._settings.cert)
+        except OSError as error:
+            why = (error.strerror or "there is no certificate in it").lower()
+            raise UnavailableError(
+                "unavailable.tls",
+                f"could not read the CA bundle `{self._settings.cert}`: {why}",
+                hints=("correct `SSL_CERT_FILE` or pip's `cert` setting",),
+            ) from error
+        if self._settings.cert is None:
+            context.load_verify_locations(certifi.where())
+        return context
+
+
+def _response(answer: httpx.Response, body: bytes) -> Response:
+    headers = {name.lower(): value for name, value in answer.headers.items()}
+    return Response(status=answer.status_code, headers=headers, body=body, url=str(answer.url))
+
+
+def _continues_at(answer: httpx.Response, start: int) -> bool:
+    """Tell whether a partial answer begins at ``start``: a lying server must not make us splice files."""
+    match = re.match(r"bytes (\d+)-", answer.headers.get("content-range", ""))
+    return answer.status_code == 206 and match is not None and int(match.group(1)) == start
+
+
+def _is_web_page(headers: httpx.Headers, head: bytes) -> bool:
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    return kind in {"text/html", "application/xhtml+xml"} and head.lstrip()[:1] in {b"<", b""}
+
+
+def _retry_after_s(headers: httpx.Headers) -> float | None:
+    value = headers.get("retry-after", "")
+    return float(value) if value.isdecimal() else None
+
+
+def _read_local(attempt: Attempt) -> Response:
+    """Return a local page; a folder stands for its ``index.html``, as in a file tree of an index."""
+    with _open_local(attempt) as source:
+        kind = mimetypes.guess_type(source.name)[0] or "application/octet-stream"
+        return Response(status=200, headers={"content-type": kind}, body=source.read(), url=attempt.asked)
+
+
+def _open_local(attempt: Attempt) -> BinaryIO:
+    path = local_path(attempt.asked)
+    try:
+        return (path / "index.html" if path.is_dir() else path).open("rb")
+    except FileNotFoundError as error:
+        raise failures.not_found(attempt) from error
+    except OSError as error:
+        raise failures.unreadable(attempt, error) from error

@@ -1,0 +1,127 @@
+"""How to reach the network: mirrors, certificates, proxies, credentials and patience."""
+
+import ipaddress
+import netrc
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from provisioner.engines.index.pip_config import PackageSettings
+from provisioner.engines.net.addresses import host_and_port, origin_of, split_credentials
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NetworkSettings:
+    """Everything that the downloader has to know.
+
+    Attributes:
+        mirrors: Canonical prefix to the prefix that is asked instead.
+        cert: CA bundle that replaces the system's.
+        proxies: Scheme (``http``, ``https``, ``all``) to the proxy's address.
+        no_proxy: Hosts, suffixes or networks that are asked directly; ``*`` for all.
+        credentials: Origin (``https://host:443``) or host name to user and password.
+        connect_timeout_s: Seconds for a connection.
+        stall_timeout_s: Seconds without a byte; a slow transfer may take any time.
+        tries: Requests per file before we give up.
+        backoff_s: Pause before the second try; it doubles.
+        offline: Refuse everything but ``file:`` addresses.
+        longest_body_bytes: Limit for pages that are held in memory.
+    """
+
+    mirrors: Mapping[str, str] = field(default_factory=dict)
+    cert: str | None = None
+    proxies: Mapping[str, str] = field(default_factory=dict)
+    no_proxy: tuple[str, ...] = ()
+    credentials: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    connect_timeout_s: float = 10.0
+    stall_timeout_s: float = 30.0
+    tries: int = 4
+    backoff_s: float = 0.5
+    offline: bool = False
+    longest_body_bytes: int = 1024 * 1024 * 1024
+
+    def proxy_for(self, url: str) -> str | None:
+        """Return the proxy to ask for ``url``, or None to ask the host itself."""
+        parts = urlsplit(url)
+        if any(_bypasses(entry, parts.hostname or "", host_and_port(url)) for entry in self.no_proxy):
+            return None
+        return self.proxies.get(parts.scheme) or self.proxies.get("all")
+
+    def credentials_for(self, url: str) -> tuple[str, str] | None:
+        """Return user and password for the address's own host; nobody else's are ever sent."""
+        return self.credentials.get(origin_of(url)) or self.credentials.get(urlsplit(url).hostname or "")
+
+
+def read_network_settings(
+    environ: Mapping[str, str],
+    packages: PackageSettings,
+    *,
+    mirrors: Mapping[str, str] | None = None,
+    offline: bool = False,
+    windows: bool = os.name == "nt",
+) -> NetworkSettings:
+    """Gather the settings from the environment, pip's configuration and the netrc file.
+
+    Proxies: pip's own, else ``HTTPS_PROXY`` and its kin (lower case wins), else on Windows the system's.
+    """
+    names = {scheme: f"{scheme}_proxy" for scheme in ("http", "https", "all")}
+    proxies = {
+        scheme: value
+        for scheme, name in names.items()
+        if (value := environ.get(name) or environ.get(name.upper()))
+    }
+    if windows and not proxies:
+        import urllib.request  # noqa: PLC0415 - it brings the whole of http.client
+
+        proxies = {scheme: url for scheme, url in urllib.request.getproxies().items() if scheme in names}
+    if packages.proxy:
+        proxies = {"all": packages.proxy}
+    no_proxy = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
+    credentials = {}
+    for address in (packages.default_index, *packages.extra_indexes, *packages.find_links):
+        if address and "://" in address:
+            _, userinfo = split_credentials(address)
+            if userinfo:
+                credentials[origin_of(address)] = userinfo
+    return NetworkSettings(
+        mirrors=dict(mirrors or {}),
+        cert=packages.cert,
+        proxies={scheme: _with_scheme(url) for scheme, url in proxies.items()},
+        no_proxy=tuple(no_proxy.replace(",", " ").split()),
+        credentials=_netrc_credentials(environ, windows=windows) | credentials,
+        stall_timeout_s=packages.timeout_s or 30.0,
+        offline=offline,
+    )
+
+
+def _with_scheme(url: str) -> str:
+    return url if "://" in url else f"http://{url}"
+
+
+def _bypasses(entry: str, host: str, port: str) -> bool:
+    """Tell whether a ``no_proxy`` entry covers the host: ``*``, a suffix, ``host:port`` or a network."""
+    entry = entry.lower().removeprefix("*.").lstrip(".")
+    if entry in {"*", host, port}:
+        return True
+    try:
+        return ipaddress.ip_address(host) in ipaddress.ip_network(entry, strict=False)
+    except ValueError:
+        return bool(entry) and host.endswith(f".{entry}")
+
+
+def _netrc_credentials(environ: Mapping[str, str], *, windows: bool) -> dict[str, tuple[str, str]]:
+    """Return host to login from the netrc file; without one, or with a broken one, nothing."""
+    home = environ.get("USERPROFILE" if windows else "HOME")
+    named = environ.get("NETRC")
+    candidates = (
+        [Path(named)] if named else [Path(home, name) for name in (".netrc", "_netrc")] if home else []
+    )
+    for path in candidates:
+        try:
+            hosts = netrc.netrc(path).hosts
+        except (OSError, netrc.NetrcParseError):
+            continue
+        return {host: (login, password) for host, (login, _, password) in hosts.items() if login}
+    return {}

@@ -1,0 +1,1 @@
+"""Programs: start, watch, end."""

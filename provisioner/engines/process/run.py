@@ -1,0 +1,306 @@
+"""Run programs: the only module that starts one.
+
+Every program gets a process group of its own (on Windows a job object too), exactly the environment that it
+is given, and is gone, with its children, when the call returns, however it returns. Output is captured as
+head and tail, so that a program which prints without end costs no memory here. The end of the program is
+its own exit: a grandchild that keeps the output pipes open is killed, not waited for.
+"""
+
+import errno
+import os
+import queue
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from provisioner.engines.process.group import ProcessGroup, inherit_pipe, open_group
+
+CHANNEL_VARIABLE = "PROVISION_CHANNEL"
+"""Tells a child where its private pipe is: a file descriptor, on Windows a handle."""
+
+TERMINATION_GRACE_S = 5.0
+"""How long a program may clean up between the polite and the final signal."""
+
+_CAPTURE_HALF_BYTES = 512 * 1024
+_LONGEST_LINE_BYTES = 64 * 1024 * 1024
+_SLICE_S = 0.2  # Windows delivers Ctrl-C only between waits
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Completed:
+    """How a program ended.
+
+    ``exit_code`` is negative for a signal, as in ``subprocess``. The texts are decoded leniently and capped:
+    of long output the first and last 512 KiB remain.
+    """
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+
+class ProgramTimeoutError(TimeoutError):
+    """A program did not end in time and was killed, with what it had printed."""
+
+    def __init__(self, program: str, *, timeout_s: float, stdout: str, stderr: str) -> None:
+        """Keep the output: it often tells where the program hung."""
+        super().__init__(f"`{program}` did not end within {timeout_s:g} s and was killed")
+        self.timeout_s = timeout_s
+        self.stdout = stdout
+        self.stderr = stderr
+
+
+def run_program(
+    argv: Sequence[str | Path],
+    *,
+    env: Mapping[str, str],
+    cwd: Path,
+    timeout_s: float,
+    stdin: bytes = b"",
+    on_line: Callable[[str], None] | None = None,
+    on_record: Callable[[bytes], None] | None = None,
+) -> Completed:
+    """Run a program to its end and return what it printed.
+
+    Args:
+        argv: Program and arguments; the program is a path, never looked up.
+        env: The whole environment of the child; nothing is inherited.
+        cwd: Working directory.
+        timeout_s: Wall-clock limit; afterwards the whole group is killed.
+        stdin: Bytes for its standard input, which is then closed.
+        on_line: Called here, in this thread, for every line of stdout and stderr as it comes.
+        on_record: When given, the child gets a private pipe, named by ``PROVISION_CHANNEL`` in its
+            environment, and this is called here for every line that it writes there.
+
+    Raises:
+        ProgramTimeoutError: It did not end in time.
+        OSError: It could not be started.
+    """
+    deadline = time.monotonic() + timeout_s
+    with start_program(argv, env=env, cwd=cwd, stdin=stdin, with_channel=on_record is not None) as child:
+        for source, line in child.lines(deadline):
+            if source == "channel" and on_record is not None:
+                on_record(line)
+            elif on_line is not None and source != "channel":
+                on_line(line.decode("utf-8", "replace").rstrip("\r\n"))
+        if child.exit_code is None:
+            child.stop()
+            raise ProgramTimeoutError(
+                str(argv[0]), timeout_s=timeout_s, stdout=child.stdout, stderr=child.stderr
+            )
+        return Completed(exit_code=child.exit_code, stdout=child.stdout, stderr=child.stderr)
+
+
+@contextmanager
+def start_program(
+    argv: Sequence[str | Path],
+    *,
+    env: Mapping[str, str],
+    cwd: Path,
+    stdin: bytes = b"",
+    with_channel: bool = False,
+) -> Iterator["ChildProcess"]:
+    """Start a program for the length of a ``with`` block; its group is killed at the end of the block."""
+    child = ChildProcess(argv, env=env, cwd=cwd, stdin=stdin, with_channel=with_channel)
+    try:
+        yield child
+    finally:
+        child.stop()
+
+
+class ChildProcess:
+    """A running program, its output and its private pipe.
+
+    Attributes:
+        exit_code: None while it runs; negative for a signal.
+        killed: Whether we ended it.
+    """
+
+    def __init__(
+        self,
+        argv: Sequence[str | Path],
+        *,
+        env: Mapping[str, str],
+        cwd: Path,
+        stdin: bytes,
+        with_channel: bool,
+    ) -> None:
+        """Start the program; see `run_program` for the arguments."""
+        self.exit_code: int | None = None
+        self.killed = False
+        self._events: queue.Queue[tuple[str, bytes | None]] = queue.Queue(maxsize=4096)
+        self._output = {"stdout": _HeadAndTail(), "stderr": _HeadAndTail()}
+        self._process, self._group, channel = _spawn(argv, env, cwd, with_channel=with_channel)
+        self._readers = [
+            threading.Thread(target=self._read, args=(name, pipe), daemon=True)
+            for name, pipe in (
+                ("stdout", self._process.stdout),
+                ("stderr", self._process.stderr),
+                ("channel", channel),
+            )
+            if pipe is not None
+        ]
+        for thread in (
+            *self._readers,
+            threading.Thread(target=self._feed, args=(stdin,), daemon=True),
+            threading.Thread(target=self._wait, daemon=True),
+        ):
+            thread.start()
+
+    @property
+    def pid(self) -> int:
+        """Return the operating system's number of the program."""
+        return self._process.pid
+
+    @property
+    def stdout(self) -> str:
+        """Return the captured head and tail of standard output."""
+        return self._output["stdout"].text()
+
+    @property
+    def stderr(self) -> str:
+        """Return the captured head and tail of standard error."""
+        return self._output["stderr"].text()
+
+    def lines(self, deadline: float) -> Iterator[tuple[str, bytes]]:
+        """Yield ``(source, line)`` until the program ends or ``time.monotonic`` reaches ``deadline``.
+
+        ``source`` is ``stdout``, ``stderr`` or ``channel``. When it returns, ``exit_code`` tells which of
+        the two happened; it can be called again with a later deadline.
+        """
+        while self.exit_code is None:
+            left_s = deadline - time.monotonic()
+            if left_s <= 0:
+                return
+            with suppress(queue.Empty):
+                source, line = self._events.get(timeout=min(left_s, _SLICE_S))
+                if line is None:
+                    self._finish()
+                else:
+                    yield source, line
+        while True:  # what had been written before the exit
+            try:
+                source, line = self._events.get_nowait()
+            except queue.Empty:
+                return
+            if line is not None:
+                yield source, line
+
+    def stop(self) -> None:
+        """End the program and its group: politely, after five seconds for good. An ended one stays ended."""
+        if self.exit_code is None:
+            self.killed = True
+            self._group.terminate()
+            deadline = time.monotonic() + TERMINATION_GRACE_S
+            for _ in self.lines(deadline):
+                pass  # a full queue would keep the readers, and so the program, from ending
+        if self.exit_code is None:
+            self._group.kill()
+            for _ in self.lines(time.monotonic() + TERMINATION_GRACE_S):
+                pass
+        self._group.close()
+
+    def _finish(self) -> None:
+        """Reap the ended program, kill what it left behind and let the readers see the end of their pipes."""
+        self._group.kill()
+        self.exit_code = self._process.wait()
+        self._group.close()
+        deadline = time.monotonic() + 1.0
+        for reader in self._readers:
+            while reader.is_alive() and time.monotonic() < deadline and not self._events.full():
+                reader.join(timeout=0.05)
+
+    def _read(self, name: str, pipe: IO[bytes]) -> None:
+        kept = self._output.get(name)
+        with suppress(OSError, ValueError), pipe:
+            while line := pipe.readline(_LONGEST_LINE_BYTES if kept is None else 65536):
+                if kept is not None:
+                    kept.add(line)
+                self._events.put((name, line))
+
+    def _feed(self, data: bytes) -> None:
+        pipe = self._process.stdin
+        if pipe is not None:
+            with suppress(OSError, ValueError), pipe:  # a program may end without reading
+                pipe.write(data)
+
+    def _wait(self) -> None:
+        self._group.wait_without_reaping(self._process)
+        self._events.put(("exit", None))
+
+
+class _HeadAndTail:
+    """The first and the last bytes of a stream."""
+
+    def __init__(self) -> None:
+        self._head = bytearray()
+        self._tail = bytearray()
+        self._dropped = 0
+
+    def add(self, data: bytes) -> None:
+        """Append ``data``, forgetting the middle."""
+        room = _CAPTURE_HALF_BYTES - len(self._head)
+        self._head += data[:room]
+        self._tail += data[room:] if room < len(data) else b""
+        excess = len(self._tail) - _CAPTURE_HALF_BYTES
+        if excess > _CAPTURE_HALF_BYTES:  # in large steps: each one moves the whole tail
+            del self._tail[:excess]
+            self._dropped += excess
+
+    def text(self) -> str:
+        """Return head and tail, with a line between that counts what is missing."""
+        cut = max(0, len(self._tail) - _CAPTURE_HALF_BYTES)
+        dropped = self._dropped + cut
+        middle = f"\n… {dropped} bytes left out …\n".encode() if dropped else b""
+        return (bytes(self._head) + middle + bytes(self._tail[cut:])).decode("utf-8", "replace")
+
+
+def _inheritance(number: int) -> dict[str, Any]:
+    """Return the arguments of ``Popen`` that hand down one pipe and nothing else."""
+    if sys.platform == "win32":
+        startup = subprocess.STARTUPINFO(lpAttributeList={"handle_list": [number]})
+        return {"startupinfo": startup, "close_fds": True}
+    return {"pass_fds": (number,)}
+
+
+def _spawn(
+    argv: Sequence[str | Path], env: Mapping[str, str], cwd: Path, *, with_channel: bool
+) -> tuple[subprocess.Popen[bytes], ProcessGroup, IO[bytes] | None]:
+    """Start the program in a new group, with the writing end of a private pipe if asked."""
+    if not os.access(argv[0], os.X_OK):  # behind the launcher its failure would look like the program's own
+        raise FileNotFoundError(errno.ENOENT, "no such program", str(argv[0]))
+    group = open_group()
+    options = group.popen_options()
+    environment = dict(env)
+    read_end = write_end = None
+    if with_channel:
+        read_end, write_end = os.pipe()
+        number = inherit_pipe(write_end)
+        options |= _inheritance(number)
+        environment[CHANNEL_VARIABLE] = str(number)
+    try:
+        process = subprocess.Popen(  # noqa: S603 - an argument list
+            group.launcher(sys.executable) + [str(part) for part in argv],
+            env=environment,
+            cwd=cwd,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            **options,
+        )
+    except OSError:
+        group.close()
+        if read_end is not None:
+            os.close(read_end)
+        raise
+    finally:
+        if write_end is not None:
+            os.close(write_end)
+    group.adopt(process)
+    return process, group, None if read_end is None else os.fdopen(read_end, "rb")

@@ -1,0 +1,106 @@
+"""The content-addressed store of fetched files.
+
+``sha256/<first two>/<sha256>/<filename>``       a file with that digest, which passed the scan
+``sha256/<first two>/<sha256>/<filename>.json``  its size and what the scan said: without it, there is no file
+``parts/<sha256>.part``                          what has arrived so far
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from provisioner.engines.archive.scan import SCANNER, Verdict, scan_package
+from provisioner.errors import InstallError
+from provisioner.ground.file_lock import hold_file
+from provisioner.ground.files import make_private_folder, replace, write_atomically
+from provisioner.install.build import StoredFile
+from provisioner.resolve.model import CondaPackage, PipPackage
+
+Package = CondaPackage | PipPackage
+
+
+class Store:
+    """A folder of ours: what lies in it was checked when it came, so only its size is looked at again."""
+
+    def __init__(self, root: Path) -> None:
+        """Make the folder, or check that it is ours alone.
+
+        Raises:
+            InstallError: It is another user's, a link, or open to all.
+        """
+        self._root = root
+        make_private_folder(root.parent)
+        make_private_folder(root)
+        make_private_folder(root / "parts")
+
+    def find(self, package: Package) -> StoredFile | None:
+        """Return a package's file, or None where it has to be fetched (again)."""
+        path = self._path(package)
+        try:
+            record = json.loads(_record_of(path).read_text(encoding="utf-8"))
+            if record["scanner"] == SCANNER and record["size"] == path.stat().st_size:
+                return StoredFile(path=path, notices=tuple(record["notices"]), index=dict(record["index"]))
+        except FileNotFoundError:
+            pass
+        except (OSError, ValueError, KeyError, TypeError):
+            _record_of(path).unlink(missing_ok=True)
+        # written by another version, or cut: what still has the digest is scanned again
+        if path.is_file() and _digest(path) == package.sha256:
+            return self._admit(package, path)
+        return None
+
+    def publish(self, package: Package, part: Path) -> StoredFile:
+        """Take a complete part, whose digest was checked, into the store.
+
+        Raises:
+            InstallError: The scan refuses it; the part is deleted.
+        """
+        path = self._path(package)
+        make_private_folder(path.parent)
+        replace(part, path)
+        return self._admit(package, path)
+
+    @contextmanager
+    def hold_part(self, package: Package) -> Iterator[Path]:
+        """Yield where a package's bytes arrive; another process that wants the same file waits."""
+        parts = self._root / "parts"
+        with hold_file(parts / f"{package.sha256}.lock", timeout_s=math.inf):
+            yield parts / f"{package.sha256}.part"
+
+    def _path(self, package: Package) -> Path:
+        """Return a package's place; digest and name come from a lockfile and must not lead elsewhere."""
+        digest, name = package.sha256, package.filename
+        if len(digest) != 64 or set(digest) - set("0123456789abcdef"):
+            raise InstallError(
+                "install.no_hash", f"`{name}` has no sha256 in the lockfile", hints=["lock again"]
+            )
+        if name != Path(name).name or "\\" in name or ":" in name or name in {"", ".", ".."}:
+            raise InstallError("install.file_name", f"`{name}` is no file name", hints=["lock again"])
+        return self._root / "sha256" / digest[:2] / digest / name
+
+    def _admit(self, package: Package, path: Path) -> StoredFile:
+        try:
+            verdict: Verdict = scan_package(path, package)
+        except InstallError:
+            path.unlink()
+            raise
+        record = {
+            "scanner": SCANNER,
+            "size": path.stat().st_size,
+            "notices": list(verdict.notices),
+            "index": dict(verdict.index),
+        }
+        write_atomically(_record_of(path), json.dumps(record, sort_keys=True) + "\n")
+        return StoredFile(path=path, notices=verdict.notices, index=verdict.index)
+
+
+def _record_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}.json")
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,1 @@
+"""uv: solves and installs wheels, makes virtual environments."""

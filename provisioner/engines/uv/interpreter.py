@@ -1,0 +1,58 @@
+"""Find the Python that a virtual environment is made of."""
+
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from uv import find_uv_bin
+
+from provisioner.engines.process.run import ProgramTimeoutError, run_program
+from provisioner.errors import InstallError
+
+_TIMEOUT_S = 60.0
+
+
+def find_interpreter(version: str, *, environ: Mapping[str, str], cache: Path, cwd: Path) -> Path:
+    """Return a Python of ``version`` (``3.11`` or ``3.11.7``) on this machine; nothing is downloaded.
+
+    First choice is the one that runs us, outside its virtual environment; then what uv finds: ``PATH``, the
+    registry and the launcher on Windows, and interpreters that uv has installed.
+
+    Raises:
+        InstallError: ``install.no_python``: there is none.
+    """
+    own = Path(getattr(sys, "_base_executable", None) or sys.executable)
+    if _matches(version, sys.version_info[:3]) and sys.implementation.name == "cpython" and own.is_file():
+        return own
+    arguments = [
+        *(find_uv_bin(), "python", "find", f"cpython@{version}"),
+        *("--system", "--no-project", "--no-config", "--no-python-downloads", "--offline"),
+        *("--cache-dir", str(cache), "--color", "never"),
+    ]
+    try:
+        completed = run_program(arguments, env=environ, cwd=cwd, timeout_s=_TIMEOUT_S)
+    except ProgramTimeoutError as error:
+        raise _missing(version, str(error)) from error
+    found = completed.stdout.strip()
+    if completed.exit_code != 0 or not found:
+        raise _missing(version, "none of the interpreters on this machine has that version")
+    return Path(found)
+
+
+def _matches(wanted: str, running: tuple[int, ...]) -> bool:
+    """Tell whether a version begins with the wanted numbers."""
+    numbers = tuple(int(number) for number in re.findall(r"\d+", wanted))
+    return running[: len(numbers)] == numbers
+
+
+def _missing(version: str, why: str) -> InstallError:
+    return InstallError(
+        "install.no_python",
+        f"there is no Python {version} to make a virtual environment of: {why}",
+        hints=[
+            f"install Python {version} from your system's packages or its own site",
+            "or give the profile a `conda` section, whose base brings its own Python",
+        ],
+        context={"python": version},
+    )

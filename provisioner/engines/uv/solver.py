@@ -1,0 +1,261 @@
+"""Solve wheels with uv, against a loopback index that shows only what the profile allows."""
+
+import re
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from threading import Event
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+from uv import find_uv_bin
+
+from provisioner.engines.index.metadata import find_requires_dist
+from provisioner.engines.index.page import IndexFile
+from provisioner.engines.index.shelf import Shelf, serve_shelf
+from provisioner.engines.index.source import IndexSource
+from provisioner.engines.net.addresses import host_and_port
+from provisioner.engines.process.run import Completed, ProgramTimeoutError
+from provisioner.engines.process.solver import run_solver
+from provisioner.errors import ErrorList, InternalError, ProvisionError, ResolveError, UnavailableError
+from provisioner.profile.model import DEFAULT_INDEX
+from provisioner.resolve.model import PipPackage
+from provisioner.resolve.request import PipRequest, PipSolution
+from provisioner.resolve.target import find_target, marker_environment
+
+_TIMEOUT_S = 600.0
+_NAME = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)")
+
+
+class UvSolver:
+    """A `PipSolver` that runs ``uv pip compile`` per platform."""
+
+    def __init__(self, source: IndexSource, *, cache: Path, environ: Mapping[str, str]) -> None:
+        """Keep the parts.
+
+        Args:
+            source: Reads the real indexes.
+            cache: uv's private cache; it keeps what uv learns about the interpreter.
+            environ: Environment of the child process.
+        """
+        self._source = source
+        self._cache = cache
+        # Here, because its look into `sysconfig` fails when two threads are the first to do so at once.
+        self._program = find_uv_bin()
+        # uv talks to our index on loopback and to nobody else; a proxy would be asked for that.
+        self._environ = {
+            name: value for name, value in environ.items() if not name.lower().endswith("_proxy")
+        }
+        self._stop = Event()
+
+    def stop(self) -> None:
+        """End what is under way; see `PipSolver`."""
+        self._stop.set()
+
+    def solve_pip(self, request: PipRequest) -> PipSolution:
+        """Return the wheels; see `PipSolver`."""
+        epoch = self._source.epoch
+        shelf = Shelf(request, self._source)
+        try:
+            versions = self._compile(shelf)
+        except ResolveError:
+            if not self._source.renew(epoch):
+                raise
+            shelf = Shelf(request, self._source)
+            versions = self._compile(shelf)
+        chosen = [
+            (project, version, shelf.shown[project][version])
+            for project, version in versions.items()
+            if project not in request.provided
+        ]
+        dependencies = find_dependencies(shelf, versions)
+        packages = [
+            self._package(shelf, project, version, file, dependencies=dependencies.get(project, {}))
+            for project, version, file in chosen
+        ]
+        assets = [self._asset(shelf, requirement) for requirement in request.assets]
+        notes = [
+            f"`{project}=={version}` was yanked from its index"
+            f"{f' ({file.yanked})' if file.yanked else ''} and is allowed by the profile"
+            for project, version, file in chosen
+            if file.yanked is not None
+        ]
+        return PipSolution(packages=(*packages, *assets), notes=tuple(notes))
+
+    def _compile(self, shelf: Shelf) -> dict[str, Version]:
+        request = shelf.request
+        with tempfile.TemporaryDirectory(prefix="provision-uv-") as folder, serve_shelf(shelf) as address:
+            work = Path(folder)
+            answer = work / "answer.txt"
+            _write_lines(work / "requirements.txt", request.requirements)
+            _write_lines(work / "overrides.txt", request.overrides)
+            # What stands in the file is preferred.
+            _write_lines(answer, [f"{name}=={version}" for name, version in request.preferred.items()])
+            completed = self._run(work, answer, address, request)
+            if shelf.failures:
+                raise _join_failures(shelf.failures)
+            if completed.exit_code != 0:
+                raise _explain(completed.stderr.replace(address, "the index/"), completed.exit_code, shelf)
+            lines = answer.read_text(encoding="utf-8").split()
+        pins = (line.split("==") for line in lines)
+        return {canonicalize_name(name): Version(version) for name, version in pins}
+
+    def _run(self, work: Path, answer: Path, address: str, request: PipRequest) -> Completed:
+        arguments = [
+            self._program,
+            *("pip", "compile", "requirements.txt", "--overrides", "overrides.txt"),
+            *("--output-file", answer.name, "--no-header", "--no-annotate", "--quiet"),
+            *("--no-config", "--cache-dir", str(self._cache), "--color", "never"),
+            *("--default-index", address, "--only-binary", ":all:"),
+            # Which pre-releases exist is the index's decision, per package.
+            *("--prerelease", "allow"),
+            *("--python", sys.executable, "--no-python-downloads"),
+            *("--python-version", request.python),
+            *("--python-platform", find_target(request.platform).uv_platform),
+        ]
+        try:
+            return run_solver(arguments, env=self._environ, cwd=work, timeout_s=_TIMEOUT_S, stop=self._stop)
+        except ProgramTimeoutError as error:
+            raise InternalError(
+                "internal.uv_timeout", f"uv did not answer for `{request.platform}` within {_TIMEOUT_S:g} s"
+            ) from error
+
+    def _package(
+        self,
+        shelf: Shelf,
+        project: str,
+        version: Version,
+        file: IndexFile,
+        *,
+        dependencies: Mapping[str, str],
+        validation: bool = False,
+    ) -> PipPackage:
+        index = shelf.index_of(project)
+        return PipPackage(
+            name=project,
+            version=str(version),
+            filename=file.filename,
+            url=f"pypi:{file.filename}" if index == DEFAULT_INDEX else file.url,
+            index=index,
+            sha256=file.sha256 or self._source.hash_file(file),
+            dependencies=dependencies,
+            validation=validation,
+        )
+
+    def _asset(self, shelf: Shelf, requirement: str) -> PipPackage:
+        found = shelf.find_exact(requirement)
+        if found is None:
+            raise ResolveError(
+                "resolve.no_asset",
+                f"validation asset `{requirement}` is on no index that the profile names",
+                hints=["correct `validation.asset` in the profile"],
+            )
+        return self._package(shelf, *found, dependencies={}, validation=True)
+
+
+def find_dependencies(shelf: Shelf, versions: Mapping[str, Version]) -> dict[str, dict[str, str]]:
+    """Return, per project of a solution, what its metadata asks for on the request's platform.
+
+    Extras count where some requirement asks for them, so the walk starts from the request's own.
+    """
+    request = shelf.request
+    target = find_target(request.platform)
+    found: dict[str, dict[str, str]] = {}
+    seen: set[tuple[str, str]] = set()
+    waiting = [Requirement(text) for text in request.requirements]
+    while waiting:
+        requirement = waiting.pop()
+        project = canonicalize_name(requirement.name)
+        for extra in ("", *sorted(requirement.extras)):
+            if (project, extra) in seen or project not in versions or project in request.provided:
+                continue
+            seen.add((project, extra))
+            environment = marker_environment(target, request.python, extra=extra)
+            for wanted in _requires(shelf, project, versions):
+                if wanted.marker is None or wanted.marker.evaluate(environment):
+                    found.setdefault(project, {})[canonicalize_name(wanted.name)] = str(wanted.specifier)
+                    waiting.append(wanted)
+    return {project: dict(sorted(wants.items())) for project, wants in found.items()}
+
+
+def _requires(shelf: Shelf, project: str, versions: Mapping[str, Version]) -> list[Requirement]:
+    """Return a project's requirements for others of the solution; the rest is mostly unused extras."""
+    named = _name_requirements(shelf.read_metadata(project, versions[project]))
+    wanted = [_parse(text) for name, text in named if name in versions]
+    return [requirement for requirement in wanted if requirement is not None]
+
+
+@cache
+def _name_requirements(metadata: bytes) -> tuple[tuple[str, str], ...]:
+    """Return the requirements of METADATA as (normalised name, text), unparsed."""
+    return tuple(
+        (canonicalize_name(name.group(1)), text)
+        for text in find_requires_dist(metadata)
+        if (name := _NAME.match(text))
+    )
+
+
+@cache
+def _parse(text: str) -> Requirement | None:
+    try:
+        return Requirement(text)
+    except InvalidRequirement:
+        # uv has accepted it; the list only describes the lock.
+        return None
+
+
+def _write_lines(path: Path, lines: Iterable[str]) -> None:
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def _join_failures(failures: list[ProvisionError]) -> ProvisionError:
+    """Return one error for what an index could not serve, which uv has called "no solution"."""
+    # One host that fails for one reason is told once, not once per project.
+    unique = list({(each.code, each.context.get("host")): each for each in reversed(failures)}.values())[::-1]
+    serious = [failure for failure in unique if not isinstance(failure, UnavailableError)]
+    if len(unique) == 1 or serious:
+        return (serious or unique)[0]
+    return ErrorList(unique)
+
+
+def _explain(said: str, exit_code: int, shelf: Shelf) -> ProvisionError:
+    """Return what a failure of uv means."""
+    request = shelf.request
+    reason = said.strip()
+    if "No solution found" not in reason:
+        return InternalError(
+            "internal.uv", f"uv failed on `{request.platform}` with exit code {exit_code}: {reason}"
+        )
+    asked = [name for name in shelf.shown if shelf.index_of(name) == DEFAULT_INDEX]
+    asked = [name for name in asked if name not in request.provided]
+    if len(asked) > 1 and all(shelf.source.read_page(None, name) is None for name in asked):
+        host = host_and_port(shelf.source.default_index())
+        return UnavailableError(
+            "unavailable.not_found",
+            f"the default index at `{host}` has none of the {len(asked)} packages that it was asked for, "
+            f"`{asked[0]}` among them",
+            hints=["check the address of the default index in pip's or uv's configuration"],
+            context={"host": host},
+        )
+    named = {canonicalize_name(word) for word in re.findall(r"[A-Za-z0-9][A-Za-z0-9._-]*", reason)}
+    hidden = [
+        f"look at `{project}`: {', '.join(what)} are hidden by the profile"
+        for project in sorted(named & shelf.shown.keys())
+        if (what := shelf.find_hidden(project))
+    ]
+    return ResolveError(
+        "resolve.unsatisfiable",
+        f"no set of wheels answers the profile on `{request.platform}`; the solver says:\n{_indent(reason)}",
+        hints=[
+            "change one of the requirements named above, or state in `pip.overrides` which one wins and why",
+            *hidden[:3],
+        ],
+        context={"platform": request.platform},
+    )
+
+
+def _indent(text: str) -> str:
+    return "\n".join(f"  {line}".rstrip() for line in text.splitlines())

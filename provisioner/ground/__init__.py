@@ -1,0 +1,1 @@
+"""What every room stands on: YAML, files, locks, text and names."""
