@@ -14,6 +14,7 @@ from provisioner.cli.result import Result
 from provisioner.cli.settings import Settings, host_platform
 from provisioner.diagnose.machine.doctor import examine, list_layers, load_facts, save_facts
 from provisioner.diagnose.machine.facts import EnvironmentFacts, HostFacts, TorchFacts
+from provisioner.diagnose.machine.gate import wanted_host
 from provisioner.diagnose.machine.layers import WantedHost
 from provisioner.engines.net.addresses import host_and_port
 from provisioner.errors import (
@@ -97,8 +98,6 @@ def _find(settings: Settings, target: str | None) -> tuple[Profile | None, Gener
 
 
 def _want(profile: Profile | None, *, built: bool) -> WantedHost:
-    from provisioner.cli.gate import wanted_host  # noqa: PLC0415 - `doctor --help` stays fast
-
     if profile is None:
         return WantedHost(device="xpu", stack="any XPU stack", hides_integrated=True)
     return wanted_host(profile, platform=host_platform(), built=built)

@@ -1,27 +1,47 @@
 """Judge the cheap layers before the first byte of a GPU profile is downloaded."""
 
-from collections.abc import Sequence
-
 from provisioner.diagnose.machine.facts import HostFacts
-from provisioner.diagnose.machine.layers import LayerResult, Verdict, WantedHost, judge
+from provisioner.diagnose.machine.gpus import find_gpu
+from provisioner.diagnose.machine.layers import Verdict, WantedHost, judge
 from provisioner.diagnose.machine.layers.hardware import DEVICE_NODES, GPU, KERNEL_DRIVER
 from provisioner.diagnose.machine.layers.system import DISK
 from provisioner.errors import InstallError, ProvisionError, UnvalidatedError
+from provisioner.profile.model import Device, Profile
 
 GATE_LAYERS = (GPU, KERNEL_DRIVER, DEVICE_NODES, DISK)
 
+# Windows display drivers, from ipex-llm's install_gpu.md; Linux release names do not map to versions.
+_DRIVER_FLOORS = {("ipex-llm-2.1", "win-64"): "31.0.101.5122"}
+# An XPU environment is 5 to 9 GB with its downloads, a CPU one about 2.
+_INSTALL_BYTES = {Device.XPU: 12 * 1024**3, Device.CPU: 3 * 1024**3}
 
-def judge_gate(facts: HostFacts, wanted: WantedHost) -> tuple[LayerResult, ...]:
-    """Judge whether a build that is started now could be validated on this machine."""
-    return judge(facts, wanted, layers=GATE_LAYERS)
+
+def wanted_host(profile: Profile, *, platform: str, built: bool = False) -> WantedHost:
+    """Return what a profile wants of a machine; ``built``: its environment is there and is judged, too."""
+    return WantedHost(
+        device=profile.device.value,
+        stack=profile.stacks[0] if profile.stacks else profile.name,
+        install_bytes=_INSTALL_BYTES[profile.device],
+        indexes=tuple(index.name for index in profile.indexes),
+        driver_floor=next(
+            (_DRIVER_FLOORS[at] for stack in profile.stacks if (at := (stack, platform)) in _DRIVER_FLOORS),
+            None,
+        ),
+        system_oneapi="ipex-llm-2.1" in profile.stacks,
+        hides_integrated=profile.validation.backend == "transformers",
+        built=built,
+        torch=profile.torch.value,
+    )
 
 
-def find_obstacle(results: Sequence[LayerResult], *, profile: str) -> ProvisionError | None:
-    """Return the error to stop with, or None; what is unknown does not stop a build.
+def find_obstacle(facts: HostFacts, wanted: WantedHost, *, profile: str) -> ProvisionError | None:
+    """Return the error that stops a build before its download; None: nothing is known to be wrong.
 
-    No room on the disk is ``gate.disk`` (exit 5); a GPU that is missing, unsupported or closed to this user
-    is ``gate.<layer>`` (exit 7): the build would succeed, and its environment could not be validated.
+    What is unknown does not stop a build. No room on the disk is ``gate.disk`` (exit 5); a GPU that is
+    missing, unsupported or closed to this user is ``gate.<layer>`` (exit 7): the build would succeed, and
+    its environment could not be validated.
     """
+    results = judge(facts, wanted, layers=GATE_LAYERS)
     for result in results:
         if result.verdict is not Verdict.FAIL:
             continue
@@ -39,3 +59,12 @@ def find_obstacle(results: Sequence[LayerResult], *, profile: str) -> ProvisionE
             context=context,
         )
     return None
+
+
+def find_gpu_class(facts: HostFacts) -> str | None:
+    """Return the class of the first supported GPU as a profile names it, cards before integrated ones."""
+    found = [gpu for display in facts.displays or () if (gpu := find_gpu(display.vendor, display.device))]
+    supported = [gpu.generation for gpu in found if gpu.generation.supported]
+    supported.sort(key=lambda generation: not generation.discrete)
+    first = supported[0].gpu_class if supported else None
+    return first.value if first else None

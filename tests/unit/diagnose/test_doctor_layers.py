@@ -14,7 +14,7 @@ from provisioner.diagnose.machine.facts import (
     Reach,
     TorchFacts,
 )
-from provisioner.diagnose.machine.gate import find_obstacle, judge_gate
+from provisioner.diagnose.machine.gate import find_obstacle
 from provisioner.diagnose.machine.layers import (
     LAYERS,
     LayerResult,
@@ -410,8 +410,8 @@ def test_what_torch_says_is_judged(torch: TorchFacts, device: str, expected: tup
 
 def test_the_gate_lets_a_sound_machine_through() -> None:
     """No obstacle on a sound machine, and none over what is only unknown."""
-    assert find_obstacle(judge_gate(LINUX, XPU), profile="llama3-arc") is None
-    assert find_obstacle(judge_gate(HostFacts(os="linux"), XPU), profile="llama3-arc") is None
+    assert find_obstacle(LINUX, XPU, profile="llama3-arc") is None
+    assert find_obstacle(HostFacts(os="linux"), XPU, profile="llama3-arc") is None
 
 
 @pytest.mark.parametrize(
@@ -429,7 +429,7 @@ def test_the_gate_lets_a_sound_machine_through() -> None:
 )
 def test_the_gate_stops_before_the_download(facts: HostFacts, code: str, exit_code: ExitCode) -> None:
     """The first broken cheap layer stops the build with its own code, and the way round is offered."""
-    error = find_obstacle(judge_gate(facts, XPU), profile="llama3-arc")
+    error = find_obstacle(facts, XPU, profile="llama3-arc")
     assert error is not None
     assert error.code == code
     assert error.exit_code == exit_code
