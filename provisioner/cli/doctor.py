@@ -12,8 +12,9 @@ from provisioner.cli.options import flag, settings_flags
 from provisioner.cli.output import check_output, write_output
 from provisioner.cli.result import Result
 from provisioner.cli.settings import Settings, host_platform
-from provisioner.diagnose.machine.doctor import examine, list_layers, load_facts, save_facts
+from provisioner.diagnose.machine.doctor import examine, list_layers
 from provisioner.diagnose.machine.facts import EnvironmentFacts, HostFacts, TorchFacts
+from provisioner.diagnose.machine.facts_json import as_json, parse_facts, scrub
 from provisioner.diagnose.machine.gate import wanted_host
 from provisioner.diagnose.machine.layers import WantedHost
 from provisioner.engines.net.addresses import host_and_port
@@ -69,7 +70,7 @@ def command(
             facts, wanted = _ask_sources(settings, profile, facts, wanted)
     saved = None
     if save:
-        document = save_facts(facts, variables=settings.environ)
+        document = as_json(scrub(facts, variables=settings.environ))
         write_output(save, json.dumps(document, indent=1) + "\n", "--save")
         saved = f"facts written to {save}"
     data = examine(facts, wanted, layers=layers or None)
@@ -104,10 +105,10 @@ def _want(profile: Profile | None, *, built: bool) -> WantedHost:
 
 
 def _gather(settings: Settings, profile: Profile | None, generation: Generation | None) -> HostFacts:
-    from provisioner.engines.machine.host import LocalHost  # noqa: PLC0415 - `--from` gathers nothing
+    from provisioner.engines.machine.host import gather_host  # noqa: PLC0415 - `--from` gathers nothing
 
     folder = generation.prefix if generation else settings.data
-    facts = LocalHost().gather(target=folder, variables=settings.environ)
+    facts = gather_host(target=folder, variables=settings.environ)
     if profile is not None and generation is not None:
         torch = _torch(generation, device=profile.device.value)
         facts = replace(facts, environment=_environment(generation), torch=torch)
@@ -120,7 +121,7 @@ def _ask_sources(
     """Ask the indexes and channels that a build would fetch from; the others are not needed."""
     from provisioner.cli.sources import find_needed_sources  # noqa: PLC0415 - not without a profile
     from provisioner.cli.wiring import Engines  # noqa: PLC0415 - the same
-    from provisioner.engines.machine.host import LocalIndexes  # noqa: PLC0415 - the same
+    from provisioner.engines.machine.host import ask_indexes  # noqa: PLC0415 - the same
     from provisioner.engines.net.download import Downloader  # noqa: PLC0415 - the same
 
     engines = Engines(settings)
@@ -140,7 +141,7 @@ def _ask_sources(
         return ""
 
     with closing(downloader):
-        return replace(facts, reach=LocalIndexes(reach, timeout_s=4.0).ask(needed)), wanted
+        return replace(facts, reach=ask_indexes(needed, reach, timeout_s=4.0)), wanted
 
 
 def _environment(generation: Generation) -> EnvironmentFacts:
@@ -195,7 +196,7 @@ def _read(path: str) -> HostFacts:
             f"`--from {path}`: {error}",
             hints=["name a file that `provision doctor --save` wrote"],
         ) from error
-    return load_facts(document)
+    return parse_facts(document)
 
 
 def _errors(data: dict[str, Any], target: str | None) -> tuple[ProvisionError, ...]:

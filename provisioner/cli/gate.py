@@ -2,7 +2,7 @@
 
 from provisioner.cli.settings import Settings
 from provisioner.diagnose.machine.gate import find_gpu_class, find_obstacle, wanted_host
-from provisioner.engines.machine.host import LocalHost
+from provisioner.engines.machine.host import gather_host
 from provisioner.profile.model import Profile
 
 
@@ -13,7 +13,7 @@ def pass_gate(settings: Settings, profile: Profile, *, platform: str, enforce: b
         InstallError: The disk has no room.
         UnvalidatedError: There is no GPU that the built environment could be validated on.
     """
-    facts = LocalHost().gather(target=settings.data, variables=settings.environ)
+    facts = gather_host(target=settings.data, variables=settings.environ)
     if enforce:
         obstacle = find_obstacle(facts, wanted_host(profile, platform=platform), profile=profile.name)
         if obstacle is not None:

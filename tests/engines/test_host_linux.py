@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from provisioner.diagnose.machine.facts import HostFacts
-from provisioner.engines.machine.host import LocalHost, LocalIndexes, add_surroundings
+from provisioner.engines.machine.host import add_surroundings, ask_indexes, gather_host
 from provisioner.engines.machine.linux import LinuxSystem, gather_linux
 
 LIBRARIES = "usr/lib/x86_64-linux-gnu"
@@ -229,7 +229,7 @@ def test_surroundings_are_private(tmp_path: Path) -> None:
 def test_this_machine_is_gathered_in_time(tmp_path: Path) -> None:
     """The whole gather of a real machine takes less than two seconds."""
     started = time.perf_counter()
-    facts = LocalHost().gather(target=tmp_path, variables={"HOME": "/home/mona"})
+    facts = gather_host(target=tmp_path, variables={"HOME": "/home/mona"})
     assert time.perf_counter() - started < 2
     assert facts.disk_free_bytes
 
@@ -244,11 +244,11 @@ def test_indexes_are_asked_together_and_not_waited_for() -> None:
 
     started = time.perf_counter()
     indexes = {"a": "https://u:pw@good.example", "b": "https://bad.example", "c": "https://slow-good.example"}
-    answers = LocalIndexes(reach, timeout_s=0.3).ask(indexes)
+    answers = ask_indexes(indexes, reach, timeout_s=0.3)
     assert time.perf_counter() - started < 1
     assert [(each.name, each.reached, each.detail) for each in answers] == [
         ("a", True, ""),
         ("b", False, "answered 403"),
         ("c", False, "no answer in time"),
     ]
-    assert LocalIndexes(reach).ask({}) == ()
+    assert ask_indexes({}, reach) == ()

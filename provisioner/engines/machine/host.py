@@ -13,48 +13,42 @@ from provisioner.engines.machine.linux import LinuxSystem, gather_linux
 from provisioner.engines.machine.windows import gather_windows
 
 
-class LocalHost:
-    """The machine that we run on; implements `provisioner.diagnose.machine.doctor.HostProbe`."""
+def gather_host(*, target: Path, variables: Mapping[str, str]) -> HostFacts:
+    """Return the facts of this machine, private words taken out.
 
-    def gather(self, *, target: Path, variables: Mapping[str, str]) -> HostFacts:
-        """Return the facts of this machine, private words taken out.
-
-        Args:
-            target: The folder where the environment is, or would be built.
-            variables: The inherited environment.
-        """
-        if sys.platform == "win32":
-            facts = gather_windows(variables)
-        else:
-            facts = gather_linux(LinuxSystem(), variables)
-        return add_surroundings(facts, target=target, variables=variables)
-
-
-class LocalIndexes:
-    """Ask indexes in parallel; implements `provisioner.diagnose.machine.doctor.IndexProbe`.
-
-    ``reach`` gets an address and returns an empty text when it answered, else one short reason without
-    addresses and secrets. It must have a time-out of its own.
+    Args:
+        target: The folder where the environment is, or would be built.
+        variables: The inherited environment; only a fixed list of names is kept.
     """
+    if sys.platform == "win32":
+        facts = gather_windows(variables)
+    else:
+        facts = gather_linux(LinuxSystem(), variables)
+    return add_surroundings(facts, target=target, variables=variables)
 
-    def __init__(self, reach: Callable[[str], str], *, timeout_s: float = 5.0) -> None:
-        """Keep how to ask, and how long all answers together may take."""
-        self._reach = reach
-        self._timeout_s = timeout_s
 
-    def ask(self, indexes: Mapping[str, str]) -> tuple[Reach, ...]:
-        """Return one answer per name; who has not answered in time is not reached."""
-        if not indexes:
-            return ()
-        pool = ThreadPoolExecutor(max_workers=min(8, len(indexes)))
-        asked = {name: pool.submit(self._reach, address) for name, address in indexes.items()}
-        wait(asked.values(), timeout=self._timeout_s)
-        pool.shutdown(wait=False, cancel_futures=True)
-        answers = []
-        for name, future in asked.items():
-            reason = future.result() if future.done() and not future.cancelled() else "no answer in time"
-            answers.append(Reach(name=name, reached=not reason, detail=reason))
-        return tuple(answers)
+def ask_indexes(
+    indexes: Mapping[str, str], reach: Callable[[str], str], *, timeout_s: float = 5.0
+) -> tuple[Reach, ...]:
+    """Ask indexes in parallel and return one answer per name.
+
+    Args:
+        indexes: Name to address; the addresses are asked and not kept.
+        reach: Gets an address and returns an empty text when it answered, else one short reason without
+            addresses and secrets. It must have a time-out of its own.
+        timeout_s: Who has not answered by then is not reached.
+    """
+    if not indexes:
+        return ()
+    pool = ThreadPoolExecutor(max_workers=min(8, len(indexes)))
+    asked = {name: pool.submit(reach, address) for name, address in indexes.items()}
+    wait(asked.values(), timeout=timeout_s)
+    pool.shutdown(wait=False, cancel_futures=True)
+    answers = []
+    for name, future in asked.items():
+        reason = future.result() if future.done() and not future.cancelled() else "no answer in time"
+        answers.append(Reach(name=name, reached=not reason, detail=reason))
+    return tuple(answers)
 
 
 def add_surroundings(facts: HostFacts, *, target: Path, variables: Mapping[str, str]) -> HostFacts:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from provisioner.diagnose.machine.doctor import examine, load_facts
-from provisioner.diagnose.machine.facts_json import as_json
+from provisioner.diagnose.machine.doctor import examine
+from provisioner.diagnose.machine.facts_json import as_json, parse_facts
 from provisioner.diagnose.machine.layers import LAYERS, Verdict, WantedHost, judge
 
 HOSTS = Path(__file__).parents[2] / "data" / "hosts"
@@ -96,9 +96,9 @@ def test_recorded_machine_gets_its_verdicts(name: str) -> None:
     """Each recorded machine gets the expected verdict per layer, outcome and first hint."""
     document = _load(name)
     letters, outcome, hint = EXPECTED[name]
-    results = judge(load_facts(document), WantedHost(**document["wanted"]))
+    results = judge(parse_facts(document), WantedHost(**document["wanted"]))
     assert "".join(LETTERS[result.verdict] for result in results) == letters
-    data = examine(load_facts(document), WantedHost(**document["wanted"]))
+    data = examine(parse_facts(document), WantedHost(**document["wanted"]))
     assert data["outcome"] == outcome
     hinted = [result for result in results if result.verdict is Verdict.FAIL] or [
         result for result in results if result.verdict is Verdict.UNKNOWN
@@ -112,7 +112,7 @@ def test_recorded_machine_gets_its_verdicts(name: str) -> None:
 def test_every_failure_says_what_to_do_in_one_line(name: str) -> None:
     """Evidence and hints are one line each, and no failure comes without a hint."""
     document = _load(name)
-    for result in judge(load_facts(document), WantedHost(**document["wanted"])):
+    for result in judge(parse_facts(document), WantedHost(**document["wanted"])):
         assert result.evidence
         assert result.evidence.isprintable()
         assert result.verdict is not Verdict.FAIL or result.hint
@@ -122,7 +122,7 @@ def test_every_failure_says_what_to_do_in_one_line(name: str) -> None:
 @pytest.mark.parametrize("name", EXPECTED)
 def test_gpu_layers_are_not_needed_for_the_cpu(name: str) -> None:
     """On every machine, a profile for the CPU is never stopped by its GPU."""
-    results = judge(load_facts(_load(name)), WantedHost(device="cpu"))
+    results = judge(parse_facts(_load(name)), WantedHost(device="cpu"))
     assert "".join(LETTERS[result.verdict] for result in results)[:5] == "-----"
 
 
@@ -130,8 +130,8 @@ def test_gpu_layers_are_not_needed_for_the_cpu(name: str) -> None:
 def test_recorded_machine_survives_the_round_trip(name: str) -> None:
     """Facts that are saved and loaded are the same facts, and name where they come from."""
     document = _load(name)
-    facts = load_facts(document)
-    assert load_facts(as_json(facts)) == facts
+    facts = parse_facts(document)
+    assert parse_facts(as_json(facts)) == facts
     assert document["source"]
     assert document["assumed"]
 
