@@ -64,7 +64,6 @@ def find_obstacle(facts: HostFacts, wanted: WantedHost, *, profile: str) -> Prov
 def find_gpu_class(facts: HostFacts) -> str | None:
     """Return the class of the first supported GPU as a profile names it, cards before integrated ones."""
     found = [gpu for display in facts.displays or () if (gpu := find_gpu(display.vendor, display.device))]
-    supported = [gpu.generation for gpu in found if gpu.generation.supported]
-    supported.sort(key=lambda generation: not generation.discrete)
-    first = supported[0].gpu_class if supported else None
-    return first.value if first else None
+    supported = [gpu.architecture for gpu in found if gpu.supported]
+    supported.sort(key=lambda architecture: not architecture.discrete)
+    return supported[0].gpu_class if supported else None

@@ -1,10 +1,14 @@
 """The table of GPUs against sources that it was not written from."""
 
+import json
+
+import jsonschema
 import pytest
 
-from provisioner.diagnose.machine.gpus import find_gpu, list_gpus
+from provisioner.diagnose.machine.gpus import TABLE, find_gpu, load_gpus
+from provisioner.profile.keys import GPU_CLASSES
 
-# Generation groups of the Linux kernel (include/drm/intel/pciids.h, 0755a4e3).
+# Architectures as the Linux kernel groups them (include/drm/intel/pciids.h, 0755a4e3).
 KERNEL = {
     "Alchemist": "56a0 56a1 56a2 56be 56bf 5690 5691 5692 56a5 56a6 56b0 56b1 56ba 56bb 56bc 56bd 5693 5694 "
     "5695 56a3 56a4 56b2 56b3 5696 5697",
@@ -34,14 +38,14 @@ REPORTS = [
 ]
 
 
-@pytest.mark.parametrize("generation", KERNEL)
-def test_ids_are_of_the_generation_that_the_kernel_says(generation: str) -> None:
+@pytest.mark.parametrize("architecture", KERNEL)
+def test_ids_are_of_the_architecture_that_the_kernel_says(architecture: str) -> None:
     """Every id of the kernel's supported groups is in the table, in the same group and supported."""
-    for device in KERNEL[generation].split():
+    for device in KERNEL[architecture].split():
         gpu = find_gpu("8086", device)
         assert gpu is not None, device
-        assert gpu.generation.name == generation
-        assert gpu.generation.supported
+        assert gpu.architecture.name == architecture
+        assert gpu.supported
 
 
 @pytest.mark.parametrize(("device", "product", "source"), REPORTS)
@@ -59,7 +63,7 @@ def test_older_graphics_are_known_and_not_enough(device: str) -> None:
     """UHD, Iris Xe, DG1 and everything before is named, and supported by no stack."""
     gpu = find_gpu("8086", device)
     assert gpu is not None
-    assert not gpu.generation.supported
+    assert not gpu.supported
 
 
 def test_other_vendors_and_unknown_ids_are_not_guessed() -> None:
@@ -68,14 +72,46 @@ def test_other_vendors_and_unknown_ids_are_not_guessed() -> None:
     assert find_gpu("8086", "ffff") is None
 
 
-def test_every_supported_gpu_has_a_class_of_the_profile() -> None:
-    """The profile's words for GPUs cover the supported ones and no others."""
-    for gpu in list_gpus():
-        assert (gpu.generation.gpu_class is not None) == gpu.generation.supported
-    assert {gpu.generation.gpu_class for gpu in list_gpus() if gpu.generation.gpu_class} == {
-        "arc-a",
-        "arc-b",
-        "integrated",
-        "flex",
-        "max",
-    }
+SCHEMA = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["sources", "architectures"],
+    "properties": {
+        "sources": {"type": "array", "minItems": 1, "items": {"type": "string", "minLength": 1}},
+        "architectures": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "additionalProperties": False,
+                "required": ["name", "discrete", "gpu_class", "kernel_floor", "products"],
+                "properties": {
+                    "name": {"type": "string", "minLength": 1},
+                    "discrete": {"type": "boolean"},
+                    "gpu_class": {"enum": [*GPU_CLASSES, None]},
+                    "kernel_floor": {"type": ["string", "null"], "pattern": r"^\d+(\.\d+)+$"},
+                    "kernel_floor_source": {"type": "string", "minLength": 1},
+                    "products": {
+                        "type": "object",
+                        "minProperties": 1,
+                        "additionalProperties": {
+                            "type": "string",
+                            "pattern": "^[0-9a-f]{4}( [0-9a-f]{4})*$",
+                        },
+                    },
+                },
+                "if": {"properties": {"kernel_floor": {"type": "string"}}},
+                "then": {"required": ["kernel_floor_source"]},
+            },
+        },
+    },
+}
+
+
+def test_the_table_has_its_form() -> None:
+    """Every entry is of the schema, every id stands once, and every word of the profile is some GPU's."""
+    table = json.loads(TABLE.read_text(encoding="utf-8"))
+    jsonschema.validate(table, SCHEMA)
+    products = [products for each in table["architectures"] for products in each["products"].values()]
+    devices = " ".join(products).split()
+    assert len(devices) == len(set(devices)) == len(load_gpus())
+    assert {gpu.architecture.gpu_class for gpu in load_gpus().values() if gpu.supported} == set(GPU_CLASSES)

@@ -113,15 +113,6 @@ def test_an_unknown_intel_gpu_is_unknown_and_not_unsupported() -> None:
     assert result.verdict is Verdict.UNKNOWN
 
 
-def test_a_stack_refuses_a_gpu_that_it_was_not_built_for() -> None:
-    """A Battlemage card fails a stack for Alchemist, with both named."""
-    facts = replace(LINUX, displays=(replace(A770, device="e20b"),))
-    result = _one("gpu", facts, replace(XPU, gpu_classes=("arc-a", "max")))
-    assert result.verdict is Verdict.FAIL
-    assert "Battlemage" in result.evidence
-    assert "arc-a" in result.evidence
-
-
 @pytest.mark.parametrize(
     ("display", "word"),
     [
@@ -134,14 +125,6 @@ def test_a_card_that_the_host_does_not_drive_fails(display: DisplayDevice, word:
     result = _one("kernel-driver", replace(LINUX, displays=(display,)))
     assert result.verdict is Verdict.FAIL
     assert word in result.evidence
-
-
-def test_the_profile_s_kernel_floor_counts_even_with_a_driver() -> None:
-    """An older kernel than the profile's fails; an unknown one is unknown."""
-    wanted = replace(XPU, kernel_floor="6.11")
-    assert _one("kernel-driver", LINUX, wanted).verdict is Verdict.FAIL
-    assert _one("kernel-driver", replace(LINUX, kernel="6.11.0-19-generic"), wanted).verdict is Verdict.PASS
-    assert _one("kernel-driver", replace(LINUX, kernel=None), wanted).verdict is Verdict.UNKNOWN
 
 
 def test_a_fresh_group_membership_needs_a_login() -> None:
@@ -370,13 +353,12 @@ def test_the_published_stacks_pass(facts: HostFacts, torch: str) -> None:
     assert _one("environment", facts, replace(XPU, built=True, torch=torch)).verdict is Verdict.PASS
 
 
-def test_versions_drift_and_missing_libraries_are_named() -> None:
-    """A wrong version, a changed file and a missing library each fail the environment by name."""
-    wanted = replace(XPU, built=True, torch="xpu", packages={"transformers": "==4.37.0"})
-    facts = _installed(torch="2.6.0+xpu", transformers="4.45.0")
-    assert "transformers 4.45.0" in _one("environment", facts, wanted).evidence
+def test_drift_and_missing_libraries_are_named() -> None:
+    """A changed file and a missing library each fail the environment by name."""
+    wanted = replace(XPU, built=True, torch="xpu")
+    facts = _installed(torch="2.6.0+xpu")
     assert facts.environment is not None
-    sound = replace(facts.environment, distributions={"torch": "2.6.0+xpu", "transformers": "4.37.0"})
+    sound = replace(facts.environment, distributions={"torch": "2.6.0+xpu"})
     drifted = replace(facts, environment=replace(sound, drift=("numpy 2.0 is not the lock's",)))
     assert "numpy 2.0" in _one("environment", drifted, wanted).evidence
     library = "libmkl_intel_lp64.so.2 (needed by torch/lib/libtorch_cpu.so)"

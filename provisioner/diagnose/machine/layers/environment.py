@@ -2,9 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from packaging.version import InvalidVersion, Version
-
 from provisioner.diagnose.machine.facts import EnvironmentFacts, HostFacts
 from provisioner.diagnose.machine.layers.model import (
     LayerResult,
@@ -115,7 +112,6 @@ def _find_problems(environment: EnvironmentFacts, wanted: WantedHost) -> Iterato
     yield from _check_ipex(installed)
     yield from _check_cores(installed)
     yield from _check_runtimes(installed)
-    yield from _check_packages(installed, wanted)
     for library in environment.missing_libraries or ():
         yield f"`{library}` is missing", REBUILD_HINT
     for difference in environment.drift or ():
@@ -193,20 +189,6 @@ def _check_runtimes(installed: Mapping[str, str]) -> Iterator[_Problem]:
     if len(set(years.values())) > 1:
         names = ", ".join(f"{name} {installed[name]}" for name in years)
         yield f"oneAPI runtimes of several generations: {names}", REBUILD_HINT
-
-
-def _check_packages(installed: Mapping[str, str], wanted: WantedHost) -> Iterator[_Problem]:
-    for name, specifier in wanted.packages.items():
-        version = installed.get(name)
-        if version is None:
-            yield f"{name} is not installed ({specifier} is wanted)", REBUILD_HINT
-            continue
-        try:
-            satisfied = SpecifierSet(specifier).contains(Version(version), prereleases=True)
-        except (InvalidSpecifier, InvalidVersion):
-            satisfied = False
-        if not satisfied:
-            yield f"{name} {version} is installed; {specifier} is wanted", REBUILD_HINT
 
 
 def _minor(version: str) -> str:

@@ -37,18 +37,12 @@ def find_intel(facts: HostFacts) -> tuple[tuple[DisplayDevice, Gpu | None], ...]
         for display in facts.displays or ()
         if display.vendor.lower() == INTEL_VENDOR
     ]
-    return tuple(sorted(found, key=lambda pair: 0 if pair[1] and pair[1].generation.supported else 1))
+    return tuple(sorted(found, key=lambda pair: 0 if pair[1] and pair[1].supported else 1))
 
 
-def find_usable(facts: HostFacts, wanted: WantedHost) -> tuple[tuple[DisplayDevice, Gpu], ...]:
-    """Return the GPUs that the stack runs on."""
-    return tuple(
-        (display, gpu)
-        for display, gpu in find_intel(facts)
-        if gpu
-        and gpu.generation.supported
-        and (not wanted.gpu_classes or gpu.generation.gpu_class in wanted.gpu_classes)
-    )
+def find_usable(facts: HostFacts) -> tuple[tuple[DisplayDevice, Gpu], ...]:
+    """Return the GPUs that the XPU stacks run on."""
+    return tuple((display, gpu) for display, gpu in find_intel(facts) if gpu and gpu.supported)
 
 
 def check_gpu(  # noqa: PLR0911 # one return per cause
@@ -57,10 +51,10 @@ def check_gpu(  # noqa: PLR0911 # one return per cause
     """Judge whether a GPU that the stack runs on is on the bus."""
     if not wanted.uses_gpu:
         return not_needed(GPU, _CPU_ONLY)
-    usable = find_usable(facts, wanted)
+    usable = find_usable(facts)
     if usable:
         others = f" and {len(usable) - 1} more" if usable[1:] else ""
-        return passed(GPU, f"{_describe(*usable[0])}, {usable[0][1].generation.name}{others}")
+        return passed(GPU, f"{_describe(*usable[0])}, {usable[0][1].architecture.name}{others}")
     if facts.wsl:
         return _check_gpu_in_wsl(facts)
     if facts.displays is None:
@@ -72,14 +66,6 @@ def check_gpu(  # noqa: PLR0911 # one return per cause
                 GPU,
                 f"{_describe(display, gpu)} is an Intel GPU that this version does not know",
                 "update provision, or build with `--no-gate` and let validation decide",
-            )
-    for display, gpu in intel:
-        if gpu and gpu.generation.supported:
-            return failed(
-                GPU,
-                f"{_describe(display, gpu)} is {gpu.generation.name}; {wanted.stack or 'the stack'} runs on "
-                + ", ".join(wanted.gpu_classes),
-                "choose a profile whose stack names this GPU",
             )
     if intel:
         return failed(
@@ -101,13 +87,13 @@ def check_kernel_driver(facts: HostFacts, wanted: WantedHost) -> LayerResult:
         return _check_wsl_device(KERNEL_DRIVER, facts)
     if facts.displays is None:
         return unknown(KERNEL_DRIVER, "the PCI bus could not be read")
-    intel = find_usable(facts, wanted) or find_intel(facts)
+    intel = find_usable(facts) or find_intel(facts)
     if not intel:
         return not_needed(KERNEL_DRIVER, "no Intel GPU to drive")
     display, gpu = intel[0]
     if facts.os == "windows":
         return _check_windows_driver(display, gpu)
-    return _check_linux_driver(facts, wanted, display, gpu)
+    return _check_linux_driver(facts, display, gpu)
 
 
 def check_device_nodes(  # noqa: PLR0911 # one return per cause
@@ -122,7 +108,7 @@ def check_device_nodes(  # noqa: PLR0911 # one return per cause
         return _check_wsl_device(DEVICE_NODES, facts)
     if facts.nodes is None:
         return unknown(DEVICE_NODES, "`/dev/dri` could not be read")
-    intel = find_usable(facts, wanted) or find_intel(facts)
+    intel = find_usable(facts) or find_intel(facts)
     if facts.displays is not None and not intel:
         return not_needed(DEVICE_NODES, "no Intel GPU to open")
     addresses = {display.address for display, _ in intel}
@@ -147,7 +133,7 @@ def check_resizable_bar(  # noqa: PLR0911 # one return per cause
         return not_needed(RESIZABLE_BAR, "Windows owns the card")
     if facts.displays is None:
         return unknown(RESIZABLE_BAR, "the PCI bus could not be read")
-    cards = [(display, gpu) for display, gpu in find_usable(facts, wanted) if gpu.generation.discrete]
+    cards = [(display, gpu) for display, gpu in find_usable(facts) if gpu.architecture.discrete]
     if not cards:
         return not_needed(RESIZABLE_BAR, "no Intel card with memory of its own")
     for display, gpu in cards:
@@ -222,25 +208,13 @@ def _check_windows_driver(display: DisplayDevice, gpu: Gpu | None) -> LayerResul
     return passed(KERNEL_DRIVER, f"driver {display.driver_version} runs {what}")
 
 
-def _check_linux_driver(
-    facts: HostFacts, wanted: WantedHost, display: DisplayDevice, gpu: Gpu | None
-) -> LayerResult:
+def _check_linux_driver(facts: HostFacts, display: DisplayDevice, gpu: Gpu | None) -> LayerResult:
     what = _describe(display, gpu)
     kernel = facts.kernel or "of unknown release"
-    stack = wanted.stack or "the stack"
     if display.driver is None:
         return unknown(KERNEL_DRIVER, f"the driver of {what} could not be read")
     if display.driver not in _LINUX_DRIVERS:
         return _explain_no_driver(facts, display, gpu)
-    if wanted.kernel_floor:
-        if not parse_version(facts.kernel or ""):
-            return unknown(KERNEL_DRIVER, f"the kernel release is not known; {wanted.kernel_floor} is needed")
-        if parse_version(kernel) < parse_version(wanted.kernel_floor):
-            return failed(
-                KERNEL_DRIVER,
-                f"kernel {kernel} is older than {wanted.kernel_floor}, which {stack} needs",
-                f"boot Linux {wanted.kernel_floor} or newer",
-            )
     return passed(KERNEL_DRIVER, f"`{display.driver}` runs {what}, kernel {kernel}")
 
 
@@ -253,7 +227,7 @@ def _explain_no_driver(facts: HostFacts, display: DisplayDevice, gpu: Gpu | None
             f"`{display.driver}` holds {what}",
             f"give the card back to the host: unbind `{display.driver}`, let `i915` or `xe` take it",
         )
-    floor = gpu.generation.kernel_floor if gpu else None
+    floor = gpu.architecture.kernel_floor if gpu else None
     if floor and parse_version(facts.kernel or "") < parse_version(floor):
         return failed(
             KERNEL_DRIVER,

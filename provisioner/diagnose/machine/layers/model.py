@@ -50,11 +50,9 @@ class WantedHost:
     Attributes:
         device: ``cpu`` or ``xpu``; for ``cpu`` no GPU layer is needed.
         stack: Name for messages.
-        gpu_classes: GPU classes that the stack runs on (``arc-a`` ...); empty: every supported one.
         driver_floor: Oldest user-space driver of this platform. Windows: the display driver
             (``31.0.101.5122``). Linux: compute-runtime's release or library version; their third part, the
             build, is compared.
-        kernel_floor: Oldest Linux kernel release.
         system_oneapi: The stack takes oneAPI from the system (``setvars``), as IPEX 2.1 may on Linux.
         hides_integrated: torch itself leaves integrated GPUs out where a card is present (2.7 and later,
             pytorch/pytorch#144378; 2.6 fails with `could not create an engine`, pytorch/pytorch#143914).
@@ -63,14 +61,11 @@ class WantedHost:
         indexes: Names of the indexes and channels that are needed, see ``Reach.name``.
         built: An environment is expected to be there; without, its layers are not needed.
         torch: Variant that the environment must have: ``cpu``, ``xpu`` or ``ipex``.
-        packages: Normalised name to specifier set (``==2.1.0a0``) that the environment must satisfy.
     """
 
     device: str
     stack: str = ""
-    gpu_classes: tuple[str, ...] = ()
     driver_floor: str | None = None
-    kernel_floor: str | None = None
     system_oneapi: bool = False
     hides_integrated: bool = False
     variables: Mapping[str, str] = field(default_factory=dict)
@@ -78,7 +73,6 @@ class WantedHost:
     indexes: tuple[str, ...] = ()
     built: bool = False
     torch: str | None = None
-    packages: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def uses_gpu(self) -> bool:

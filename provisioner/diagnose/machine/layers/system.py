@@ -180,7 +180,7 @@ def _comparable(version: str) -> tuple[int, ...]:
 
 
 def _check_windows_user_driver(facts: HostFacts, wanted: WantedHost) -> LayerResult:
-    intel = find_usable(facts, wanted) or find_intel(facts)
+    intel = find_usable(facts) or find_intel(facts)
     if facts.displays is not None and not intel:
         return not_needed(USER_DRIVER, "no Intel GPU to drive")
     if facts.vc_runtime == "":
@@ -233,9 +233,9 @@ def _check_selection(facts: HostFacts, wanted: WantedHost, variables: dict[str, 
             f"`ZE_AFFINITY_MASK={mask}` names no GPU of this machine ({len(intel)} found)",
             "unset `ZE_AFFINITY_MASK`",
         )
-    usable = find_usable(facts, wanted)
-    cards = [gpu for _, gpu in usable if gpu.generation.discrete]
-    integrated = [gpu for _, gpu in intel if gpu and not gpu.generation.discrete]
+    usable = find_usable(facts)
+    cards = [gpu for _, gpu in usable if gpu.architecture.discrete]
+    integrated = [gpu for _, gpu in intel if gpu and not gpu.architecture.discrete]
     chosen = {"ONEAPI_DEVICE_SELECTOR", "SYCL_DEVICE_FILTER", "ZE_AFFINITY_MASK"} & variables.keys()
     if cards and integrated and not chosen and not wanted.hides_integrated:
         return failed(
