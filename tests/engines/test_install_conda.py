@@ -151,7 +151,7 @@ def test_an_engine_that_dies_is_our_error_and_leaves_nothing(
     """A worker that ends without an answer, whatever its exit status, is no success."""
     worker = tmp_path / "worker.py"
     worker.write_text("import os; os.abort()\n", encoding="utf-8")
-    monkeypatch.setattr("provisioner.engines.conda.linker._WORKER", worker)
+    monkeypatch.setattr("provisioner.engines.conda.rattler_process._WORKER", worker)
     data = tmp_path / "data"
     with pytest.raises(InternalError, match="no answer"):
         install(data, make_plan(conda=channel.packages))
@@ -162,12 +162,12 @@ def test_an_engine_that_dies_after_its_answer_has_succeeded(
     channel: Channel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The interpreter that loaded rattler may crash on its way out."""
-    import provisioner.engines.conda.linker_worker as real
+    from provisioner.engines.conda.rattler_process import _WORKER
 
     worker = tmp_path / "worker.py"
-    text = Path(real.__file__).read_text(encoding="utf-8")
+    text = _WORKER.read_text(encoding="utf-8")
     worker.write_text(text.replace("os._exit(0)", "os.abort()"), encoding="utf-8")
-    monkeypatch.setattr("provisioner.engines.conda.linker._WORKER", worker)
+    monkeypatch.setattr("provisioner.engines.conda.rattler_process._WORKER", worker)
     built = install(tmp_path / "data", make_plan(conda=channel.packages))
     assert run_python(built, "print(1)") == "1"
 

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from provisioner.engines.process.run import Completed, ProgramTimeoutError, run_program, start_program
+from provisioner.errors import InternalError
 
 PYTHON = sys.executable
 
@@ -60,11 +62,16 @@ def test_only_the_given_environment_is_inherited(tmp_path: Path, monkeypatch: py
     assert not (tmp_path / "x").exists()
 
 
+def read_lines(script: str, cwd: Path, *, with_channel: bool = False) -> list[tuple[str, bytes]]:
+    """Run a script to its end and return what it wrote, each line with its source."""
+    argv = [PYTHON, "-I", "-c", textwrap.dedent(script)]
+    with start_program(argv, env={}, cwd=cwd, with_channel=with_channel) as child:
+        return list(child.lines(time.monotonic() + 20.0))
+
+
 def test_lines_are_told_as_they_come(tmp_path: Path) -> None:
-    """Every line of output reaches the listener, without its line end."""
-    lines: list[str] = []
-    run("print('one'); print('two')", tmp_path, on_line=lines.append)
-    assert lines == ["one", "two"]
+    """Every line of output reaches the caller, in order."""
+    assert read_lines("print('one'); print('two')", tmp_path) == [("stdout", b"one\n"), ("stdout", b"two\n")]
 
 
 def test_standard_input_is_given_and_closed(tmp_path: Path) -> None:
@@ -75,20 +82,18 @@ def test_standard_input_is_given_and_closed(tmp_path: Path) -> None:
 
 def test_records_come_over_a_pipe_of_their_own(tmp_path: Path) -> None:
     """What is printed is not taken for a record, and a record is not printed."""
-    records: list[bytes] = []
-    done = run(
-        """
+    script = """
         import os
         print("fake")
         with open(int(os.environ["PROVISION_CHANNEL"]), "wb") as channel:
             channel.write(b"one\\n" + b"x" * 300_000 + b"\\n")
-        """,
-        tmp_path,
-        on_record=records.append,
-    )
-    assert records[0] == b"one\n"
-    assert len(records[1]) == 300_001
-    assert done.stdout == "fake\n"
+    """
+    found = read_lines(script, tmp_path, with_channel=True)
+    assert sorted(found) == [
+        ("channel", b"one\n"),
+        ("channel", b"x" * 300_000 + b"\n"),
+        ("stdout", b"fake\n"),
+    ]
 
 
 def test_endless_output_is_capped(tmp_path: Path) -> None:
@@ -180,6 +185,16 @@ def test_an_interrupt_of_ours_leaves_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         interrupted()
     assert wait_until_gone(pid)
+
+
+def test_another_thread_can_end_a_program(tmp_path: Path) -> None:
+    """Whoever sets the event ends the program at once, and the caller is told so."""
+    stop = threading.Event()
+    threading.Timer(0.5, stop.set).start()
+    started = time.monotonic()
+    with pytest.raises(InternalError, match="was stopped"):
+        run("import time; time.sleep(60)", tmp_path, stop=stop)
+    assert time.monotonic() - started < 3
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel's parent-death signal is Linux's")

@@ -1,25 +1,19 @@
-"""Link conda packages into a prefix with rattler, in a worker process, from local files only.
-
-After a successful call the interpreter that loaded rattler may crash on its way out (8 of 60 runs on
-py-rattler 0.28.0), and a damaged package may abort it: the worker's answer counts, never its exit status.
-"""
+"""Link conda packages into a prefix with rattler, from local files only."""
 
 import json
-import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from provisioner.engines.conda.rattler_process import ask_rattler
 from provisioner.engines.net.addresses import redact_text
-from provisioner.engines.process.run import ProgramTimeoutError, run_program
+from provisioner.engines.process.run import ProgramTimeoutError
 from provisioner.errors import InstallError, InternalError
 from provisioner.ground.files import make_private_folder, write_atomically
 from provisioner.install.build import StoredFile
 from provisioner.resolve.model import CondaPackage
 
 _TIMEOUT_S = 1800.0
-_WORKER = Path(__file__).with_name("linker_worker.py")
 # Where the files came from on this machine; conda's own tools do without.
 _LOCAL_FIELDS = ("extracted_package_dir", "package_tarball_full_path")
 
@@ -48,12 +42,16 @@ class RattlerLinker:
         """Make the prefix; see `CondaLinker`."""
         make_private_folder(self._cache)
         task = {
+            "do": "link",
             "prefix": str(prefix),
             "cache": str(self._cache),
             "platform": platform,
             "packages": [_describe(package, files[package.sha256]) for package in packages],
         }
-        answer = self._ask(task)
+        try:
+            answer = ask_rattler(task, environ=self._environ, timeout_s=_TIMEOUT_S)
+        except ProgramTimeoutError as error:
+            raise InternalError("internal.rattler", f"rattler did not end within {_TIMEOUT_S:g} s") from error
         if answer.get("failure"):
             raise InstallError(
                 "install.conda",
@@ -72,31 +70,6 @@ class RattlerLinker:
                 "internal.rattler",
                 f"rattler says it is done, and `{'`, `'.join(by_name)}` is not in `conda-meta`",
             )
-
-    def _ask(self, task: Mapping[str, Any]) -> dict[str, Any]:
-        with tempfile.TemporaryDirectory(prefix="provision-rattler-") as folder:
-            path = Path(folder, "answer.json")
-            try:
-                completed = run_program(
-                    [sys.executable, "-I", str(_WORKER)],
-                    env=self._environ,
-                    cwd=Path(folder),
-                    timeout_s=_TIMEOUT_S,
-                    stdin=json.dumps({**task, "answer": str(path)}).encode(),
-                )
-            except ProgramTimeoutError as error:
-                raise InternalError(
-                    "internal.rattler", f"rattler did not end within {_TIMEOUT_S:g} s"
-                ) from error
-            if not path.is_file():
-                said = redact_text(completed.stderr.strip())[-2000:]
-                raise InternalError(
-                    "internal.rattler",
-                    f"rattler's worker ended with exit code {completed.exit_code} and no answer: {said}",
-                    hints=["run the same command again; if it fails again, report it with this output"],
-                )
-            answer: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-            return answer
 
 
 def canonical_record(record: Mapping[str, Any], package: CondaPackage) -> dict[str, Any]:

@@ -1,30 +1,23 @@
-"""Solve conda packages with rattler, in a worker process.
-
-After a successful call the interpreter that loaded rattler may crash on its way out (seen on py-rattler
-0.28.0), so the worker's answer file counts and its exit status does not.
-"""
+"""Solve conda packages with rattler."""
 
 import json
 import re
-import sys
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
 from typing import Any, NamedTuple
 
+from provisioner.engines.conda.rattler_process import ask_rattler
 from provisioner.engines.net.addresses import host_and_port, redact_text
 from provisioner.engines.process.run import ProgramTimeoutError
-from provisioner.engines.process.solver import run_solver
-from provisioner.errors import InternalError, ProvisionError, ResolveError, UnavailableError
+from provisioner.errors import ProvisionError, ResolveError, UnavailableError
 from provisioner.resolve.model import CondaPackage
 from provisioner.resolve.request import CondaRequest
 from provisioner.resolve.target import find_target
 
 _TIMEOUT_S = 600.0
 _REQUEST_TIMEOUT_S = 180
-_WORKER = Path(__file__).with_name("solver_worker.py")
 _NETWORK_HINT = (
     "check the network, the proxy and the firewall, or name a mirror of the channel in `provision.yaml`"
 )
@@ -71,6 +64,7 @@ class RattlerSolver:
         """Return the packages; see `CondaSolver`."""
         answer = self._ask(
             {
+                "do": "solve",
                 "cache": str(self._cache),
                 "offline": self._offline,
                 "timeout_s": self._request_timeout_s,
@@ -103,32 +97,13 @@ class RattlerSolver:
         """Return the worker's answer; profiles of one stack ask the same within a run."""
         key = json.dumps(task)
         if key not in self._answers:
-            self._answers[key] = self._run_worker(task, request)
-        return self._answers[key]
-
-    def _run_worker(self, task: Mapping[str, object], request: CondaRequest) -> dict[str, Any]:
-        with tempfile.TemporaryDirectory(prefix="provision-rattler-") as folder:
-            path = Path(folder, "answer.json")
             try:
-                completed = run_solver(
-                    [sys.executable, "-I", str(_WORKER)],
-                    env=self._environ,
-                    cwd=Path(folder),
-                    timeout_s=_TIMEOUT_S,
-                    stop=self._stop,
-                    stdin=json.dumps({**task, "answer": str(path)}).encode(),
+                self._answers[key] = ask_rattler(
+                    task, environ=self._environ, timeout_s=_TIMEOUT_S, stop=self._stop
                 )
             except ProgramTimeoutError as error:
                 raise _explain(request, failure="unavailable", reason="operation timed out") from error
-            try:
-                answer: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-            except (OSError, ValueError) as error:
-                raise InternalError(
-                    "internal.rattler",
-                    f"rattler's worker ended with exit code {completed.exit_code} and no answer: "
-                    f"{completed.stderr.strip()[-2000:]}",
-                ) from error
-            return answer
+        return self._answers[key]
 
 
 class _Cause(NamedTuple):

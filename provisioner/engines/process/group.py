@@ -1,13 +1,21 @@
-"""Keep a program and its children together: process groups on POSIX, job objects on Windows.
+"""Keep a program and its children together: a session on POSIX, a job object on Windows.
 
-The two classes have one shape; everything that differs between the platforms about ending programs is here.
+One class per platform, of one shape: everything that differs between them in starting and ending is here.
 """
 
 import os
 import signal
+import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any
+
+CHANNEL_VARIABLE = "PROVISION_CHANNEL"
+"""Tells a child where its private pipe is: a file descriptor, on Windows a handle."""
+
+_PIPES = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
 
 # The kernel signals the program when we die, even by SIGKILL. It has to be asked for between fork and exec,
 # and Python code there (`preexec_fn`) can deadlock in a process with threads: a launcher does it after the
@@ -18,49 +26,6 @@ _LAUNCHER = (
     "os.getppid()==int(sys.argv[1]) or os._exit(137);"
     "os.execv(sys.argv[2],sys.argv[2:])"
 )
-
-
-class Started(Protocol):
-    """What is asked of a started program (``subprocess.Popen`` is one)."""
-
-    pid: int
-
-    def wait(self, timeout: float | None = None) -> int:
-        """Wait for its end."""
-        ...
-
-
-class ProcessGroup(Protocol):
-    """The group of one program."""
-
-    def popen_options(self) -> dict[str, Any]:
-        """Return the arguments for ``Popen`` that make the group."""
-        ...
-
-    def launcher(self, python: str) -> list[str]:
-        """Return what to put before the program so that it dies with us."""
-        ...
-
-    def adopt(self, process: Started) -> None:
-        """Take the started program into the group."""
-        ...
-
-    def wait_without_reaping(self, process: Started) -> None:
-        """Block until the program ends; its number stays taken, so that killing the group is safe."""
-        ...
-
-    def terminate(self) -> None:
-        """Ask all to end."""
-        ...
-
-    def kill(self) -> None:
-        """End all."""
-        ...
-
-    def close(self) -> None:
-        """Release what the group holds."""
-        ...
-
 
 if sys.platform == "win32":
     import ctypes
@@ -86,6 +51,16 @@ if sys.platform == "win32":
             ("memory", ctypes.c_size_t * 4),
         )
 
+    def _raise_failure(result: Any, *_: Any) -> Any:
+        if not result:
+            raise ctypes.WinError(ctypes.get_last_error())
+        return result
+
+    def _raise_status(status: Any, *_: Any) -> Any:
+        if status:
+            raise OSError(f"Windows did not let the program run: status {status & 0xFFFFFFFF:#x}")
+        return status
+
     _kernel = ctypes.WinDLL("kernel32", use_last_error=True)
     _kernel.CreateJobObjectW.restype = wintypes.HANDLE
     _kernel.SetInformationJobObject.argtypes = (
@@ -97,10 +72,19 @@ if sys.platform == "win32":
     _kernel.AssignProcessToJobObject.argtypes = (wintypes.HANDLE, wintypes.HANDLE)
     _kernel.TerminateJobObject.argtypes = (wintypes.HANDLE, wintypes.UINT)
     _kernel.CloseHandle.argtypes = (wintypes.HANDLE,)
+    for _function in (
+        _kernel.CreateJobObjectW,
+        _kernel.SetInformationJobObject,
+        _kernel.AssignProcessToJobObject,
+        _kernel.TerminateJobObject,
+        _kernel.CloseHandle,
+    ):
+        _function.errcheck = _raise_failure
     _native = ctypes.WinDLL("ntdll")
     _native.NtResumeProcess.argtypes = (wintypes.HANDLE,)
+    _native.NtResumeProcess.errcheck = _raise_status
 
-    class WindowsJob:
+    class ProcessGroup:
         """A job object that ends its processes when its last handle closes, so also when we die."""
 
         def __init__(self) -> None:
@@ -112,23 +96,33 @@ if sys.platform == "win32":
                 self._job, _EXTENDED_LIMITS, ctypes.byref(limits), ctypes.sizeof(limits)
             )
 
-        def popen_options(self) -> dict[str, Any]:
-            """Start suspended: a child born before the job is joined would escape it."""
-            return {"creationflags": _CREATION_FLAGS}
+        def start(
+            self, argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, channel: int | None = None
+        ) -> subprocess.Popen[bytes]:
+            """Start the program in the job; ``channel`` is a pipe that it gets beside the standard ones.
 
-        def launcher(self, python: str) -> list[str]:
-            """Return nothing: the job does it."""
-            del python
-            return []
-
-        def adopt(self, process: Started) -> None:
-            """Join the job, then let the program run."""
-            handle = process._handle  # type: ignore[attr-defined] # noqa: SLF001 - Popen's, there is no public name
+            It starts suspended: a child born before the job is joined would escape it.
+            """
+            environment, options = dict(env), dict[str, Any](_PIPES)
+            if channel is not None:
+                handle = msvcrt.get_osfhandle(channel)
+                os.set_handle_inheritable(handle, True)  # noqa: FBT003 - the function's only form
+                options["startupinfo"] = subprocess.STARTUPINFO(lpAttributeList={"handle_list": [handle]})
+                environment[CHANNEL_VARIABLE] = str(handle)
+            process = subprocess.Popen(  # noqa: S603 - an argument list
+                list(argv), env=environment, cwd=cwd, creationflags=_CREATION_FLAGS, **options
+            )
+            handle = int(process._handle)  # type: ignore[attr-defined] # noqa: SLF001 - Popen has no public name for it
+            try:
+                _kernel.AssignProcessToJobObject(self._job, handle)
+                _native.NtResumeProcess(handle)
+            except OSError:
+                process.kill()
+                raise
             self._pid = process.pid
-            _kernel.AssignProcessToJobObject(self._job, int(handle))
-            _native.NtResumeProcess(int(handle))
+            return process
 
-        def wait_without_reaping(self, process: Started) -> None:
+        def wait_without_reaping(self, process: subprocess.Popen[bytes]) -> None:
             """Block until the program ends; its handle stays open."""
             process.wait()
 
@@ -149,40 +143,35 @@ if sys.platform == "win32":
             if job is not None:
                 _kernel.CloseHandle(job)
 
-    def open_group() -> ProcessGroup:
-        """Return an empty group for one program."""
-        return WindowsJob()
-
-    def inherit_pipe(file_descriptor: int) -> int:
-        """Let a child inherit the pipe; return the number by which it knows it."""
-        handle = msvcrt.get_osfhandle(file_descriptor)
-        os.set_handle_inheritable(handle, True)  # noqa: FBT003 - the function's only form
-        return handle
-
 else:
 
-    class PosixGroup:
+    class ProcessGroup:
         """A session of its own."""
 
         def __init__(self) -> None:
             """Start empty."""
             self._pid: int | None = None
 
-        def popen_options(self) -> dict[str, Any]:
-            """Return the arguments for ``Popen`` that make the session."""
-            return {"start_new_session": True}
+        def start(
+            self, argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, channel: int | None = None
+        ) -> subprocess.Popen[bytes]:
+            """Start the program in the session; ``channel`` is a pipe that it gets beside the standard ones.
 
-        def launcher(self, python: str) -> list[str]:
-            """Return the launcher that asks for a signal at our death; other systems than Linux have none."""
-            if not sys.platform.startswith("linux") or not python:
-                return []
-            return [python, "-I", "-S", "-c", _LAUNCHER, str(os.getpid())]
-
-        def adopt(self, process: Started) -> None:
-            """Remember the leader."""
+            On Linux a launcher first asks for a signal at our death; other systems have none.
+            """
+            command, environment, options = list(argv), dict(env), dict[str, Any](_PIPES)
+            if sys.platform.startswith("linux") and sys.executable:
+                command = [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(os.getpid()), *command]
+            if channel is not None:
+                options["pass_fds"] = (channel,)
+                environment[CHANNEL_VARIABLE] = str(channel)
+            process = subprocess.Popen(  # noqa: S603 - an argument list
+                command, env=environment, cwd=cwd, start_new_session=True, **options
+            )
             self._pid = process.pid
+            return process
 
-        def wait_without_reaping(self, process: Started) -> None:
+        def wait_without_reaping(self, process: subprocess.Popen[bytes]) -> None:
             """Block until the leader ends and leave it as a zombie, whose number nobody else can get."""
             with suppress(ChildProcessError):
                 os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
@@ -204,12 +193,3 @@ else:
             if self._pid is not None:
                 with suppress(ProcessLookupError, PermissionError):
                     os.killpg(self._pid, number)
-
-    def open_group() -> ProcessGroup:
-        """Return an empty group for one program."""
-        return PosixGroup()
-
-    def inherit_pipe(file_descriptor: int) -> int:
-        """Let a child inherit the pipe; return the number by which it knows it."""
-        os.set_inheritable(file_descriptor, True)  # noqa: FBT003 - the function's only form
-        return file_descriptor

@@ -10,22 +10,19 @@ import errno
 import os
 import queue
 import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
-from provisioner.engines.process.group import ProcessGroup, inherit_pipe, open_group
+from provisioner.engines.process.group import ProcessGroup
+from provisioner.errors import InternalError
 
-CHANNEL_VARIABLE = "PROVISION_CHANNEL"
-"""Tells a child where its private pipe is: a file descriptor, on Windows a handle."""
-
-TERMINATION_GRACE_S = 5.0
-"""How long a program may clean up between the polite and the final signal."""
+# How long a program may clean up between the polite and the final signal, and how long its death may take.
+_TERMINATION_GRACE_S = 5.0
 
 _CAPTURE_HALF_BYTES = 512 * 1024
 _LONGEST_LINE_BYTES = 64 * 1024 * 1024
@@ -63,8 +60,7 @@ def run_program(
     cwd: Path,
     timeout_s: float,
     stdin: bytes = b"",
-    on_line: Callable[[str], None] | None = None,
-    on_record: Callable[[bytes], None] | None = None,
+    stop: threading.Event | None = None,
 ) -> Completed:
     """Run a program to its end and return what it printed.
 
@@ -74,21 +70,20 @@ def run_program(
         cwd: Working directory.
         timeout_s: Wall-clock limit; afterwards the whole group is killed.
         stdin: Bytes for its standard input, which is then closed.
-        on_line: Called here, in this thread, for every line of stdout and stderr as it comes.
-        on_record: When given, the child gets a private pipe, named by ``PROVISION_CHANNEL`` in its
-            environment, and this is called here for every line that it writes there.
+        stop: Ends the program when another thread sets it.
 
     Raises:
         ProgramTimeoutError: It did not end in time.
+        InternalError: It was stopped; whoever set ``stop`` has a better reason to give.
         OSError: It could not be started.
     """
     deadline = time.monotonic() + timeout_s
-    with start_program(argv, env=env, cwd=cwd, stdin=stdin, with_channel=on_record is not None) as child:
-        for source, line in child.lines(deadline):
-            if source == "channel" and on_record is not None:
-                on_record(line)
-            elif on_line is not None and source != "channel":
-                on_line(line.decode("utf-8", "replace").rstrip("\r\n"))
+    with start_program(argv, env=env, cwd=cwd, stdin=stdin) as child:
+        while child.exit_code is None and time.monotonic() < deadline:
+            if stop is not None and stop.is_set():
+                raise InternalError("internal.stopped", f"`{Path(argv[0]).name}` was stopped")
+            for _ in child.lines(min(deadline, time.monotonic() + _SLICE_S)):
+                pass
         if child.exit_code is None:
             child.stop()
             raise ProgramTimeoutError(
@@ -119,7 +114,6 @@ class ChildProcess:
 
     Attributes:
         exit_code: None while it runs; negative for a signal.
-        killed: Whether we ended it.
     """
 
     def __init__(
@@ -133,7 +127,6 @@ class ChildProcess:
     ) -> None:
         """Start the program; see `run_program` for the arguments."""
         self.exit_code: int | None = None
-        self.killed = False
         self._events: queue.Queue[tuple[str, bytes | None]] = queue.Queue(maxsize=4096)
         self._output = {"stdout": _HeadAndTail(), "stderr": _HeadAndTail()}
         self._process, self._group, channel = _spawn(argv, env, cwd, with_channel=with_channel)
@@ -195,14 +188,13 @@ class ChildProcess:
     def stop(self) -> None:
         """End the program and its group: politely, after five seconds for good. An ended one stays ended."""
         if self.exit_code is None:
-            self.killed = True
             self._group.terminate()
-            deadline = time.monotonic() + TERMINATION_GRACE_S
+            deadline = time.monotonic() + _TERMINATION_GRACE_S
             for _ in self.lines(deadline):
                 pass  # a full queue would keep the readers, and so the program, from ending
         if self.exit_code is None:
             self._group.kill()
-            for _ in self.lines(time.monotonic() + TERMINATION_GRACE_S):
+            for _ in self.lines(time.monotonic() + _TERMINATION_GRACE_S):
                 pass
         self._group.close()
 
@@ -261,39 +253,16 @@ class _HeadAndTail:
         return (bytes(self._head) + middle + bytes(self._tail[cut:])).decode("utf-8", "replace")
 
 
-def _inheritance(number: int) -> dict[str, Any]:
-    """Return the arguments of ``Popen`` that hand down one pipe and nothing else."""
-    if sys.platform == "win32":
-        startup = subprocess.STARTUPINFO(lpAttributeList={"handle_list": [number]})
-        return {"startupinfo": startup, "close_fds": True}
-    return {"pass_fds": (number,)}
-
-
 def _spawn(
     argv: Sequence[str | Path], env: Mapping[str, str], cwd: Path, *, with_channel: bool
 ) -> tuple[subprocess.Popen[bytes], ProcessGroup, IO[bytes] | None]:
     """Start the program in a new group, with the writing end of a private pipe if asked."""
     if not os.access(argv[0], os.X_OK):  # behind the launcher its failure would look like the program's own
         raise FileNotFoundError(errno.ENOENT, "no such program", str(argv[0]))
-    group = open_group()
-    options = group.popen_options()
-    environment = dict(env)
-    read_end = write_end = None
-    if with_channel:
-        read_end, write_end = os.pipe()
-        number = inherit_pipe(write_end)
-        options |= _inheritance(number)
-        environment[CHANNEL_VARIABLE] = str(number)
+    group = ProcessGroup()
+    read_end, write_end = os.pipe() if with_channel else (None, None)
     try:
-        process = subprocess.Popen(  # noqa: S603 - an argument list
-            group.launcher(sys.executable) + [str(part) for part in argv],
-            env=environment,
-            cwd=cwd,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            **options,
-        )
+        process = group.start([str(part) for part in argv], env=env, cwd=cwd, channel=write_end)
     except OSError:
         group.close()
         if read_end is not None:
@@ -302,5 +271,4 @@ def _spawn(
     finally:
         if write_end is not None:
             os.close(write_end)
-    group.adopt(process)
     return process, group, None if read_end is None else os.fdopen(read_end, "rb")

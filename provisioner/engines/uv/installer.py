@@ -1,7 +1,7 @@
 """Make virtual environments and install wheels with uv, from local files only.
 
 uv is handed a ``pylock.toml`` whose wheels are paths into our store with their digests: it resolves nothing,
-opens no connection and installs exactly what is listed. Its cache is ours alone: uv trusts what is in it.
+opens no connection and installs exactly what is listed.
 """
 
 import re
@@ -9,11 +9,9 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from uv import find_uv_bin
-
 from provisioner.engines.net.addresses import redact_text
-from provisioner.engines.process.run import Completed, ProgramTimeoutError, run_program
 from provisioner.engines.uv.interpreter import find_interpreter
+from provisioner.engines.uv.program import Uv
 from provisioner.errors import InstallError, InternalError
 from provisioner.ground.files import make_private_folder
 from provisioner.install.build import StoredFile
@@ -21,8 +19,6 @@ from provisioner.resolve.model import PipPackage
 
 _TIMEOUT_S = 1800.0
 _FULL = re.compile(r"os error (?:28|112|122)\b|no space left", re.IGNORECASE)
-# What would make uv look or write elsewhere than we say.
-_SCRUBBED = re.compile(r"(UV|PIP|PYTHON|CONDA|VIRTUAL_ENV|MAMBA).*")
 
 
 class UvInstaller:
@@ -33,36 +29,27 @@ class UvInstaller:
 
         Args:
             cache: uv's cache, on the file system of the environments so that files can be linked.
-            environ: Environment of the child processes; variables that steer uv or Python are left out.
+            environ: Environment of the child processes; see `Uv`.
         """
-        self._cache = cache
-        self._environ = {name: value for name, value in environ.items() if not _SCRUBBED.fullmatch(name)}
+        self._uv = Uv(cache=cache, environ=environ)
 
     def make_venv(self, prefix: Path, *, python: str) -> str:
         """Make a virtual environment; see `VenvMaker`."""
-        make_private_folder(self._cache)
-        interpreter = find_interpreter(python, environ=self._environ, cache=self._cache, cwd=prefix.parent)
-        completed = self._run(
-            (
-                "venv",
-                str(prefix),
-                "--python",
-                str(interpreter),
-                "--no-project",
-                "--prompt",
-                prefix.parents[1].name,
-            ),
+        make_private_folder(self._uv.cache)
+        interpreter = find_interpreter(python, uv=self._uv, cwd=prefix.parent)
+        self._run(
+            *("venv", str(prefix), "--python", str(interpreter)),
+            *("--no-project", "--prompt", prefix.parents[1].name),
             cwd=prefix.parent,
+            failing=("install.venv", f"make a virtual environment in `{prefix}`"),
         )
-        if completed.exit_code != 0:
-            raise _failed("install.venv", f"uv could not make a virtual environment in `{prefix}`", completed)
         return _read_version(prefix / "pyvenv.cfg")
 
     def install_wheels(
         self, python: Path, packages: Sequence[PipPackage], files: Mapping[str, StoredFile]
     ) -> None:
         """Install the wheels; see `WheelInstaller`."""
-        make_private_folder(self._cache)
+        make_private_folder(self._uv.cache)
         wheels = [package for package in packages if package.filename.endswith(".whl")]
         sdists = [package for package in packages if not package.filename.endswith(".whl")]
         self._install(python, wheels, files)
@@ -80,16 +67,13 @@ class UvInstaller:
         with tempfile.TemporaryDirectory(prefix="provision-wheels-") as folder:
             lock = Path(folder, "pylock.provision.toml")
             lock.write_text(format_pylock(packages, files), encoding="utf-8")
-            completed = self._run(
-                (
-                    *("pip", "install", "--python", str(python), "--requirements", str(lock)),
-                    *("--preview-features", "pylock", "--require-hashes", "--break-system-packages"),
-                    *options,
-                ),
+            self._run(
+                *("pip", "install", "--python", str(python), "--requirements", str(lock)),
+                *("--preview-features", "pylock", "--require-hashes", "--break-system-packages"),
+                *options,
                 cwd=Path(folder),
+                failing=("install.wheels", "install the wheels"),
             )
-        if completed.exit_code != 0:
-            raise _failed("install.wheels", "uv could not install the wheels", completed)
 
     def clean_cache(self) -> None:
         """Forget what was unpacked; uv waits for other processes that are using it.
@@ -97,24 +81,36 @@ class UvInstaller:
         Raises:
             InstallError: uv could not.
         """
-        make_private_folder(self._cache)
-        completed = self._run(("cache", "clean"), cwd=self._cache.parent)
-        if completed.exit_code != 0:
-            raise _failed("install.cache", f"uv could not clean its cache `{self._cache}`", completed)
+        cache = self._uv.cache
+        make_private_folder(cache)
+        failing = ("install.cache", f"clean its cache `{cache}`")
+        self._run("cache", "clean", cwd=cache.parent, failing=failing)
 
-    def _run(self, arguments: Sequence[str], *, cwd: Path) -> Completed:
-        command = [
-            find_uv_bin(),
-            *arguments,
-            *("--cache-dir", str(self._cache), "--no-config", "--offline", "--no-python-downloads"),
-            *("--color", "never", "--no-progress", "--quiet"),
-        ]
-        try:
-            return run_program(command, env=self._environ, cwd=cwd, timeout_s=_TIMEOUT_S)
-        except ProgramTimeoutError as error:
-            raise InternalError(
-                "internal.uv_timeout", f"uv did not end within {_TIMEOUT_S:g} s: `uv {arguments[0]}`"
-            ) from error
+    def _run(self, *arguments: str, cwd: Path, failing: tuple[str, str]) -> None:
+        """Run uv offline; ``failing`` is the code of its failure and what it then could not do.
+
+        Raises:
+            InstallError: It failed.
+        """
+        done = self._uv.run(*arguments, "--offline", "--quiet", cwd=cwd, timeout_s=_TIMEOUT_S)
+        if done.exit_code == 0:
+            return
+        code, what = failing
+        said = redact_text(done.stderr.strip())[-2000:]
+        if _FULL.search(said):
+            raise InstallError(
+                "install.disk_full",
+                f"uv could not {what}: there is no space left on the disk",
+                hints=["free some space, or choose another data folder with `--data-dir`"],
+            )
+        raise InstallError(
+            code,
+            f"uv could not {what}; it says:\n{said}"
+            if said
+            else f"uv could not {what}: exit code {done.exit_code}",
+            hints=["run the same command again; if it fails again, report it with this output"],
+            context={"exit_code": done.exit_code},
+        )
 
 
 def format_pylock(packages: Sequence[PipPackage], files: Mapping[str, StoredFile]) -> str:
@@ -154,19 +150,3 @@ def _toml(text: str) -> str:
         f"\\u{ord(char):04x}" if ord(char) < 0x20 or char in {'"', "\\", "\x7f"} else char for char in text
     )
     return f'"{escaped}"'
-
-
-def _failed(code: str, what: str, completed: Completed) -> InstallError:
-    said = redact_text(completed.stderr.strip())[-2000:]
-    if _FULL.search(said):
-        return InstallError(
-            "install.disk_full",
-            f"{what}: there is no space left on the disk",
-            hints=["free some space, or choose another data folder with `--data-dir`"],
-        )
-    return InstallError(
-        code,
-        f"{what}; it says:\n{said}" if said else f"{what}: exit code {completed.exit_code}",
-        hints=["run the same command again; if it fails again, report it with this output"],
-        context={"exit_code": completed.exit_code},
-    )

@@ -2,18 +2,15 @@
 
 import re
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
-from uv import find_uv_bin
-
-from provisioner.engines.process.run import ProgramTimeoutError, run_program
+from provisioner.engines.uv.program import Uv
 from provisioner.errors import InstallError
 
 _TIMEOUT_S = 60.0
 
 
-def find_interpreter(version: str, *, environ: Mapping[str, str], cache: Path, cwd: Path) -> Path:
+def find_interpreter(version: str, *, uv: Uv, cwd: Path) -> Path:
     """Return a Python of ``version`` (``3.11`` or ``3.11.7``) on this machine; nothing is downloaded.
 
     First choice is the one that runs us, outside its virtual environment; then what uv finds: ``PATH``, the
@@ -25,15 +22,11 @@ def find_interpreter(version: str, *, environ: Mapping[str, str], cache: Path, c
     own = Path(getattr(sys, "_base_executable", None) or sys.executable)
     if _matches(version, sys.version_info[:3]) and sys.implementation.name == "cpython" and own.is_file():
         return own
-    arguments = [
-        *(find_uv_bin(), "python", "find", f"cpython@{version}"),
-        *("--system", "--no-project", "--no-config", "--no-python-downloads", "--offline"),
-        *("--cache-dir", str(cache), "--color", "never"),
-    ]
-    try:
-        completed = run_program(arguments, env=environ, cwd=cwd, timeout_s=_TIMEOUT_S)
-    except ProgramTimeoutError as error:
-        raise _missing(version, str(error)) from error
+    completed = uv.run(
+        *("python", "find", f"cpython@{version}", "--system", "--no-project", "--offline"),
+        cwd=cwd,
+        timeout_s=_TIMEOUT_S,
+    )
     found = completed.stdout.strip()
     if completed.exit_code != 0 or not found:
         raise _missing(version, "none of the interpreters on this machine has that version")

@@ -11,15 +11,14 @@ from threading import Event
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
-from uv import find_uv_bin
 
 from provisioner.engines.index.metadata import find_requires_dist
 from provisioner.engines.index.page import IndexFile
 from provisioner.engines.index.shelf import Shelf, serve_shelf
 from provisioner.engines.index.source import IndexSource
 from provisioner.engines.net.addresses import host_and_port
-from provisioner.engines.process.run import Completed, ProgramTimeoutError
-from provisioner.engines.process.solver import run_solver
+from provisioner.engines.process.run import Completed
+from provisioner.engines.uv.program import Uv
 from provisioner.errors import ErrorList, InternalError, ProvisionError, ResolveError, UnavailableError
 from provisioner.profile.model import DEFAULT_INDEX
 from provisioner.resolve.model import PipPackage
@@ -39,16 +38,10 @@ class UvSolver:
         Args:
             source: Reads the real indexes.
             cache: uv's private cache; it keeps what uv learns about the interpreter.
-            environ: Environment of the child process.
+            environ: Environment of the child process; see `Uv`.
         """
         self._source = source
-        self._cache = cache
-        # Here, because its look into `sysconfig` fails when two threads are the first to do so at once.
-        self._program = find_uv_bin()
-        # uv talks to our index on loopback and to nobody else; a proxy would be asked for that.
-        self._environ = {
-            name: value for name, value in environ.items() if not name.lower().endswith("_proxy")
-        }
+        self._uv = Uv(cache=cache, environ=environ)
         self._stop = Event()
 
     def stop(self) -> None:
@@ -104,24 +97,18 @@ class UvSolver:
         return {canonicalize_name(name): Version(version) for name, version in pins}
 
     def _run(self, work: Path, answer: Path, address: str, request: PipRequest) -> Completed:
-        arguments = [
-            self._program,
+        return self._uv.run(
             *("pip", "compile", "requirements.txt", "--overrides", "overrides.txt"),
             *("--output-file", answer.name, "--no-header", "--no-annotate", "--quiet"),
-            *("--no-config", "--cache-dir", str(self._cache), "--color", "never"),
             *("--default-index", address, "--only-binary", ":all:"),
             # Which pre-releases exist is the index's decision, per package.
             *("--prerelease", "allow"),
-            *("--python", sys.executable, "--no-python-downloads"),
-            *("--python-version", request.python),
+            *("--python", sys.executable, "--python-version", request.python),
             *("--python-platform", find_target(request.platform).uv_platform),
-        ]
-        try:
-            return run_solver(arguments, env=self._environ, cwd=work, timeout_s=_TIMEOUT_S, stop=self._stop)
-        except ProgramTimeoutError as error:
-            raise InternalError(
-                "internal.uv_timeout", f"uv did not answer for `{request.platform}` within {_TIMEOUT_S:g} s"
-            ) from error
+            cwd=work,
+            timeout_s=_TIMEOUT_S,
+            stop=self._stop,
+        )
 
     def _package(
         self,

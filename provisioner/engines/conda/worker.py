@@ -1,27 +1,31 @@
-"""The worker process that loads rattler: a JSON task on stdin, the answer in the file that the task names."""
+"""The worker process that loads rattler: a JSON task on stdin, the answer in the file that the task names.
+
+It is run as a script and imported by nothing, so that no other process loads rattler.
+"""
 
 import asyncio
 import datetime as dt
 import json
 import os
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
+import rattler
+from rattler import exceptions
+
 
 def main() -> None:
-    """Solve the task, write the answer, and leave without the interpreter's own exit."""
+    """Do the task, write the answer, and leave without the interpreter's own exit."""
     task = json.load(sys.stdin)
-    answer = asyncio.run(_solve(task))
+    answer = asyncio.run(_solve(task) if task["do"] == "solve" else _link(task))
     Path(task["answer"]).write_text(json.dumps(answer), encoding="utf-8")
     # The answer is out; rattler's threads may crash an orderly exit.
     os._exit(0)
 
 
 async def _solve(task: dict[str, Any]) -> dict[str, Any]:
-    import rattler  # noqa: PLC0415 - the reason for this process
-    from rattler.exceptions import GatewayError, InvalidMatchSpecError, SolverError  # noqa: PLC0415 - see above
-
     gateway = rattler.Gateway(
         cache_dir=Path(task["cache"]),
         default_config=rattler.SourceConfig(
@@ -30,12 +34,11 @@ async def _solve(task: dict[str, Any]) -> dict[str, Any]:
         # Without a limit, rattler waits for a silent server for ever; this one is for a whole request.
         client=rattler.Client(timeout=task["timeout_s"]),
     )
-    platforms = [task["platform"], "noarch"]
+    platforms = [rattler.Subdir(task["platform"]), rattler.Subdir("noarch")]
     try:
-        specs = [rattler.MatchSpec(spec) for spec in task["specs"]]
         records = await rattler.solve(
             task["channels"],
-            specs,
+            [rattler.MatchSpec(spec) for spec in task["specs"]],
             gateway=gateway,
             platforms=platforms,
             virtual_packages=[
@@ -47,11 +50,11 @@ async def _solve(task: dict[str, Any]) -> dict[str, Any]:
             locked_packages=await _find_preferred(gateway, task, platforms),
             exclude_newer=_end_of(task["as_of"]),
         )
-    except SolverError as error:
+    except exceptions.SolverError as error:
         return {"failure": "unsatisfiable", "reason": str(error)}
-    except InvalidMatchSpecError as error:
+    except exceptions.InvalidMatchSpecError as error:
         return {"failure": "bad_spec", "reason": str(error)}
-    except GatewayError as error:
+    except exceptions.GatewayError as error:
         return {"failure": "unavailable", "reason": str(error)}
     return {"packages": [_describe(record) for record in records]}
 
@@ -64,7 +67,9 @@ def _end_of(date: str | None) -> dt.datetime | None:
     return day + dt.timedelta(days=1) - dt.timedelta(milliseconds=1)
 
 
-async def _find_preferred(gateway: Any, task: dict[str, Any], platforms: list[str]) -> list[Any]:
+async def _find_preferred(
+    gateway: rattler.Gateway, task: dict[str, Any], platforms: list[rattler.Subdir]
+) -> list[rattler.RepoDataRecord]:
     """Return the channel's own records of the packages to keep.
 
     rattler puts locked records among the candidates as they are, so one that the channel does not have any
@@ -82,7 +87,7 @@ async def _find_preferred(gateway: Any, task: dict[str, Any], platforms: list[st
     ]
 
 
-def _describe(record: Any) -> dict[str, Any]:
+def _describe(record: rattler.RepoDataRecord) -> dict[str, Any]:
     return {
         "name": record.name.normalized,
         "version": str(record.version),
@@ -95,6 +100,44 @@ def _describe(record: Any) -> dict[str, Any]:
             sorted((text.split(" ", 1)[0], text.partition(" ")[2]) for text in record.depends)
         ),
     }
+
+
+async def _link(task: dict[str, Any]) -> dict[str, Any]:
+    cache = rattler.PackageCache.new_layered(
+        # What lies unpacked in the cache is compared with the packages' own lists before it is linked.
+        [task["cache"]],
+        validation_mode=rattler.ValidationMode.full(),
+    )
+    try:
+        await rattler.install(
+            [_make_record(package) for package in task["packages"]],
+            target_prefix=task["prefix"],
+            platform=rattler.Subdir(task["platform"]),
+            execute_link_scripts=False,
+            show_progress=False,
+            package_cache=cache,
+        )
+    except (
+        exceptions.ExtractError,
+        exceptions.InstallerError,
+        exceptions.IoError,
+        exceptions.LinkError,
+        exceptions.TransactionError,
+    ) as error:
+        return {"failure": f"{error}".replace("\n", ": ")}
+    return {}
+
+
+def _make_record(package: dict[str, Any]) -> rattler.RepoDataRecord:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "index.json")
+        path.write_text(json.dumps(package["index"]), encoding="utf-8")
+        record = rattler.PackageRecord.from_index_json(
+            path, size=package["size"], sha256=package["sha256"], md5=package["md5"] or None
+        )
+    return rattler.RepoDataRecord(
+        package_record=record, file_name=package["filename"], url=package["url"], channel=package["channel"]
+    )
 
 
 if __name__ == "__main__":
