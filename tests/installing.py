@@ -63,7 +63,7 @@ def make_engines(
     return InstallEngines(
         fetcher=fetcher,
         venv=uv,
-        conda=lambda: RattlerLinker(cache=home.cache / "rattler", environ=ENVIRON),
+        conda=RattlerLinker(cache=home.cache / "rattler", environ=ENVIRON),
         wheels=uv,
         tools={"uv": "under test"},
     )

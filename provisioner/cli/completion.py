@@ -3,10 +3,11 @@
 import click
 from click.shell_completion import get_completion_class
 
+from provisioner.cli.main import root
 from provisioner.cli.options import settings_flags
-from provisioner.cli.result import Result
-from provisioner.cli.settings import Settings
 from provisioner.errors import UsageError
+from provisioner.pipeline.settings import Settings
+from provisioner.render.result import Result
 
 
 @click.command("completion")
@@ -14,8 +15,6 @@ from provisioner.errors import UsageError
 @settings_flags
 def command(*, settings: Settings, shell: str) -> Result:
     """Print the completion script of SHELL; evaluate it in the shell's start-up file."""
-    from provisioner.cli.main import root  # noqa: PLC0415 - main imports this module
-
     del settings
     kind = get_completion_class(shell)
     if kind is None:

@@ -10,8 +10,6 @@ import click
 
 from provisioner.cli.options import flag, settings_flags
 from provisioner.cli.output import check_output, write_output
-from provisioner.cli.result import Result
-from provisioner.cli.settings import Settings, host_platform
 from provisioner.diagnose.machine.doctor import examine, list_layers
 from provisioner.diagnose.machine.facts import EnvironmentFacts, HostFacts, TorchFacts
 from provisioner.diagnose.machine.facts_json import as_json, parse_facts, scrub
@@ -27,8 +25,10 @@ from provisioner.errors import (
     ValidateError,
 )
 from provisioner.install.home import EnvironmentHome, Generation, find_environment
+from provisioner.pipeline.settings import Settings, host_platform
 from provisioner.profile.load import load_profile
 from provisioner.profile.model import Profile
+from provisioner.render.result import Result
 from provisioner.validate.checks.finding import name_environment
 from provisioner.validate.model import CheckRecord
 
@@ -120,9 +120,9 @@ def _ask_sources(
 ) -> tuple[HostFacts, WantedHost]:
     """Ask the indexes and channels that a build would fetch from; the others are not needed."""
     from provisioner.cli.sources import find_needed_sources  # noqa: PLC0415 - not without a profile
-    from provisioner.cli.wiring import Engines  # noqa: PLC0415 - the same
     from provisioner.engines.machine.host import ask_indexes  # noqa: PLC0415 - the same
     from provisioner.engines.net.download import Downloader  # noqa: PLC0415 - the same
+    from provisioner.pipeline.engines import Engines  # noqa: PLC0415 - the same
 
     engines = Engines(settings)
     needed = find_needed_sources(settings, engines, profile, platform=host_platform())
@@ -163,7 +163,7 @@ def _environment(generation: Generation) -> EnvironmentFacts:
 
 def _torch(generation: Generation, *, device: str) -> TorchFacts | None:
     """Return what the last validation saw of torch and the profile's device; None where there was none."""
-    from provisioner.pipeline import read_report  # noqa: PLC0415 - not without an environment
+    from provisioner.pipeline.reports import read_report  # noqa: PLC0415 - not without an environment
 
     report = read_report(generation)
     if report is None:

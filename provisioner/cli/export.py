@@ -1,21 +1,19 @@
 """``provision export``: write a lockfile in another tool's format."""
 
-from contextlib import closing
 from pathlib import Path
 
 import click
 
 from provisioner.cli.options import flag, settings_flags
 from provisioner.cli.output import check_output, write_output
-from provisioner.cli.result import Result
-from provisioner.cli.settings import Settings
 from provisioner.errors import UsageError
-from provisioner.lock.store import lockfile_path, read_lock
-from provisioner.profile.load import load_profile
+from provisioner.lock.export import Format
+from provisioner.pipeline.export import export
+from provisioner.pipeline.settings import Settings
 from provisioner.profile.model import PLATFORMS
+from provisioner.render.result import Result
 
-_FORMATS = ("conda-lock", "requirements", "pylock", "explicit", "environment", "pip")
-_ALIASES = {"pip": "requirements"}
+_FORMATS = {**{form.value: form for form in Format}, "pip": Format.REQUIREMENTS}
 
 
 @click.command("export")
@@ -23,7 +21,7 @@ _ALIASES = {"pip": "requirements"}
 @flag(
     "--format",
     "form",
-    type=click.Choice(_FORMATS),
+    type=click.Choice(tuple(_FORMATS)),
     required=True,
     help="The other tool's format; pip is requirements.",
 )
@@ -45,20 +43,12 @@ def command(
     output: str | None,
 ) -> Result:
     """Write the lockfile of PROFILE for another tool, with absolute addresses."""
-    from provisioner.cli.addresses import IndexAddresses  # noqa: PLC0415 - `export --help` stays fast
-    from provisioner.cli.wiring import Engines  # noqa: PLC0415 - the same
-    from provisioner.lock.export import Format, export_lock  # noqa: PLC0415 - the same
-
-    form = _ALIASES.get(form, form)
-    profile = load_profile(profile_name, folders=settings.profile_folders)
-    lock = read_lock(lockfile_path(settings.find_lockfile_folder(profile.file), profile.name))
-    with closing(Engines(settings)) as engines:
-        files = export_lock(lock, Format(form), absolute=IndexAddresses(engines), platforms=platforms)
+    files = export(settings, settings.load_profile(profile_name), _FORMATS[form], platforms=platforms)
     if output is None:
         if len(files) > 1:
             raise UsageError(
                 "usage.export_one",
-                f"`--format {form}` gives one file for each of {len(files)} platforms",
+                f"`--format {_FORMATS[form]}` gives one file for each of {len(files)} platforms",
                 hints=["name one with `--platform`, or a folder with `--output`"],
             )
         name, text = next(iter(files.items()))

@@ -11,8 +11,9 @@ from typing import Any, NoReturn
 import click
 
 from provisioner import __version__
-from provisioner.cli.result import Result
 from provisioner.errors import ErrorList, ExitCode, InternalError, ProvisionError, UsageError
+from provisioner.render.answer import Answer
+from provisioner.render.result import Result
 
 _TRUE = {"1", "true", "t", "yes", "y", "on"}  # as click reads a flag's variable
 
@@ -112,8 +113,6 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
 def run(arguments: list[str]) -> int:
     """Run the command line and return the exit code; everything is printed."""
-    from provisioner.render.answer import Answer  # noqa: PLC0415 - after --help has answered
-
     as_json = _wants_json(arguments)
     answer = Answer(command=_verb_of(arguments), as_json=as_json)
     if not arguments and not as_json:

@@ -2,14 +2,12 @@
 
 import click
 
-from provisioner.cli.create import build_and_validate
 from provisioner.cli.options import flag, lock_timeout_flag, settings_flags
-from provisioner.cli.result import Result
-from provisioner.cli.settings import Settings
-from provisioner.cli.validate import find_built
-from provisioner.errors import InstallError
-from provisioner.install.home import EnvironmentHome
-from provisioner.profile.load import load_profile
+from provisioner.pipeline.create import CreateChoices, repair
+from provisioner.pipeline.settings import Settings
+from provisioner.render.progress import show_progress
+from provisioner.render.result import Result
+from provisioner.render.verdict import render_environment
 
 
 @click.command("repair")
@@ -22,17 +20,15 @@ def command(
     *, settings: Settings, environment: str, no_gate: bool, no_validate: bool, lock_timeout: float
 ) -> Result:
     """Build a damaged ENVIRONMENT again from its lock, beside the damaged one, and validate it."""
-    try:
-        name = find_built(EnvironmentHome(data=settings.data), environment).receipt.profile
-    except InstallError:
-        # Its receipt is what is damaged; most environments have their profile's name.
-        name = environment
-    return build_and_validate(
-        settings,
-        load_profile(name, folders=settings.profile_folders),
+    choices = CreateChoices(
         name=environment,
-        no_gate=no_gate,
+        gate=not no_gate,
         validate=not no_validate,
         rebuild=True,
         lock_timeout_s=lock_timeout,
+    )
+    with show_progress(settings.environ) as listener:
+        repaired = repair(settings, environment, choices, on_event=listener)
+    return render_environment(
+        repaired.profile, repaired.generation, repaired.report, matches=repaired.matches, up_to_date=False
     )

@@ -11,13 +11,11 @@ from typing import Any
 
 import click
 
-from provisioner.cli.activate import find_activation
 from provisioner.cli.options import settings_flags
-from provisioner.cli.settings import Settings
-from provisioner.cli.validate import find_built
 from provisioner.errors import UsageError
-from provisioner.install.activation import apply_activation
-from provisioner.install.home import EnvironmentHome
+from provisioner.install.activation import apply_activation, find_activation
+from provisioner.install.home import EnvironmentHome, load_environment
+from provisioner.pipeline.settings import Settings
 
 # Another Python's would answer for, or change, another environment.
 _OWN_ONLY = re.compile(r"(?P<name>python|pip)[w\d.]*?(?:\.exe)?", re.IGNORECASE)
@@ -34,7 +32,7 @@ def command(*, settings: Settings, environment: str, program: tuple[str, ...]) -
     words = program[1:] if program[0] == "--" else program
     if not words:
         raise UsageError("usage.no_program", "`run` was given no program", hints=["name one after `--`"])
-    generation = find_built(EnvironmentHome(data=settings.data), environment)
+    generation = load_environment(EnvironmentHome(data=settings.data), environment)
     activation = find_activation(generation)
     variables = apply_activation(activation, settings.environ, windows=sys.platform == "win32")
     _refuse_foreign(words[0], variables, own=activation.path, environment=environment)

@@ -5,16 +5,15 @@ import json
 import click
 
 from provisioner.cli.options import settings_flags
-from provisioner.cli.result import Result
-from provisioner.cli.settings import Settings
+from provisioner.pipeline.settings import Settings
+from provisioner.profile.schema import json_schema
+from provisioner.render.result import Result
 
 
 @click.command("schema")
 @settings_flags
 def command(*, settings: Settings) -> Result:
     """Print the JSON Schema of profiles, for editors."""
-    from provisioner.profile.schema import json_schema  # noqa: PLC0415 - `--help` stays fast
-
     del settings
     schema = json_schema()
     return Result(data={"schema": schema}, text=json.dumps(schema, indent=2))

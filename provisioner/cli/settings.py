@@ -1,17 +1,17 @@
 """Where things are and how to reach the network: flags, then PROVISION_ variables, then `provision.yaml`."""
 
 import os
-import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import provisioner
+import platformdirs
+
 from provisioner.errors import UsageError
 from provisioner.ground.yaml_fields import ListOf, MapOf, Record, Text, check_node
 from provisioner.ground.yaml_reader import read_yaml
 from provisioner.ground.yaml_tree import Problem, plain, raise_problems
+from provisioner.pipeline.settings import Settings, builtin_folder
 
 CONFIG_NAME = "provision.yaml"
 
@@ -30,57 +30,6 @@ _CONFIG = Record(
     },
 )
 _MIRRORS = MapOf(key=Text(), value=Text(), description="Canonical prefix to mirror prefix.")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Settings:
-    """What every verb may need to know.
-
-    Attributes:
-        environ: The process's environment, read once.
-        profile_folders: In the order in which a profile is looked for.
-        lockfiles: The folder that the user named, or None: beside the profile's folder.
-        data: Folder for environments, downloads and caches.
-        mirrors: Canonical prefix to mirror prefix.
-        find_links: Wheelhouses that the user named for this tool.
-        offline: Whether the network may not be used.
-    """
-
-    environ: Mapping[str, str]
-    profile_folders: tuple[Path, ...]
-    lockfiles: Path | None
-    data: Path
-    mirrors: Mapping[str, str] = field(default_factory=dict)
-    find_links: tuple[str, ...] = ()
-    offline: bool = False
-
-    def find_lockfile_folder(self, profile_file: str) -> Path:
-        """Return the folder of the lockfile that belongs to a profile's file, for reading."""
-        if self.lockfiles is not None:
-            return self.lockfiles
-        local = Path("lockfiles")
-        name = Path(profile_file).name.removesuffix(".yaml")
-        if (local / f"{name}.conda-lock.yml").is_file():
-            return local
-        return Path(profile_file).parent.parent / "lockfiles"
-
-    def choose_lockfile_folder(self, profile_file: str) -> Path:
-        """Return the folder that a lockfile is written to: a built-in profile's goes to `./lockfiles`."""
-        if self.lockfiles is not None:
-            return self.lockfiles
-        if Path(profile_file).parent == _packed_folder("envs"):
-            return Path("lockfiles")
-        return Path(profile_file).parent.parent / "lockfiles"
-
-
-def builtin_folder(name: str) -> Path:
-    """Return the folder of built-in profiles or lockfiles: in the wheel, else beside a checkout's package."""
-    packed = _packed_folder(name)
-    return packed if packed.is_dir() else packed.parents[2] / name
-
-
-def _packed_folder(name: str) -> Path:
-    return Path(provisioner.__file__).parent / "builtin" / name
 
 
 def read_settings(
@@ -167,30 +116,6 @@ def _user_folder(environ: Mapping[str, str]) -> Path:
 
 
 def _platform_folder(kind: str) -> Path:
-    # 30 ms that `--help` does not pay.
-    import platformdirs  # noqa: PLC0415 - see above
-
     if kind == "config":
         return Path(platformdirs.user_config_dir("provision", appauthor=False))
     return Path(platformdirs.user_data_dir("provision", appauthor=False))
-
-
-def host_platform() -> str:
-    """Return the conda subdir of this machine.
-
-    Raises:
-        UsageError: provision has no profiles for it.
-    """
-    import platform  # noqa: PLC0415 - only verbs that build need it
-
-    machine = platform.machine().lower()
-    if machine in {"x86_64", "amd64"}:
-        if sys.platform == "linux":
-            return "linux-64"
-        if sys.platform == "win32":
-            return "win-64"
-    raise UsageError(
-        "usage.platform",
-        f"this machine is {sys.platform} on {machine}; environments are built on x86-64 Linux and Windows",
-        hints=["lock and check lockfiles here, and create the environment on a supported machine"],
-    )

@@ -7,14 +7,12 @@ from typing import Any
 
 import click
 
-from provisioner.cli.activate import find_activation, guess_shell
 from provisioner.cli.options import settings_flags
 from provisioner.cli.run import become
-from provisioner.cli.settings import Settings
-from provisioner.cli.validate import find_built
 from provisioner.ground.files import make_private_folder, write_atomically
-from provisioner.install.activation import apply_activation, format_activation
-from provisioner.install.home import EnvironmentHome
+from provisioner.install.activation import apply_activation, find_activation, format_activation, guess_shell
+from provisioner.install.home import EnvironmentHome, load_environment
+from provisioner.pipeline.settings import Settings
 
 # The user's own start-up files run first, else they would put their folders before the environment's again.
 _START: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
@@ -32,7 +30,7 @@ _START: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
 def command(*, settings: Settings, environment: str) -> Any:
     """Open your shell inside ENVIRONMENT; `exit` leaves it."""
     home = EnvironmentHome(data=settings.data)
-    generation = find_built(home, environment)
+    generation = load_environment(home, environment)
     activation = find_activation(generation)
     shell = guess_shell(settings.environ)
     name, before, words = _START[shell]

@@ -3,10 +3,9 @@
 import click
 
 from provisioner.cli.options import settings_flags
-from provisioner.cli.result import Result
-from provisioner.cli.settings import Settings
-from provisioner.profile.load import load_profile
+from provisioner.pipeline.settings import Settings
 from provisioner.render.profile import as_dict, show_rows
+from provisioner.render.result import Result
 
 
 @click.command("show")
@@ -14,7 +13,7 @@ from provisioner.render.profile import as_dict, show_rows
 @settings_flags
 def command(*, settings: Settings, profile_name: str) -> Result:
     """Show PROFILE as its stacks and sections make it, and where each value was written."""
-    profile = load_profile(profile_name, folders=settings.profile_folders)
+    profile = settings.load_profile(profile_name)
     rows = show_rows(profile)
     key_width = max(len(row.key) for row in rows)
     value_width = min(max(len(row.value) for row in rows), 48)

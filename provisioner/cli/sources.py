@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from provisioner.cli.settings import Settings
-from provisioner.cli.wiring import Engines
 from provisioner.engines.net.addresses import local_path
 from provisioner.engines.store.store import Store
 from provisioner.errors import LockError
 from provisioner.install.home import EnvironmentHome
-from provisioner.lock.store import lockfile_path, read_lock
+from provisioner.lock.store import read_lock
+from provisioner.pipeline.engines import Engines
+from provisioner.pipeline.settings import Settings
 from provisioner.profile.model import DEFAULT_INDEX, Profile
 from provisioner.resolve.model import CondaPackage, PipPackage
 
@@ -23,7 +23,7 @@ def find_needed_sources(
     """
     addresses = {DEFAULT_INDEX: engines.default_index} | {index.name: index.url for index in profile.indexes}
     try:
-        lock = read_lock(lockfile_path(settings.find_lockfile_folder(profile.file), profile.name))
+        lock = read_lock(settings.find_lockfile(profile))
         part = lock.find_platform(platform)
     except LockError:
         return addresses

@@ -1,6 +1,6 @@
 """``provision validate``: run the validation of a built environment again."""
 
-from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +8,16 @@ import click
 
 from provisioner.cli.options import flag, settings_flags
 from provisioner.cli.output import check_output, write_output
-from provisioner.cli.result import Result
-from provisioner.cli.settings import Settings
 from provisioner.errors import UsageError
-from provisioner.install.home import EnvironmentHome, Generation, find_environment, list_environments
-from provisioner.profile.load import load_profile
+from provisioner.pipeline.settings import Settings
+from provisioner.pipeline.validate import ValidationChoices, validate
+from provisioner.render.progress import show_progress
+from provisioner.render.report_html import write_html
+from provisioner.render.report_junit import write_junit
+from provisioner.render.result import Result
+from provisioner.render.verdict import describe_environment, exit_code_of, report_errors, summarise_report
+
+_WRITERS = {"junit": write_junit, "html": write_html}
 
 
 @click.command("validate")
@@ -40,90 +45,41 @@ def command(
     width: bool | None,
     model: str | None,
     trust_remote_code: bool,
-    junit: str | None,
-    html: str | None,
+    **outputs: str | None,
 ) -> Result:
     """Prove a built ENVIRONMENT again with a real forward pass."""
-    from provisioner.cli.build import LazyEngines  # noqa: PLC0415 - `validate --help` stays fast
-    from provisioner.cli.recognise import recognise_report  # noqa: PLC0415 - the same
-    from provisioner.pipeline import ValidationChoices  # noqa: PLC0415 - the same
-    from provisioner.render.progress import show_progress  # noqa: PLC0415 - the same
-    from provisioner.render.verdict import (  # noqa: PLC0415 - the same
-        describe_environment,
-        exit_code_of,
-        report_errors,
-        summarise_report,
-    )
-
     if model is not None and not Path(model).is_dir():
         raise UsageError(
             "usage.no_model",
             f"`--model`: there is no folder `{model}`",
             hints=["name a folder that holds safetensors and a tokenizer"],
         )
-    check_output(junit, "--junit")
-    check_output(html, "--html")
-    home = EnvironmentHome(data=settings.data)
-    generation = find_built(home, environment)
-    profile = load_profile(generation.receipt.profile, folders=settings.profile_folders)
+    files = {kind: path for kind, path in outputs.items() if path}
+    for kind, path in files.items():
+        check_output(path, f"--{kind}")
     choices = ValidationChoices(
         device=device,
         width=width,
         model=Path(model) if model else None,
         trust_remote_code=trust_remote_code,
     )
-    with (
-        show_progress(settings.environ) as listener,
-        closing(LazyEngines(settings, on_event=listener)) as engines,
-    ):
-        report = engines.validate(generation, profile, home=home, choices=choices)
-    matches = recognise_report(report)
-    files = _write_files(report, junit=junit, html=html)
+    with show_progress(settings.environ) as listener:
+        done = validate(settings, environment, choices, on_event=listener)
+    for kind, path in files.items():
+        write_output(path, _WRITERS[kind](done.report), f"--{kind}")
     data: dict[str, Any] = {
         "environment": environment,
-        "profile": profile.name,
-        "verdict": report.verdict.value,
-        **summarise_report(report, profile),
-        "report": report.as_json(),
-        "matches": matches,
+        "profile": done.profile.name,
+        "verdict": done.report.verdict.value,
+        **summarise_report(done.report, done.profile),
+        "report": done.report.as_json(),
+        "matches": [asdict(match) for match in done.matches],
         "files": files,
     }
-    text = describe_environment(profile, generation, report, new=True, known=matches)
+    text = describe_environment(done.profile, done.generation, done.report, new=True, known=done.matches)
     return Result(
         data=data,
         text="\n".join([text, *(f"report written to {path}" for path in files.values())]),
-        exit_code=exit_code_of(report),
-        errors=report_errors(report),
+        exit_code=exit_code_of(done.report),
+        errors=report_errors(done.report),
     )
-
-
-def find_built(home: EnvironmentHome, name: str) -> Generation:
-    """Return an environment's current generation.
-
-    Raises:
-        UsageError: There is no such environment; the known ones are named.
-    """
-    generation = find_environment(home, name)
-    if generation is None:
-        known = ", ".join(f"`{each}`" for each, _ in list_environments(home))
-        raise UsageError(
-            "usage.no_environment",
-            f"there is no environment `{name}`" + (f"; there are {known}" if known else ""),
-            hints=[f"run `provision create {name}`"],
-        )
-    return generation
-
-
-def _write_files(report: Any, *, junit: str | None, html: str | None) -> dict[str, str]:
-    written = {}
-    if junit:
-        from provisioner.render.report_junit import write_junit  # noqa: PLC0415 - only with `--junit`
-
-        write_output(junit, write_junit(report), "--junit")
-        written["junit"] = junit
-    if html:
-        from provisioner.render.report_html import write_html  # noqa: PLC0415 - only with `--html`
-
-        write_output(html, write_html(report), "--html")
-        written["html"] = html
-    return written

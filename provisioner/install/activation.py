@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 
 from provisioner.errors import UsageError
+from provisioner.install.home import Generation
+from provisioner.install.layout import find_path_entries
 from provisioner.install.plan import CONDA
 from provisioner.install.receipt import Receipt
 
@@ -56,6 +58,21 @@ def plan_activation(receipt: Receipt, *, path: Sequence[PurePath]) -> Activation
         path=tuple(str(folder) for folder in path),
         variables=variables | own | {"PROVISION_ENVIRONMENT": receipt.environment},
     )
+
+
+def find_activation(generation: Generation) -> Activation:
+    """Return what activating a built environment changes."""
+    receipt = generation.receipt
+    path = find_path_entries(generation.prefix, base=receipt.base, platform=receipt.platform)
+    return plan_activation(receipt, path=path)
+
+
+def guess_shell(environ: Mapping[str, str]) -> str:
+    """Return the name of the user's shell; one that is not known reads bash's language."""
+    if "SHELL" in environ:
+        name = PurePath(environ["SHELL"]).name
+        return name if name in SHELLS else "bash"
+    return "powershell" if "PSMODULEPATH" in {key.upper() for key in environ} else "cmd"
 
 
 def apply_activation(activation: Activation, environ: Mapping[str, str], *, windows: bool) -> dict[str, str]:

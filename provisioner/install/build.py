@@ -2,7 +2,7 @@
 
 import datetime as dt
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -92,7 +92,7 @@ class InstallEngines:
 
     fetcher: Fetcher
     venv: VenvMaker
-    conda: Callable[[], CondaLinker]
+    conda: CondaLinker
     wheels: WheelInstaller
     tools: Mapping[str, str]
 
@@ -115,7 +115,7 @@ def build_generation(
         files = engines.fetcher.fetch(plan.files)
     if plan.base == CONDA:
         with _step("install", "conda base", on_event):
-            engines.conda().link_conda(prefix, plan.conda, files, platform=plan.platform)
+            engines.conda.link_conda(prefix, plan.conda, files, platform=plan.platform)
         version = next((package.version for package in plan.conda if package.name == "python"), version)
     python = find_python(prefix, base=plan.base, platform=plan.platform)
     with _step("install", f"{len(plan.wheels)} wheels", on_event):

@@ -105,6 +105,24 @@ def find_environment(home: EnvironmentHome, name: str) -> Generation | None:
     return generation
 
 
+def load_environment(home: EnvironmentHome, name: str) -> Generation:
+    """Return an environment's current generation.
+
+    Raises:
+        InstallError: There is one, and it cannot be used.
+        UsageError: There is no such environment; the known ones are named.
+    """
+    generation = find_environment(home, name)
+    if generation is None:
+        known = ", ".join(f"`{each}`" for each, _ in list_environments(home))
+        raise UsageError(
+            "usage.no_environment",
+            f"there is no environment `{name}`" + (f"; there are {known}" if known else ""),
+            hints=[f"run `provision create {name}`"],
+        )
+    return generation
+
+
 def list_environments(home: EnvironmentHome) -> Iterator[tuple[str, Generation | InstallError]]:
     """Yield every environment's name with its current generation, or with what is wrong with it."""
     root = home.data / "environments"

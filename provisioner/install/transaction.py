@@ -80,6 +80,12 @@ def install_environment(
         raise disk_error(home.data, error) from error
 
 
+def find_current(home: EnvironmentHome, plan: InstallPlan) -> Generation | None:
+    """Return the current generation if it is what the plan says; None where it has to be built."""
+    current = _find_usable(home, plan.environment)
+    return current if current is not None and is_current(current, plan) else None
+
+
 def _build(
     plan: InstallPlan, *, home: EnvironmentHome, engines: InstallEngines, on_event: Listener
 ) -> Generation:

@@ -1,14 +1,54 @@
 """A built environment and its validation, as words, as data and as an exit code."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from typing import Any
 
+from provisioner.diagnose.failures.model import Match
 from provisioner.errors import ExitCode, InternalError, ProvisionError, UnvalidatedError, ValidateError
 from provisioner.install.home import Generation
 from provisioner.profile.model import Profile, State
+from provisioner.render.result import Result
 from provisioner.validate.model import CheckRecord, Report, Status, Verdict
 
 _MARKS = {Status.PASSED: "ok", Status.FAILED: "FAILED", Status.SKIPPED: "skipped", Status.ERROR: "ERROR"}
+
+
+def render_environment(
+    profile: Profile,
+    generation: Generation,
+    report: Report | None,
+    *,
+    matches: Sequence[Match],
+    up_to_date: bool,
+) -> Result:
+    """Return what `create` and `repair` answer; ``matches`` are recognised failures, the root first."""
+    receipt = generation.receipt
+    data: dict[str, Any] = {
+        "environment": receipt.environment,
+        "profile": profile.name,
+        "prefix": str(generation.prefix),
+        "python": str(generation.python),
+        "generation": generation.number,
+        "platform": receipt.platform,
+        "fingerprint": receipt.fingerprint,
+        "packages": {
+            kind: sum(package.kind == kind for package in receipt.packages)
+            for kind in ("conda", "wheel", "asset")
+        },
+        "upstream": {"state": profile.upstream.state.value, "since": profile.upstream.since},
+        "up_to_date": up_to_date,
+        "verdict": report.verdict.value if report else "unvalidated",
+        **(summarise_report(report, profile) if report else {}),
+        "report": report.as_json() if report else None,
+        "matches": [asdict(match) for match in matches],
+    }
+    return Result(
+        data=data,
+        text=describe_environment(profile, generation, report, new=not up_to_date, known=matches),
+        exit_code=exit_code_of(report) if report else ExitCode.OK,
+        errors=report_errors(report) if report else (),
+    )
 
 
 def exit_code_of(report: Report) -> ExitCode:
@@ -68,17 +108,17 @@ def describe_environment(
     report: Report | None,
     *,
     new: bool,
-    known: Sequence[Mapping[str, Any]] = (),
+    known: Sequence[Match] = (),
 ) -> str:
     """Return what `create` and `validate` print; ``known`` are recognised failures, the root first."""
     return "\n".join([*_lines(profile, generation, report, new=new), *_known_lines(known)])
 
 
-def _known_lines(known: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+def _known_lines(known: Sequence[Match]) -> Iterator[str]:
     for match in known[:1]:
-        yield f"  recognised: {match['title']} (`{match['id']}`, confidence {match['confidence']})"
-        yield f"    cause: {match['cause'].replace(chr(10), chr(10) + '    ')}"
-        yield f"    fix: {match['fix'].replace(chr(10), chr(10) + '    ')}"
+        yield f"  recognised: {match.title} (`{match.id}`, confidence {match.confidence})"
+        yield f"    cause: {match.cause.replace(chr(10), chr(10) + '    ')}"
+        yield f"    fix: {match.fix.replace(chr(10), chr(10) + '    ')}"
 
 
 def _lines(profile: Profile, generation: Generation, report: Report | None, *, new: bool) -> Iterator[str]:

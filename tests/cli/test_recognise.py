@@ -1,6 +1,6 @@
 """Failures of our own validation are recognised like those of pasted logs."""
 
-from provisioner.cli.recognise import recognise_report
+from provisioner.pipeline.validate import recognise_report
 from provisioner.validate.model import CheckRecord, Report, Status, Verdict
 
 REASON = "the fused operator `torch_ipex::mul_add` exists for XPU only and was given CPU tensors: `inv_freq`"
@@ -36,6 +36,6 @@ def report(verdict: Verdict, status: Status) -> Report:
 def test_the_traceback_of_the_failed_check_is_recognised() -> None:
     """What the probe raised is looked up, and what the checks before it ruled out does not come first."""
     (match,) = recognise_report(report(Verdict.FAILED, Status.FAILED))
-    assert match["id"] == "ipex-mul-add-cpu-backend"
-    assert match["cause"].startswith("1. CPU fallback")
-    assert recognise_report(report(Verdict.PASSED, Status.PASSED)) == []
+    assert match.id == "ipex-mul-add-cpu-backend"
+    assert match.cause.startswith("1. CPU fallback")
+    assert recognise_report(report(Verdict.PASSED, Status.PASSED)) == ()

@@ -16,21 +16,7 @@ from tests.cli.lab import Lab
 
 HEAVY = ("httpx", "rattler", "rich", "yaml", "numpy", "platformdirs", "packaging", "pypi_simple", "asyncio")
 # Modules of the folder that are no verbs.
-PARTS = {
-    "addresses",
-    "build",
-    "crash",
-    "gate",
-    "main",
-    "options",
-    "output",
-    "recognise",
-    "result",
-    "settings",
-    "sources",
-    "verify_urls",
-    "wiring",
-}
+PARTS = {"crash", "main", "options", "output", "settings", "sources"}
 
 
 def command_of(verb: str) -> click.Command:

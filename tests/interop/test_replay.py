@@ -120,8 +120,8 @@ def test_ipex_beside_ipex_llm_is_refused_without_asking_anybody(
 
 def _index_is_reachable() -> bool:
     from provisioner.cli.settings import read_settings
-    from provisioner.cli.wiring import Engines
     from provisioner.engines.net.addresses import host_and_port
+    from provisioner.pipeline.engines import Engines
 
     host, _, port = host_and_port(Engines(read_settings()).default_index).rpartition(":")
     try:

@@ -1,15 +1,15 @@
 import pytest
 
-from provisioner.cli.explain import describe_match, match_row
 from provisioner.diagnose.failures.catalogue import load_catalogue
 from provisioner.diagnose.failures.explain import explain_text
+from provisioner.render.explain import describe_match
 
 CATALOGUE = load_catalogue()
 
 
 def described(text: str) -> list[str]:
     (match,) = explain_text([text], CATALOGUE)
-    return describe_match(match_row(match)).splitlines()
+    return describe_match(match).splitlines()
 
 
 def test_the_steps_of_a_fix_stand_on_lines_of_their_own() -> None:
@@ -26,7 +26,7 @@ def test_the_text_fits_80_columns_and_keeps_every_word(name: str) -> None:
     """Nothing is wider than 80 columns but an address, and cause and fix are complete."""
     failure = CATALOGUE.failures[name]
     match = next(match for match in explain_text([failure.examples[0]], CATALOGUE) if match.id == name)
-    lines = describe_match(match_row(match)).splitlines()
+    lines = describe_match(match).splitlines()
     assert [line for line in lines[1:] if len(line) > 80 and len(line.split()) > 1] == []
     words = " ".join(" ".join(lines).split())
     assert " ".join(match.fix.split()) in words

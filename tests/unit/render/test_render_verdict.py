@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from provisioner.diagnose.failures.model import Confidence, Match, Severity, Stage
 from provisioner.errors import ExitCode
 from provisioner.install.home import Generation
 from provisioner.install.receipt import Receipt
@@ -38,6 +39,17 @@ PASSED = Report(
     ),
     not_proven=("speed is that of this machine",),
     created_at="2026-11-22T12:00:00+00:00",
+)
+MATCH = Match(
+    id="x-y",
+    title="A title",
+    stage=next(iter(Stage)),
+    severity=next(iter(Severity)),
+    confidence=Confidence("high"),
+    cause="x",
+    fix="y",
+    line=1,
+    evidence="a line",
 )
 FAILED = replace(
     PASSED,
@@ -155,8 +167,8 @@ def test_words_of_an_environment_without_a_report(tmp_path: Path) -> None:
 def test_the_first_known_failure_is_told(tmp_path: Path) -> None:
     """A recognised failure stands below the verdict with cause and fix."""
     known = [
-        {"id": "a-b", "title": "The cause", "confidence": "high", "cause": "one\ntwo", "fix": "do it"},
-        {"id": "c-d", "title": "Another", "confidence": "low", "cause": "x", "fix": "y"},
+        replace(MATCH, id="a-b", title="The cause", cause="one\ntwo", fix="do it"),
+        replace(MATCH, id="c-d", title="Another"),
     ]
     text = describe_environment(PROFILE, generation(tmp_path), FAILED, new=True, known=known)
     assert "recognised: The cause (`a-b`, confidence high)\n    cause: one\n    two\n    fix: do it" in text

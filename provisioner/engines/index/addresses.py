@@ -1,8 +1,7 @@
-"""Absolute addresses of locked files, for other tools: the default index is asked where a file lies."""
+"""Where a locked file of the default index lies: the index's own pages tell."""
 
-from provisioner.cli.wiring import Engines
 from provisioner.engines.index.page import ACCEPT, IndexFile, parse_page
-from provisioner.engines.net.download import NotFoundError
+from provisioner.engines.net.download import Downloader, NotFoundError
 from provisioner.errors import UnavailableError
 from provisioner.resolve.model import PipPackage
 
@@ -10,9 +9,10 @@ from provisioner.resolve.model import PipPackage
 class IndexAddresses:
     """Finds the address of a ``pypi:<filename>`` file on the default index; each page is read once."""
 
-    def __init__(self, engines: Engines) -> None:
+    def __init__(self, downloader: Downloader, *, default_index: str) -> None:
         """Ask nothing yet."""
-        self._engines = engines
+        self._downloader = downloader
+        self._default_index = default_index
         self._pages: dict[str, dict[str, IndexFile]] = {}
 
     def __call__(self, package: PipPackage) -> str:
@@ -34,9 +34,9 @@ class IndexAddresses:
         return file.url
 
     def _read(self, project: str) -> dict[str, IndexFile]:
-        url = f"{self._engines.default_index.rstrip('/')}/{project}/"
+        url = f"{self._default_index.rstrip('/')}/{project}/"
         try:
-            reply = self._engines.downloader.get(url, accept=ACCEPT)
+            reply = self._downloader.get(url, accept=ACCEPT)
         except NotFoundError:
             return {}
         files = parse_page(

@@ -1,0 +1,179 @@
+"""The job of `provision create` and `provision repair`, from top to bottom.
+
+gate -> lock if asked -> plan -> fetch, build, switch -> validate -> verdict
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from provisioner.diagnose.failures.model import Match
+from provisioner.errors import InstallError
+from provisioner.events import Listener
+from provisioner.install.home import EnvironmentHome, Generation, load_environment
+from provisioner.install.plan import InstallPlan, plan_install
+from provisioner.install.transaction import find_current, install_environment
+from provisioner.lock.freshness import check_freshness
+from provisioner.lock.store import read_lock, read_lock_head
+from provisioner.pipeline.reports import read_report
+from provisioner.pipeline.settings import Settings, host_platform
+from provisioner.profile.model import Device, Profile
+from provisioner.validate.model import Report, Verdict
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CreateChoices:
+    """What a user may choose about building an environment.
+
+    Attributes:
+        name: Name of the environment; None: the profile's.
+        device: Device to validate on; None: the profile's.
+        width: Run the layers of production size; None: on a GPU only.
+        validate: Whether to validate.
+        gate: Whether a machine without a supported GPU stops an XPU profile.
+        rebuild: Build anew although the environment is up to date.
+        lock: Lock first where the lockfile is missing or stale.
+        lock_timeout_s: How long to wait for another process that works on the environment.
+    """
+
+    name: str | None = None
+    device: str | None = None
+    width: bool | None = None
+    validate: bool = True
+    gate: bool = True
+    rebuild: bool = False
+    lock: bool = False
+    lock_timeout_s: float = 300.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Created:
+    """An environment that is there.
+
+    Attributes:
+        report: Of its last validation; None where it was never validated.
+        matches: Known failures in the report, the root first.
+        up_to_date: Whether there was nothing to do.
+    """
+
+    profile: Profile
+    generation: Generation
+    report: Report | None
+    matches: tuple[Match, ...] = ()
+    up_to_date: bool = False
+
+
+def create(settings: Settings, profile: Profile, choices: CreateChoices, *, on_event: Listener) -> Created:
+    """Build a profile's environment unless it is there, and validate it unless it is proven.
+
+    Raises:
+        InstallError: The build failed; the environment that worked before still works.
+        LockError: The lockfile is missing, stale, damaged, or for another platform.
+        UnvalidatedError: There is no GPU that the environment could be validated on.
+    """
+    gpu = _pass_gate(settings, profile, choices)
+    if choices.lock:
+        _lock(settings, profile, on_event=on_event)
+    plan = _plan(settings, profile, name=choices.name, gpu=gpu)
+    done = None if choices.rebuild else _find_done(settings, profile, plan, choices)
+    if done is not None:
+        return done
+
+    from provisioner.pipeline import validate  # noqa: PLC0415 - 0.1 s of engines that a run with nothing to do saves
+    from provisioner.pipeline.engines import Engines  # noqa: PLC0415 - with the line above
+
+    with Engines(settings, on_event=on_event, fresh=choices.rebuild) as engines:
+        generation = install_environment(
+            plan,
+            home=engines.home,
+            engines=engines.install,
+            rebuild=choices.rebuild,
+            lock_timeout_s=choices.lock_timeout_s,
+            command=f"provision create {plan.profile}",
+            on_event=on_event,
+        )
+        report = None if generation.new else read_report(generation)
+        if choices.validate and not _is_proven(report, choices):
+            asked = validate.ValidationChoices(device=choices.device, width=choices.width)
+            report = validate.validate_generation(
+                generation, profile, engines, choices=asked, on_event=on_event
+            )
+    matches = validate.recognise_report(report) if report else ()
+    return Created(profile=profile, generation=generation, report=report, matches=matches)
+
+
+def repair(settings: Settings, name: str, choices: CreateChoices, *, on_event: Listener) -> Created:
+    """Build an environment again from its lock, beside the damaged one; errors as from `create`."""
+    try:
+        profile = load_environment(EnvironmentHome(data=settings.data), name).receipt.profile
+    except InstallError:
+        # Its receipt is what is damaged; most environments have their profile's name.
+        profile = name
+    return create(settings, settings.load_profile(profile), choices, on_event=on_event)
+
+
+def _pass_gate(settings: Settings, profile: Profile, choices: CreateChoices) -> str | None:
+    """Return the class of this machine's GPU as an XPU profile names it; a CPU profile asks for none.
+
+    Raises:
+        InstallError: The disk has no room.
+        UnvalidatedError: There is no GPU that the built environment could be validated on.
+    """
+    if profile.device is not Device.XPU:
+        return None
+    from provisioner.diagnose.machine import gate  # noqa: PLC0415 - 60 ms that a CPU profile saves
+    from provisioner.engines.machine.host import gather_host  # noqa: PLC0415 - with the line above
+
+    facts = gather_host(target=settings.data, variables=settings.environ)
+    if choices.gate and choices.device != "cpu":
+        wanted = gate.wanted_host(profile, platform=host_platform())
+        obstacle = gate.find_obstacle(facts, wanted, profile=profile.name)
+        if obstacle is not None:
+            raise obstacle
+    return gate.find_gpu_class(facts)
+
+
+def _lock(settings: Settings, profile: Profile, *, on_event: Listener) -> None:
+    from provisioner.pipeline.lock import lock_if_stale  # noqa: PLC0415 - the solvers, which most builds save
+
+    lock_if_stale(settings, profile, on_event=on_event)
+
+
+def _plan(settings: Settings, profile: Profile, *, name: str | None, gpu: str | None) -> InstallPlan:
+    """Return what to build from a fresh lockfile."""
+    path = settings.find_lockfile(profile)
+    stale = check_freshness(read_lock_head(path), profile)
+    if stale is not None:
+        raise stale.as_error(path.as_posix())
+    platform = host_platform()
+    return plan_install(
+        read_lock(path),
+        platform=platform,
+        python=profile.python,
+        environment=name,
+        env=_variables(profile, platform=platform, gpu=gpu),
+    )
+
+
+def _variables(profile: Profile, *, platform: str, gpu: str | None) -> Mapping[str, str]:
+    """Return a profile's variables on a platform, with those of the GPU's class."""
+    wanted = next((each for each in profile.platforms if each.name == platform), None)
+    return {} if wanted is None else {**wanted.env, **wanted.env_by_gpu.get(gpu or "", {})}
+
+
+def _find_done(
+    settings: Settings, profile: Profile, plan: InstallPlan, choices: CreateChoices
+) -> Created | None:
+    """Return the environment where nothing is left to do; None where something is."""
+    generation = find_current(EnvironmentHome(data=settings.data), plan)
+    if generation is None:
+        return None
+    report = read_report(generation)
+    proven = _is_proven(report, choices)
+    if not proven and (choices.validate or report is not None):
+        return None
+    return Created(profile=profile, generation=generation, report=report, up_to_date=proven)
+
+
+def _is_proven(report: Report | None, choices: CreateChoices) -> bool:
+    asked = choices.device is not None or choices.width is not None
+    return report is not None and report.verdict is Verdict.PASSED and not asked

@@ -1,0 +1,203 @@
+"""The one place where engines are made and connected, from the settings; each when it is first needed."""
+
+from functools import cached_property
+from importlib.metadata import version
+from threading import Lock
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from provisioner import __version__
+from provisioner.engines.conda.linker import RattlerLinker
+from provisioner.engines.conda.solver import RattlerSolver
+from provisioner.engines.index.pip_config import PackageSettings, read_pip_settings
+from provisioner.engines.net.addresses import to_canonical, to_mirror
+from provisioner.engines.net.settings import NetworkSettings, read_network_settings
+from provisioner.engines.store.fetch import StoreFetcher
+from provisioner.engines.store.store import Store
+from provisioner.engines.uv.installer import UvInstaller
+from provisioner.events import Listener, ignore_events
+from provisioner.install.build import InstallEngines
+from provisioner.install.home import EnvironmentHome
+from provisioner.pipeline.settings import Settings
+from provisioner.profile.model import DEFAULT_INDEX
+
+if TYPE_CHECKING:
+    from provisioner.engines.index.reader import IndexReader
+    from provisioner.engines.net.download import Downloader
+    from provisioner.engines.uv.solver import UvSolver
+
+# What a child process may know of our environment: where programs, temporary files and certificates are.
+_PASSED_ON = (
+    "PATH",
+    "HOME",
+    "TMPDIR",
+    "TEMP",
+    "TMP",
+    "SYSTEMROOT",
+    "SYSTEMDRIVE",
+    "USERPROFILE",
+    "APPDATA",
+    "LOCALAPPDATA",
+    "PROGRAMDATA",
+    "COMSPEC",
+    "PATHEXT",
+    "LANG",
+    "LC_ALL",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "no_proxy",
+)
+
+
+class Engines:
+    """The outside tools of one job; a `with` block ends what they have under way."""
+
+    def __init__(
+        self, settings: Settings, *, on_event: Listener = ignore_events, fresh: bool = False
+    ) -> None:
+        """Make nothing yet; with ``fresh`` nothing that was unpacked earlier is linked into a build."""
+        self._fresh = fresh
+        self.settings = settings
+        self.home = EnvironmentHome(data=settings.data)
+        self._on_event = on_event
+        self._making = Lock()
+        self._index_reader: IndexReader | None = None
+
+    def __enter__(self) -> Self:
+        """Return the engines."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End solves and transfers that other threads have under way, and close connections."""
+        self.close()
+
+    def close(self) -> None:
+        """End solves and transfers that other threads have under way, and close connections."""
+        for name in ("conda_solver", "pip_solver"):
+            if name in self.__dict__:
+                self.__dict__[name].stop()
+        if "downloader" in self.__dict__:
+            self.downloader.close()
+
+    @cached_property
+    def child_environ(self) -> dict[str, str]:
+        """The environment of engines that run as child processes."""
+        environ = self.settings.environ
+        return {name: environ[name] for name in _PASSED_ON if name in environ}
+
+    @cached_property
+    def packages(self) -> PackageSettings:
+        """What the user told pip and uv."""
+        return read_pip_settings(self.settings.environ)
+
+    @cached_property
+    def network(self) -> NetworkSettings:
+        """How to reach the network."""
+        return read_network_settings(
+            self.settings.environ,
+            self.packages,
+            mirrors=self.settings.mirrors,
+            offline=self.settings.offline,
+        )
+
+    @cached_property
+    def downloader(self) -> "Downloader":
+        """The one client of the network."""
+        from provisioner.engines.net.download import (  # noqa: PLC0415 - 0.1 s of httpx that a build from a full store saves
+            Downloader,
+        )
+
+        return Downloader(self.network, on_event=self._on_event)
+
+    @cached_property
+    def default_index(self) -> str:
+        """The address of the default index: the user's, else the one that a library knows."""
+        if self.packages.default_index:
+            return self.packages.default_index
+        from pypi_simple import (  # noqa: PLC0415 - 0.2 s of requests that users with an index of their own save
+            PYPI_SIMPLE_ENDPOINT,
+        )
+
+        return PYPI_SIMPLE_ENDPOINT
+
+    @cached_property
+    def fetcher(self) -> StoreFetcher:
+        """What brings locked files into the store."""
+        return StoreFetcher(
+            Store(self.home.store),
+            downloader=lambda: self.downloader,
+            default_index=lambda: self.default_index,
+            wheelhouses=(*self.settings.find_links, *self.packages.find_links),
+            extra_indexes=self.packages.extra_indexes,
+            on_event=self._on_event,
+        )
+
+    @cached_property
+    def uv_installer(self) -> UvInstaller:
+        """What makes virtual environments and installs wheels."""
+        return UvInstaller(cache=self.home.cache / "uv", environ=self.child_environ)
+
+    def install(self) -> InstallEngines:
+        """Return everything that builds an environment."""
+        if self._fresh:
+            # Files are hard links into uv's cache: what was changed in the old build is changed there, too.
+            self.uv_installer.clean_cache()
+        return InstallEngines(
+            fetcher=self.fetcher,
+            venv=self.uv_installer,
+            conda=RattlerLinker(cache=self.home.cache / "rattler-packages", environ=self.child_environ),
+            wheels=self.uv_installer,
+            tools={"provision": __version__, "uv": version("uv"), "py-rattler": version("py-rattler")},
+        )
+
+    def index_reader(self) -> "IndexReader":
+        """Return what reads package indexes over the network."""
+        from provisioner.engines.index.reader import (  # noqa: PLC0415 - httpx, which a lock from a warm cache saves
+            IndexReader,
+        )
+
+        # Several threads may be the first to need it.
+        with self._making:
+            if self._index_reader is None:
+                self._index_reader = IndexReader(
+                    self.downloader, canonical=self._canonical, folder=self.home.cache / "whole"
+                )
+            return self._index_reader
+
+    @cached_property
+    def pip_solver(self) -> "UvSolver":
+        """uv; what it reads of an index serves all profiles of the job."""
+        from provisioner.engines.index.source import IndexSource  # noqa: PLC0415 - 40 ms that a build saves
+        from provisioner.engines.uv.solver import UvSolver  # noqa: PLC0415 - with the line above
+
+        source = IndexSource(
+            self.index_reader,
+            default_index=lambda: self.default_index,
+            default_name=self.packages.default_index or DEFAULT_INDEX,
+            cache=self.home.cache / "index",
+            offline=self.settings.offline,
+        )
+        return UvSolver(source, cache=self.home.cache / "uv", environ=self.child_environ)
+
+    @cached_property
+    def conda_solver(self) -> RattlerSolver:
+        """Rattler."""
+        return RattlerSolver(
+            cache=self.home.cache / "rattler-repodata",
+            mirror=lambda url: to_mirror(url, self.settings.mirrors),
+            canonical=self._canonical,
+            environ=self.child_environ,
+            offline=self.settings.offline,
+        )
+
+    def _canonical(self, url: str) -> str:
+        return to_canonical(url, self.settings.mirrors)

@@ -1,0 +1,60 @@
+"""The job of `provision explain`: the cause and the cure of a failure in a log, or of an environment."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from provisioner.diagnose.failures.catalogue import load_catalogue
+from provisioner.diagnose.failures.explain import explain_text
+from provisioner.diagnose.failures.installed import explain_environment
+from provisioner.diagnose.failures.logtext import decode_stream
+from provisioner.diagnose.failures.model import Match, Platform
+from provisioner.engines.machine.environment import gather_environment
+from provisioner.errors import Problem
+from provisioner.install.home import EnvironmentHome, find_environment
+from provisioner.pipeline.reports import read_report
+from provisioner.pipeline.settings import Settings
+from provisioner.validate.checks.finding import name_environment
+from provisioner.validate.model import Report, Verdict
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Explained:
+    """What is known to be wrong with an environment.
+
+    Attributes:
+        matches: Known failures that its packages show.
+        failure: Why the last validation did not pass, its stage as ``code``; else None.
+    """
+
+    matches: tuple[Match, ...]
+    failure: Problem | None
+
+
+def explain_log(chunks: Iterable[bytes]) -> tuple[Match, ...]:
+    """Return the known failures in a log, the root cause first."""
+    return explain_text(decode_stream(chunks), load_catalogue())
+
+
+def explain_built(settings: Settings, name: str) -> Explained | None:
+    """Return what is wrong with an environment; None where there is no such environment."""
+    generation = find_environment(EnvironmentHome(data=settings.data), name)
+    if generation is None:
+        return None
+    facts = gather_environment(generation.prefix, platform=generation.receipt.platform)
+    windows = generation.receipt.platform == "win-64"
+    matches = explain_environment(
+        facts.distributions or {},
+        load_catalogue(),
+        platform=Platform.WINDOWS if windows else Platform.LINUX,
+    )
+    return Explained(matches=matches, failure=_find_failure(read_report(generation)))
+
+
+def _find_failure(report: Report | None) -> Problem | None:
+    """Return stage, reason and hints of a report that did not pass."""
+    if report is None or report.verdict is Verdict.PASSED:
+        return None
+    hints = name_environment(report.hints, report.environment)
+    if report.verdict is Verdict.FAILED and not any("provision repair" in hint for hint in hints):
+        hints = (*hints, f"run `provision repair {report.environment}` to build it again from its lock")
+    return Problem(code=str(report.stage), message=str(report.reason), hints=hints)

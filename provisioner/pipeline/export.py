@@ -1,0 +1,81 @@
+"""The jobs that need every locked file's address: `provision export` and `provision lock --verify-urls`."""
+
+from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from provisioner.engines.index.addresses import IndexAddresses
+from provisioner.engines.net.download import Downloader
+from provisioner.errors import ProvisionError, UnavailableError
+from provisioner.lock.export import Format, export_lock
+from provisioner.lock.store import read_lock
+from provisioner.lock.verify_urls import FileCheck, HeadAnswer, judge_answers, plan_file_checks
+from provisioner.pipeline.engines import Engines
+from provisioner.pipeline.settings import Settings
+from provisioner.profile.model import Profile
+from provisioner.resolve.model import PipPackage
+
+_JOBS = 8
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verified:
+    """What became of one lockfile's files: how many were asked for, and what is wrong with some."""
+
+    profile: str
+    files: int
+    problems: tuple[ProvisionError, ...]
+
+
+def export(
+    settings: Settings, profile: Profile, form: Format, *, platforms: Collection[str] = ()
+) -> Mapping[str, str]:
+    """Return a lockfile in another tool's format: file names and texts."""
+    lock = read_lock(settings.find_lockfile(profile))
+    with Engines(settings) as engines:
+        return export_lock(lock, form, absolute=_addresses(engines), platforms=platforms)
+
+
+def verify_urls(settings: Settings, profiles: Sequence[Profile]) -> tuple[Verified, ...]:
+    """Ask for every file of the lockfiles and report those that are gone, refused or replaced."""
+    with Engines(settings) as engines:
+        addresses = _addresses(engines)
+        return tuple(_verify(settings, profile, engines.downloader, addresses) for profile in profiles)
+
+
+def _addresses(engines: Engines) -> IndexAddresses:
+    return IndexAddresses(engines.downloader, default_index=engines.default_index)
+
+
+def _verify(
+    settings: Settings, profile: Profile, downloader: Downloader, addresses: IndexAddresses
+) -> Verified:
+    missing: list[ProvisionError] = []
+
+    def absolute(package: PipPackage) -> str:
+        try:
+            return addresses(package)
+        except UnavailableError as error:
+            missing.append(error)
+            return ""
+
+    lock = read_lock(settings.find_lockfile(profile))
+    checks = [check for check in plan_file_checks(lock, absolute=absolute) if check.url]
+    with ThreadPoolExecutor(max_workers=_JOBS) as pool:
+        answers = list(pool.map(lambda check: _ask(downloader, check), checks))
+    found = (finding.as_error() for finding in judge_answers(checks, answers))
+    return Verified(profile=profile.name, files=len(checks) + len(missing), problems=(*missing, *found))
+
+
+def _ask(downloader: Downloader, check: FileCheck) -> HeadAnswer:
+    try:
+        reply = downloader.head(check.url)
+    except UnavailableError as error:
+        status = error.context.get("status")
+        return HeadAnswer(
+            url=check.url,
+            status=status if isinstance(status, int) else None,
+            headers={},
+            problem=error.message,
+        )
+    return HeadAnswer(url=check.url, status=reply.status, headers=reply.headers)

@@ -1,0 +1,170 @@
+"""The job of `provision lock`: resolve profiles into lockfiles, or check that lockfiles are fresh."""
+
+import os
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from packaging.utils import canonicalize_name
+
+from provisioner.errors import LockError, ProvisionError, UsageError
+from provisioner.events import Listener, Notice, StageFinished, StageStarted, ignore_events
+from provisioner.lock.assemble import make_lock
+from provisioner.lock.freshness import check_freshness
+from provisioner.lock.model import Lock
+from provisioner.lock.store import lockfile_path, read_lock, read_lock_head, write_lock
+from provisioner.pipeline.engines import Engines
+from provisioner.pipeline.settings import Settings
+from provisioner.profile.load import list_profiles
+from provisioner.profile.model import Profile
+from provisioner.resolve.model import PlatformResolution
+from provisioner.resolve.parallel import run_parallel
+from provisioner.resolve.solve import resolve_profile
+
+# Each profile already solves its platforms side by side.
+_PROFILES_AT_ONCE = 2
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Locked:
+    """The outcome of locking one profile; ``changed`` tells whether the file's bytes did."""
+
+    path: Path
+    lock: Lock
+    changed: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LockCheck:
+    """One profile's lockfile, compared with the profile; ``problem`` is None for a fresh one."""
+
+    profile: str
+    path: Path
+    problem: ProvisionError | None
+
+
+def lock_profiles(
+    settings: Settings,
+    profiles: Sequence[Profile],
+    *,
+    update: Collection[str] = (),
+    upgrade: bool = False,
+    on_event: Listener = ignore_events,
+) -> list[Locked | ProvisionError]:
+    """Resolve profiles and write their lockfiles; a failure of one does not keep the others from theirs.
+
+    What an old lockfile holds and its profile still allows stays, but for the names in ``update``, and for
+    everything with ``upgrade``.
+    """
+    with Engines(settings, on_event=on_event) as engines:
+        # Made here, by one thread, for all.
+        _ = engines.conda_solver, engines.pip_solver
+
+        def lock(profile: Profile) -> Locked | ProvisionError:
+            try:
+                return lock_profile(profile, engines, update=update, upgrade=upgrade, on_event=on_event)
+            except ProvisionError as error:
+                return error
+
+        tasks = [partial(lock, profile) for profile in profiles]
+        outcomes = run_parallel(tasks, workers=_PROFILES_AT_ONCE, stop=engines.close)
+    for name in _find_unlocked(update, outcomes):
+        on_event(Notice(message=f"`--update {name}`: no lockfile has this package", level="warning"))
+    return outcomes
+
+
+def lock_profile(
+    profile: Profile,
+    engines: Engines,
+    *,
+    update: Collection[str] = (),
+    upgrade: bool = False,
+    on_event: Listener = ignore_events,
+) -> Locked:
+    """Resolve one profile and write its lockfile; see `lock_profiles`."""
+    folder = engines.settings.choose_lockfile_folder(profile)
+    path = lockfile_path(folder, profile.name)
+    started = time.monotonic()
+    on_event(StageStarted(stage="resolve", detail=profile.name))
+    resolution = resolve_profile(
+        profile,
+        conda=engines.conda_solver,
+        pip=engines.pip_solver,
+        previous={} if upgrade else _read_previous(path),
+        update=update,
+        on_event=on_event,
+    )
+    lock = make_lock(profile, resolution, source=_relative(profile.file, folder))
+    changed = write_lock(path, lock)
+    on_event(StageFinished(stage="resolve", seconds=time.monotonic() - started, detail=profile.name))
+    return Locked(path=path, lock=lock, changed=changed)
+
+
+def lock_if_stale(settings: Settings, profile: Profile, *, on_event: Listener) -> None:
+    """Lock a profile where no lockfile answers it."""
+    if check_lockfile(settings, profile).problem is not None:
+        with Engines(settings, on_event=on_event) as engines:
+            lock_profile(profile, engines, on_event=on_event)
+
+
+def check_lockfile(settings: Settings, profile: Profile) -> LockCheck:
+    """Compare a profile with its lockfile; no network is used."""
+    path = settings.find_lockfile(profile)
+    try:
+        stale = check_freshness(read_lock_head(path), profile)
+    except LockError as error:
+        return LockCheck(profile=profile.name, path=path, problem=error)
+    problem = stale.as_error(path.as_posix()) if stale else None
+    return LockCheck(profile=profile.name, path=path, problem=problem)
+
+
+def load_all_profiles(settings: Settings) -> list[Profile]:
+    """Return every profile of the first folder that has any, without the built-in ones beside it.
+
+    Raises:
+        UsageError: There is none; ``ErrorList`` where one is broken.
+    """
+    listed = list_profiles(settings.profile_folders)
+    for folder in settings.profile_folders:
+        entries = [entry for entry in listed if Path(entry.file).parent == folder]
+        broken = [entry.error for entry in entries if entry.error is not None]
+        if broken:
+            raise broken[0]
+        if entries:
+            # What they extend may lie in another folder.
+            return [settings.load_profile(entry.name) for entry in entries]
+    raise UsageError("usage.no_profiles", "no folder holds a profile", hints=["name one with `--envs DIR`"])
+
+
+def _read_previous(path: Path) -> dict[str, PlatformResolution]:
+    """Return what a lockfile holds, by platform; nothing for a missing or damaged one: locking mends it."""
+    try:
+        lock = read_lock(path)
+    except LockError:
+        return {}
+    return {
+        part.platform: PlatformResolution(platform=part.platform, conda=part.conda, pip=part.pip)
+        for part in lock.platforms
+    }
+
+
+def _find_unlocked(update: Collection[str], outcomes: Sequence[Locked | ProvisionError]) -> list[str]:
+    """Return the names to update that no lockfile has; none where one could not be made."""
+    locked: set[str] = set()
+    for outcome in outcomes:
+        if isinstance(outcome, ProvisionError):
+            return []
+        for part in outcome.lock.platforms:
+            locked |= {package.name for package in part.conda}
+            locked |= {package.name for package in part.pip}
+    return [name for name in update if canonicalize_name(name) not in locked and name not in locked]
+
+
+def _relative(profile_file: str, folder: Path) -> str:
+    """Return the profile's path as seen from the lockfile's folder, with ``/``; no path of this machine."""
+    profile_path, base = Path(profile_file).absolute(), folder.absolute()
+    if profile_path.parent.parent != base.parent:
+        return f"../envs/{profile_path.name}"
+    return Path(os.path.relpath(profile_path, base)).as_posix()

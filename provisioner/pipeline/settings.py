@@ -1,0 +1,90 @@
+"""What every job may need to know; `provisioner.cli.settings` reads it from flags, variables and files."""
+
+import platform
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import provisioner
+from provisioner.errors import UsageError
+from provisioner.lock.store import lockfile_path
+from provisioner.profile.load import load_profile
+from provisioner.profile.model import Profile
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """Where things are and how to reach the network.
+
+    Attributes:
+        environ: The process's environment, read once.
+        profile_folders: In the order in which a profile is looked for.
+        lockfiles: The folder that the user named, or None: beside the profile's folder.
+        data: Folder for environments, downloads and caches.
+        mirrors: Canonical prefix to mirror prefix.
+        find_links: Wheelhouses that the user named for this tool.
+        offline: Whether the network may not be used.
+    """
+
+    environ: Mapping[str, str]
+    profile_folders: tuple[Path, ...]
+    lockfiles: Path | None
+    data: Path
+    mirrors: Mapping[str, str] = field(default_factory=dict)
+    find_links: tuple[str, ...] = ()
+    offline: bool = False
+
+    def load_profile(self, name: str) -> Profile:
+        """Return a profile of the profile folders; errors as from `provisioner.profile.load`."""
+        return load_profile(name, folders=self.profile_folders)
+
+    def find_lockfile(self, profile: Profile) -> Path:
+        """Return the lockfile of a profile, for reading."""
+        return lockfile_path(self._find_lockfile_folder(profile.file), profile.name)
+
+    def choose_lockfile_folder(self, profile: Profile) -> Path:
+        """Return the folder that a lockfile is written to: a built-in profile's goes to `./lockfiles`."""
+        if self.lockfiles is not None:
+            return self.lockfiles
+        if Path(profile.file).parent == _packed_folder("envs"):
+            return Path("lockfiles")
+        return Path(profile.file).parent.parent / "lockfiles"
+
+    def _find_lockfile_folder(self, profile_file: str) -> Path:
+        if self.lockfiles is not None:
+            return self.lockfiles
+        local = Path("lockfiles")
+        name = Path(profile_file).name.removesuffix(".yaml")
+        if (local / f"{name}.conda-lock.yml").is_file():
+            return local
+        return Path(profile_file).parent.parent / "lockfiles"
+
+
+def builtin_folder(name: str) -> Path:
+    """Return the folder of built-in profiles or lockfiles: in the wheel, else beside a checkout's package."""
+    packed = _packed_folder(name)
+    return packed if packed.is_dir() else packed.parents[2] / name
+
+
+def _packed_folder(name: str) -> Path:
+    return Path(provisioner.__file__).parent / "builtin" / name
+
+
+def host_platform() -> str:
+    """Return the platform (conda's subdir) of this machine.
+
+    Raises:
+        UsageError: provision has no profiles for it.
+    """
+    machine = platform.machine().lower()
+    if machine in {"x86_64", "amd64"}:
+        if sys.platform == "linux":
+            return "linux-64"
+        if sys.platform == "win32":
+            return "win-64"
+    raise UsageError(
+        "usage.platform",
+        f"this machine is {sys.platform} on {machine}; environments are built on x86-64 Linux and Windows",
+        hints=["lock and check lockfiles here, and create the environment on a supported machine"],
+    )

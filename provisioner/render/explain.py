@@ -1,0 +1,81 @@
+"""Recognised failures in words: each with its cause and its cure, wrapped to the terminal."""
+
+import re
+import shutil
+import sys
+import textwrap
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
+
+from provisioner.diagnose.failures.model import Match
+from provisioner.errors import Problem
+from provisioner.render.result import Result
+
+_COLUMNS = 80
+_STEP = re.compile(r"\s+(?=\(\d\) )")  # before `(2) ` in a fix that is a list of steps
+_UNKNOWN = (
+    "no known failure was recognised\n"
+    "hint: paste the whole output, from the command to the last line\n"
+    "hint: run `provision doctor --save facts.json` and send that file with the log"
+)
+
+
+def render_log(matches: Iterable[Match], *, source: str) -> Result:
+    """Return what is known of a log."""
+    found = list(matches)
+    text = "\n\n".join(describe_match(match) for match in found) if found else _UNKNOWN
+    return Result(data={"source": source, "matches": [asdict(match) for match in found]}, text=text)
+
+
+def render_environment(matches: Iterable[Match], failure: Problem | None, *, name: str) -> Result:
+    """Return what is known of an environment; ``failure``: its last validation did not pass that stage."""
+    known = render_log(matches, source=f"environment {name}")
+    data: dict[str, Any] = {**known.data, "failure": None}
+    text = known.text
+    if failure is not None:
+        data["failure"] = {"stage": failure.code, "reason": failure.message, "hints": list(failure.hints)}
+        hints = "".join(f"\nhint: {hint}" for hint in failure.hints)
+        beside = text if data["matches"] else "no known failure was recognised beside it"
+        text = f"the last validation did not pass stage {failure.code}: {failure.message}{hints}\n\n{beside}"
+    return Result(data=data, text=text)
+
+
+def describe_match(match: Match) -> str:
+    """Return a match as a person reads it: each cause and step on its own lines."""
+    width = _text_width()
+    place = f" (line {match.line})" if match.line else ""
+    facts = f"id: {match.id}, stage: {match.stage}, confidence: {match.confidence}"
+    return "\n".join(
+        [
+            f"{match.title}{place}",
+            _wrapped(facts, width, first="  "),
+            *_described("cause", match.cause.strip().splitlines(), width),
+            *_described("fix", _STEP.split(match.fix.strip()), width),
+        ]
+    )
+
+
+def _text_width() -> int:
+    """Return the terminal's width, 80 columns where the text goes elsewhere."""
+    columns = shutil.get_terminal_size((_COLUMNS, 24)).columns if sys.stdout.isatty() else _COLUMNS
+    return max(columns, _COLUMNS // 2)
+
+
+def _described(name: str, parts: list[str], width: int) -> list[str]:
+    """Return one line for a single part, a heading and indented items for several."""
+    if len(parts) == 1:
+        return [_wrapped(parts[0], width, first=f"  {name}: ")]
+    return [f"  {name}:", *(_wrapped(part, width, first="    ", rest="        ") for part in parts)]
+
+
+def _wrapped(text: str, width: int, *, first: str, rest: str = "    ") -> str:
+    """Fill to ``width``; addresses and commands' options are never cut."""
+    return textwrap.fill(
+        text,
+        width,
+        initial_indent=first,
+        subsequent_indent=rest,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

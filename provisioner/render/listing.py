@@ -1,0 +1,88 @@
+"""What `provision list` answers: profiles, and environments with their verdicts."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from provisioner.errors import InstallError
+from provisioner.install.home import Generation
+from provisioner.profile.load import ProfileEntry
+from provisioner.render.result import Result
+from provisioner.validate.model import Report
+
+
+def render_list(
+    entries: Iterable[ProfileEntry],
+    environments: Iterable[tuple[str, Generation | InstallError, Report | None]],
+) -> Result:
+    """Return the profiles and the environments, each with its stored report or with what is wrong with it."""
+    profiles = [_profile_row(entry) for entry in entries]
+    built = [_environment_row(name, found, report) for name, found, report in environments]
+    return Result(
+        data={"profiles": profiles, "environments": built},
+        text="\n".join([*_profile_lines(profiles), "", *_environment_lines(built)]),
+    )
+
+
+def _profile_row(entry: ProfileEntry) -> dict[str, Any]:
+    upstream = entry.upstream
+    return {
+        "name": entry.name,
+        "stack": entry.stack,
+        "description": entry.description,
+        "family": entry.family.value if entry.family else None,
+        "device": entry.device.value if entry.device else None,
+        "state": upstream.state.value if upstream else None,
+        "since": upstream.since if upstream else None,
+        "replaced_by": upstream.replaced_by if upstream else None,
+        "file": entry.file,
+        "error": entry.error.message if entry.error else None,
+    }
+
+
+def _environment_row(name: str, found: Generation | InstallError, report: Report | None) -> dict[str, Any]:
+    if isinstance(found, InstallError):
+        return {"name": name, "verdict": "damaged", "error": found.message}
+    return {
+        "name": name,
+        "profile": found.receipt.profile,
+        "generation": found.number,
+        "prefix": str(found.prefix),
+        "created_at": found.receipt.created_at,
+        "verdict": report.verdict.value if report else "unvalidated",
+        "validated_at": report.created_at if report else None,
+        "device": dict(report.device) if report else None,
+        "precision": report.precision if report else None,
+        "fingerprint": found.receipt.fingerprint,
+        "tool_version": report.tool_version if report else None,
+        "versions": dict(report.versions) if report else None,
+        "error": report.reason if report else None,
+    }
+
+
+def _profile_lines(rows: list[dict[str, Any]]) -> list[str]:
+    lines = ["profiles:"]
+    width = max((len(row["name"]) for row in rows), default=0)
+    for row in rows:
+        if row["error"]:
+            lines.append(f"  {row['name']:<{width}}  broken: {row['error'].splitlines()[0]}")
+            continue
+        state = f" [archived since {row['since']}]" if row["state"] == "archived" else ""
+        kind = "stack" if row["stack"] else f"{row['family']} on {row['device']}"
+        lines.append(f"  {row['name']:<{width}}  {kind}: {row['description']}{state}")
+    return lines if rows else ["profiles: none"]
+
+
+def _environment_lines(rows: list[dict[str, Any]]) -> list[str]:
+    if not rows:
+        return ["environments: none; `provision create PROFILE` builds one"]
+    lines = ["environments:"]
+    width = max(len(row["name"]) for row in rows)
+    for row in rows:
+        told = row["verdict"]
+        if device := row.get("device"):
+            name = device.get("name") or device.get("kind") or device.get("asked")
+            told += f" on {name} at {row['validated_at']}"
+        if row["verdict"] not in {"passed", "unvalidated"} and row.get("error"):
+            told += f": {row['error']}"
+        lines.append(f"  {row['name']:<{width}}  {told}")
+    return lines

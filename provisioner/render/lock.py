@@ -1,0 +1,77 @@
+"""What `provision lock` answers: written lockfiles, checked ones, and files that were asked for."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from provisioner.errors import ErrorList, ExitCode, ProvisionError
+from provisioner.lock.model import Lock
+from provisioner.render.result import Result
+
+
+def render_locked(outcomes: Iterable[tuple[str, tuple[Path, Lock, bool] | ProvisionError]]) -> Result:
+    """Return what became of each profile: its lockfile, its lock and whether bytes changed, or the error."""
+    rows: list[dict[str, Any]] = []
+    lines: list[str] = []
+    errors: list[ProvisionError] = []
+    for profile, outcome in outcomes:
+        if isinstance(outcome, ProvisionError):
+            errors.extend(outcome.errors if isinstance(outcome, ErrorList) else [outcome])
+            continue
+        path, lock, changed = outcome
+        counts = {part.platform: len(part.conda) + len(part.pip) for part in lock.platforms}
+        said = ", ".join(f"{count} files for {name}" for name, count in counts.items())
+        lines.append(f"{profile}: {path.as_posix()} {'written' if changed else 'unchanged'}, {said}")
+        rows.append(
+            {
+                "profile": profile,
+                "lockfile": path.as_posix(),
+                "changed": changed,
+                "packages": counts,
+                "notes": list(lock.notes),
+            }
+        )
+    return _result(rows, lines, errors)
+
+
+def render_checked(outcomes: Iterable[tuple[str, Path, ProvisionError | None]]) -> Result:
+    """Return which lockfiles are fresh, and why the others are not."""
+    rows = []
+    lines = []
+    errors = []
+    for profile, path, problem in outcomes:
+        rows.append(
+            {
+                "profile": profile,
+                "lockfile": path.as_posix(),
+                "fresh": problem is None,
+                "code": problem.code if problem else None,
+                "changes": problem.context.get("changes", []) if problem else [],
+            }
+        )
+        if problem is None:
+            lines.append(f"{profile}: fresh ({path.as_posix()})")
+        else:
+            errors.append(problem)
+    return _result(rows, lines, errors)
+
+
+def render_verified(outcomes: Iterable[tuple[str, int, Sequence[ProvisionError]]]) -> Result:
+    """Return how many files of each lockfile were asked for, and what is wrong with some."""
+    rows = []
+    lines = []
+    errors: list[ProvisionError] = []
+    for profile, files, problems in outcomes:
+        rows.append({"profile": profile, "files": files, "problems": len(problems)})
+        lines.append(f"{profile}: {files} files asked for, {len(problems)} problems")
+        errors.extend(problems)
+    return _result(rows, lines, errors)
+
+
+def _result(rows: list[dict[str, Any]], lines: list[str], errors: Sequence[ProvisionError]) -> Result:
+    return Result(
+        data={"profiles": rows},
+        text="\n".join(lines),
+        exit_code=errors[0].exit_code if errors else ExitCode.OK,
+        errors=tuple(errors),
+    )
