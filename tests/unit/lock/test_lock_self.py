@@ -1,5 +1,6 @@
 """The provisioner's own dependencies are locked, and the lockfiles say what `pyproject.toml` asks for."""
 
+import re
 import runpy
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import pytest
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[3]
+INSTALL = "python3 -m pip install -r lockfiles/{} && python3 -m pip install --no-deps --no-build-isolation {}"
 DIGEST = "0" * 64
 PROJECT = """\
 [build-system]
@@ -93,6 +95,19 @@ def test_the_check_exits_with_the_code_of_a_stale_lock_and_says_what_to_do(tmp_p
     assert (root / "lockfiles" / "provision-dev.txt").read_text(encoding="utf-8") == ""
     (root / "lockfiles" / "provision.txt").unlink()
     assert find_stale(root) == ["lockfiles/provision.txt: cannot be read: No such file or directory"]
+
+
+def test_readme_and_ci_install_what_is_locked() -> None:
+    """Both README commands and CI name the lockfiles, and nothing else of the index is asked for."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"{INSTALL.format('provision.txt', '.')} && provision create llama3-cpu\n" in readme
+    assert f"{INSTALL.format('provision-dev.txt', '-e .')} && python3 -m pytest\n" in readme
+    for path in (*(ROOT / ".github" / "workflows").glob("*.yml"), ROOT / ".ci" / "run"):
+        for line in re.findall(r"-m pip install (.*)", path.read_text(encoding="utf-8")):
+            locked = re.search(r"-r lockfiles/provision(-dev)?\.txt$", line)
+            own = re.search(r"--no-deps --no-build-isolation (-e )?\.$", line)
+            newest = line == "--upgrade -e '.[dev]'"  # the job that may fail
+            assert locked or own or newest, f"{path.name}: {line}"
 
 
 def test_the_oldest_python_is_the_one_that_is_allowed() -> None:
