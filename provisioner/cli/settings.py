@@ -10,7 +10,7 @@ import platformdirs
 from provisioner.errors import UsageError
 from provisioner.ground.yaml_fields import ListOf, MapOf, Record, Text, check_node
 from provisioner.ground.yaml_reader import read_yaml
-from provisioner.ground.yaml_tree import Problem, plain, raise_problems
+from provisioner.ground.yaml_tree import plain, raise_problems
 from provisioner.pipeline.settings import Settings, builtin_folder
 
 CONFIG_NAME = "provision.yaml"
@@ -98,12 +98,9 @@ def _read_mapping(path: Path) -> dict[str, str]:
 
 def _read(path: Path, spec: Record | MapOf) -> dict[str, Any]:
     table, problems = read_yaml(path.read_bytes(), str(path))
-    found: list[Problem] = list(problems)
-    checked = check_node(table, spec, found) if table is not None else None
-    raise_problems(found, area="config")
-    if checked is None:
-        return {}
-    values: dict[str, Any] = plain(checked)
+    checked = check_node(table, spec, problems, name="the file") if table is not None else None
+    raise_problems(problems, area="config")
+    values: dict[str, Any] = plain(checked) if checked else {}
     return values
 
 

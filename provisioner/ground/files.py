@@ -16,6 +16,7 @@ from provisioner.errors import InstallError
 
 _PATIENCE_S = 10.0
 _FULL = {errno.ENOSPC, errno.EDQUOT}
+_TEMPORARY_SUFFIX = ".provision-tmp"
 
 
 def make_private_folder(path: Path) -> Path:
@@ -39,24 +40,66 @@ def make_private_folder(path: Path) -> Path:
     return path
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Replace the file at ``path``; after a crash it holds the old text or the new one, never a part.
+class NotRegularError(OSError):
+    """The path names a pipe, a device, a folder, or a link that is not followed."""
+
+
+def read_file(path: Path, *, max_bytes: int, follow_links: bool = True) -> bytes:
+    """Return a regular file's content, at most one byte more than ``max_bytes``.
+
+    The kind is asked before the file is opened (opening a pipe waits for its writer) and again afterwards
+    (the file may have been replaced meanwhile).
+
+    Raises:
+        NotRegularError: It is not a regular file.
+        OSError: It could not be read.
+    """
+    if not stat.S_ISREG((path.stat() if follow_links else path.lstat()).st_mode):
+        raise _not_regular(path)
+    flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+    try:
+        descriptor = os.open(path, flags if follow_links else flags | getattr(os, "O_NOFOLLOW", 0))
+    except OSError as error:
+        raise _not_regular(path) if error.errno == errno.ELOOP and not follow_links else error from error
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise _not_regular(path)
+        return file.read(max_bytes + 1)
+
+
+def write_atomically(path: Path, content: str | bytes, *, mode: int = 0o600, sync: bool = True) -> None:
+    """Replace the file at ``path``; a reader finds the old content or the new one, never a part.
+
+    Args:
+        path: The file; its folder exists.
+        content: Text is written as UTF-8, line ends as they are.
+        mode: Permissions of the new file.
+        sync: Whether the promise holds after a crash of the machine, too; a cache does without.
 
     Raises:
         OSError: It could not be written.
     """
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=_TEMPORARY_SUFFIX, dir=path.parent)
     temporary = Path(name)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as out:
-            out.write(text)
+        with os.fdopen(handle, "wb") as out:
+            out.write(content.encode() if isinstance(content, str) else content)
             out.flush()
-            os.fsync(out.fileno())
+            if sync:
+                os.fsync(out.fileno())
+        if mode != 0o600:  # what ``mkstemp`` gives
+            temporary.chmod(mode)
         replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    sync_folder(path.parent)
+    if sync:
+        sync_folder(path.parent)
+
+
+def is_temporary(name: str) -> bool:
+    """Tell whether ``write_atomically`` gave the name: such a file is of no use once its writer has ended."""
+    return name.startswith(".") and name.endswith(_TEMPORARY_SUFFIX)
 
 
 def replace(source: Path, target: Path) -> None:
@@ -126,6 +169,12 @@ def _patiently(action: Callable[[], object]) -> None:
             pause_s = min(pause_s * 2, 1.0)
         else:
             return
+
+
+def _not_regular(path: Path) -> NotRegularError:
+    return NotRegularError(
+        errno.EINVAL, "it is a pipe, a device, a folder or a link, not a regular file", str(path)
+    )
 
 
 def _refused(path: Path, why: str) -> InstallError:

@@ -3,12 +3,12 @@
 One table of these drives the parser (``check_node``) and the JSON Schema (``schema.py``): they agree.
 """
 
-import difflib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from provisioner.ground.yaml_tree import Branch, Entry, Kind, Leaf, Node, Problem, Table, shown
+from provisioner.ground.text import did_you_mean, shown
+from provisioner.ground.yaml_tree import Branch, Entry, Kind, Leaf, Node, PlacedProblem, Table
 
 Reason = str
 MAX_TEXT = 1000
@@ -25,6 +25,7 @@ class Text:
         expected: What the pattern asks for, in words, for example ``a date like "2026-11-15"``.
         check: Returns why the text will not do, None if it will; for rules that a pattern cannot say.
         code: The error's code where ``check`` gives a reason.
+        free: Whether it may be of any length and hold characters that cannot be printed.
     """
 
     description: str = ""
@@ -32,7 +33,8 @@ class Text:
     pattern: str | None = None
     expected: str = "text"
     check: Callable[[str], Reason | None] | None = None
-    code: str = "profile.bad_value"
+    code: str = "bad_value"
+    free: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,9 +82,10 @@ class Record:
 
 
 Spec = Text | Flag | Number | ListOf | MapOf | Record
+_WORDS = {Text: "text", Flag: "`true` or `false`", Number: "a number"}
 
 
-def check_node(node: Node, spec: Spec, problems: list[Problem], *, name: str = "the file") -> Node | None:
+def check_node(node: Node, spec: Spec, problems: list[PlacedProblem], *, name: str) -> Node | None:
     """Return ``node`` with everything in it that fits ``spec``; add a problem for everything that does not.
 
     A single item under ``ListOf(or_one=True)`` comes back as a list of one.
@@ -93,120 +96,117 @@ def check_node(node: Node, spec: Spec, problems: list[Problem], *, name: str = "
         problems: Receives the problems.
         name: The key's name for messages.
     """
-    if isinstance(node, Leaf) and node.kind is Kind.REFUSED:
-        return None
     match spec:
+        case Text() | Flag() | Number():
+            return _check_leaf(node, spec, problems, name=name)
+        case ListOf():
+            return _check_list(node, spec, problems, name=name)
         case Record():
             return _check_record(node, spec, problems, name=name)
         case MapOf():
             return _check_map(node, spec, problems, name=name)
-        case ListOf():
-            return _check_list(node, spec, problems, name=name)
-        case _:
-            return _check_leaf(node, spec, problems, name=name)
 
 
-def _check_record(node: Node, spec: Record, problems: list[Problem], *, name: str) -> Table | None:
+def _check_record(node: Node, spec: Record, problems: list[PlacedProblem], *, name: str) -> Table | None:
     if not isinstance(node, Table):
-        problems.append(_wrong_type(node, "a mapping", name=name))
+        _note_wrong_type(node, "a mapping", problems, name=name)
         return None
-    entries = []
-    for entry in node:
-        key = entry.key.text
-        if key not in spec.fields:
+    checked = Table(node.origin)
+    for key, entry in node.entries.items():
+        field_spec = spec.fields.get(key)
+        if field_spec is None:
             message = f"unknown key {shown(key)}{did_you_mean(key, spec.fields)}"
-            known = f"known keys here: {', '.join(spec.fields)}"
-            problems.append(
-                Problem(code="profile.unknown_key", message=message, origin=entry.key.origin, hints=(known,))
-            )
+            _note(problems, "unknown_key", message, entry.key, f"known keys here: {', '.join(spec.fields)}")
             continue
-        value = check_node(entry.value, spec.fields[key], problems, name=key)
+        value = check_node(entry.value, field_spec, problems, name=key)
         if value is not None:
-            entries.append(Entry(key=entry.key, value=value))
+            checked.entries[key] = Entry(entry.key, value)
     for key in spec.required:
-        if node.get(key) is None:
-            message = f"key {shown(key)} is missing in {name}"
-            problems.append(Problem(code="profile.missing_key", message=message, origin=node.origin))
-    return Table(entries=tuple(entries), origin=node.origin)
+        if key not in node.entries:
+            _note(problems, "missing_key", f"key {shown(key)} is missing in {name}", node)
+    return checked
 
 
-def _check_map(node: Node, spec: MapOf, problems: list[Problem], *, name: str) -> Table | None:
+def _check_map(node: Node, spec: MapOf, problems: list[PlacedProblem], *, name: str) -> Table | None:
     if not isinstance(node, Table):
-        problems.append(_wrong_type(node, "a mapping", name=name))
+        _note_wrong_type(node, "a mapping", problems, name=name)
         return None
-    entries = []
-    for entry in node:
-        key = _check_leaf(entry.key, spec.key, problems, name=name)
-        value = check_node(entry.value, spec.value, problems, name=entry.key.text)
-        if key is not None and value is not None:
-            entries.append(Entry(key=key, value=value))
-    return Table(entries=tuple(entries), origin=node.origin)
+    checked = Table(node.origin)
+    for key, entry in node.entries.items():
+        key_fits = _check_leaf(entry.key, spec.key, problems, name=name)
+        value = check_node(entry.value, spec.value, problems, name=key)
+        if key_fits and value is not None:
+            checked.entries[key] = Entry(entry.key, value)
+    return checked
 
 
-def _check_list(node: Node, spec: ListOf, problems: list[Problem], *, name: str) -> Branch | None:
+def _check_list(node: Node, spec: ListOf, problems: list[PlacedProblem], *, name: str) -> Branch | None:
     if spec.or_one and isinstance(node, Leaf) and node.kind is Kind.TEXT:
-        node = Branch(items=(node,), origin=node.origin)
+        node = Branch(node.origin, [node])
     if not isinstance(node, Branch):
-        problems.append(_wrong_type(node, "a list", name=name))
+        _note_wrong_type(node, "a list", problems, name=name)
         return None
     if len(node.items) < spec.min_items:
-        problems.append(_wrong_type(node, "a list that is not empty", name=name))
+        _note_wrong_type(node, "a list that is not empty", problems, name=name)
         return None
-    checked = (check_node(item, spec.item, problems, name=f"an item of {name}") for item in node.items)
-    return Branch(items=tuple(item for item in checked if item is not None), origin=node.origin)
+    checked = [check_node(item, spec.item, problems, name=f"an item of {name}") for item in node.items]
+    return Branch(node.origin, [item for item in checked if item is not None])
 
 
-def _check_leaf(node: Node, spec: Text | Flag | Number, problems: list[Problem], *, name: str) -> Leaf | None:
+def _check_leaf(
+    node: Node, spec: Text | Flag | Number, problems: list[PlacedProblem], *, name: str
+) -> Leaf | None:
     """Return the leaf if it is of the type and its value will do."""
-    match spec:
-        case Text():
-            problem = _check_text(node, spec, name=name)
-        case Flag():
-            fits = isinstance(node, Leaf) and node.kind is Kind.BOOLEAN and node.text in {"true", "false"}
-            problem = None if fits else _wrong_type(node, "`true` or `false`", name=name)
-        case Number():
-            problem = _check_number(node, spec, name=name)
-    if problem:
-        problems.append(problem)
-    return node if problem is None and isinstance(node, Leaf) else None
-
-
-def _check_number(node: Node, spec: Number, *, name: str) -> Problem | None:
-    number = isinstance(node, Leaf) and node.kind in {Kind.INTEGER, Kind.DECIMAL}
-    if not isinstance(node, Leaf) or not number or not _NUMBER.fullmatch(node.text):
-        return _wrong_type(node, "a number", name=name)
-    if spec.minimum <= float(node.text) <= spec.maximum:
+    if not isinstance(node, Leaf):
+        _note_wrong_type(node, _WORDS[type(spec)], problems, name=name)
         return None
-    message = f"{name} is {shown(node.text)}, not between {spec.minimum:g} and {spec.maximum:g}"
-    return Problem(code="profile.bad_value", message=message, origin=node.origin)
+    fits, found = False, None
+    match spec:
+        case Text() if node.kind is Kind.TEXT:
+            fits, found = True, _check_text(node.text, spec)
+        case Flag() if node.kind is Kind.BOOLEAN:
+            fits = node.text in {"true", "false"}
+        case Number() if node.kind in {Kind.INTEGER, Kind.DECIMAL} and _NUMBER.fullmatch(node.text):
+            fits, found = True, _check_number(node.text, spec)
+    if not fits:
+        _note_wrong_type(node, _WORDS[type(spec)], problems, name=name)
+        return None
+    if found:
+        _note(problems, found[0], f"{name}: {found[1]}", node)
+        return None
+    return node
 
 
-def _check_text(node: Node, spec: Text, *, name: str) -> Problem | None:
-    """Return what is wrong with a text's type, choice, pattern or meaning, in this order."""
-    if not isinstance(node, Leaf) or node.kind is not Kind.TEXT:
-        return _wrong_type(node, "text", name=name)
-    code, reason = "profile.bad_value", None
-    if spec.choices and node.text not in spec.choices:
+def _check_number(text: str, spec: Number) -> tuple[str, Reason] | None:
+    if spec.minimum <= float(text) <= spec.maximum:
+        return None
+    return "bad_value", f"{shown(text)} is not between {spec.minimum:g} and {spec.maximum:g}"
+
+
+def _check_text(text: str, spec: Text) -> tuple[str, Reason] | None:
+    """Return the code and reason against a text: its choices, length, pattern or meaning, in this order."""
+    if spec.choices and text not in spec.choices:
         known = ", ".join(spec.choices)
-        reason = f"{shown(node.text)} is not one of {known}{did_you_mean(node.text, spec.choices)}"
-    elif len(node.text) > MAX_TEXT:
-        reason = f"{shown(node.text)} has more than {MAX_TEXT} characters"
-    elif spec.pattern and not re.fullmatch(spec.pattern, node.text):
-        reason = f"{shown(node.text)} is not {spec.expected}"
-    elif not all(c.isprintable() for c in node.text):
-        code, reason = "profile.unprintable", f"{shown(node.text)} holds characters that cannot be printed"
-    elif spec.check:
-        code, reason = spec.code, spec.check(node.text)
-    return Problem(code=code, message=f"{name}: {reason}", origin=node.origin) if reason else None
+        return "bad_value", f"{shown(text)} is not one of {known}{did_you_mean(text, spec.choices)}"
+    if len(text) > MAX_TEXT and not spec.free:
+        return "bad_value", f"{shown(text)} has more than {MAX_TEXT} characters"
+    if spec.pattern and not re.fullmatch(spec.pattern, text):
+        return "bad_value", f"{shown(text)} is not {spec.expected}"
+    if not (spec.free or text.isprintable()):
+        return "unprintable", f"{shown(text)} holds characters that cannot be printed"
+    reason = spec.check(text) if spec.check else None
+    return (spec.code, reason) if reason else None
 
 
-def _wrong_type(node: Node, wanted: str, *, name: str) -> Problem:
-    """Return the problem of a value of another type; where quotes would mend it, the hint has them."""
+def _note_wrong_type(node: Node, wanted: str, problems: list[PlacedProblem], *, name: str) -> None:
+    """Note a value of another type; where quotes would mend it, the hint has them."""
     hints: tuple[str, ...] = ()
     if isinstance(node, Table):
         found = "a mapping"
     elif isinstance(node, Branch):
         found = "a list" if node.items else "an empty list"
+    elif node.kind is Kind.REFUSED:
+        return  # the reader has noted it
     elif node.kind is Kind.NOTHING:
         found, hints = "empty", (f"write {wanted}, or remove the key",)
     elif node.kind is Kind.TEXT:
@@ -214,11 +214,8 @@ def _wrong_type(node: Node, wanted: str, *, name: str) -> Problem:
     else:
         found = f"{shown(node.text)}, which is {node.kind} to YAML"
         hints = (f'write it in quotes: "{node.text}"',) if wanted == "text" else ()
-    message = f"{name} is {found}; {wanted} is expected"
-    return Problem(code="profile.wrong_type", message=message, origin=node.origin, hints=hints)
+    _note(problems, "wrong_type", f"{name} is {found}; {wanted} is expected", node, *hints)
 
 
-def did_you_mean(word: str, known: Mapping[str, object] | tuple[str, ...]) -> str:
-    """Return `` (did you mean `x`?)`` for the known word next to ``word``, else nothing."""
-    close = difflib.get_close_matches(word[:100].lower(), list(known), n=1, cutoff=0.6)
-    return f" (did you mean `{close[0]}`?)" if close else ""
+def _note(problems: list[PlacedProblem], code: str, message: str, node: Node, *hints: str) -> None:
+    problems.append(PlacedProblem(code=code, message=message, origin=node.origin, hints=hints))

@@ -6,18 +6,18 @@ from collections.abc import Collection, Iterator, Sequence
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
-from provisioner.ground.yaml_fields import did_you_mean
-from provisioner.ground.yaml_tree import Leaf, Origin, Problem, shown
+from provisioner.ground.text import did_you_mean, shown
+from provisioner.ground.yaml_tree import Leaf, Origin, PlacedProblem
 from provisioner.profile import rules
 from provisioner.profile.merge import Merged, Section, default_backend
 from provisioner.profile.model import DEFAULT_INDEX, Device, TorchVariant
 
-CONTRADICTION = "profile.contradiction"
+CONTRADICTION = "contradiction"
 # torch comes from pip, in one variant; conda's builds of it would stand beside it unseen.
 CONDA_TORCH = frozenset({"libtorch", "pytorch", "pytorch-cpu", "pytorch-gpu", "torchvision", "torchaudio"})
 
 
-def find_contradictions(merged: Merged) -> Iterator[Problem]:
+def find_contradictions(merged: Merged) -> Iterator[PlacedProblem]:
     """Yield every contradiction of a merge in which no key is missing."""
     variant, device = merged.keys["torch"], merged.keys["device"]
     if device.text == Device.XPU and variant.text == TorchVariant.CPU:
@@ -36,11 +36,11 @@ def find_contradictions(merged: Merged) -> Iterator[Problem]:
     yield from _validation(merged)
 
 
-def _problem(message: str, origin: Origin, *hints: str, code: str = CONTRADICTION) -> Problem:
-    return Problem(code=code, message=message, origin=origin, hints=hints)
+def _problem(message: str, origin: Origin, *hints: str, code: str = CONTRADICTION) -> PlacedProblem:
+    return PlacedProblem(code=code, message=message, origin=origin, hints=hints)
 
 
-def find_unknown_indexes(merged: Merged, names: Collection[str]) -> Iterator[Problem]:
+def find_unknown_indexes(merged: Merged, names: Collection[str]) -> Iterator[PlacedProblem]:
     """Yield a problem for every route to an index that is not among ``names``."""
     known = (DEFAULT_INDEX, *names)
     for section in merged.sections:
@@ -49,10 +49,10 @@ def find_unknown_indexes(merged: Merged, names: Collection[str]) -> Iterator[Pro
                 message = f"index {shown(item.value)} of package {shown(package)} is unknown"
                 message += did_you_mean(item.value, known)
                 hint = f"known indexes: {', '.join(known)}"
-                yield _problem(message, item.origin, hint, code="profile.unknown_index")
+                yield _problem(message, item.origin, hint, code="unknown_index")
 
 
-def _routes(section: Section) -> Iterator[Problem]:
+def _routes(section: Section) -> Iterator[PlacedProblem]:
     """Files that only another index has are routed there."""
     for part in (section.pip, section.overrides):
         for package, item in part.items():
@@ -62,7 +62,7 @@ def _routes(section: Section) -> Iterator[Problem]:
                     f"{shown(item.value)} has the local version `{local}`, which the default index never has"
                 )
                 hint = f"route `{package}` to the index that has it, under `pip.routes`"
-                yield _problem(message, item.origin, hint, code="profile.missing_route")
+                yield _problem(message, item.origin, hint, code="missing_route")
 
 
 def _local(requirement: str) -> str | None:
@@ -71,13 +71,13 @@ def _local(requirement: str) -> str | None:
     return Version(version).local if version else None
 
 
-def _torch(section: Section, written: Leaf) -> Iterator[Problem]:
+def _torch(section: Section, written: Leaf) -> Iterator[PlacedProblem]:
     """The variant is kept: builds for Intel GPUs have a route, and no pin names another build."""
     variant = TorchVariant(written.text)
     if variant is not TorchVariant.CPU and "torch" not in section.routes:
         message = f"the default index has no torch `{variant}`, and `torch` has no route on {section.name}"
         hint = "name its index under `indexes` and route `torch` to it under `pip.routes`"
-        yield _problem(message, written.origin, hint, code="profile.missing_route")
+        yield _problem(message, written.origin, hint, code="missing_route")
     for part in (section.pip, section.overrides):
         item = part.get("torch")
         local = _local(item.value) if item else None
@@ -87,7 +87,7 @@ def _torch(section: Section, written: Leaf) -> Iterator[Problem]:
             yield _problem(message, item.origin)
 
 
-def _conda(section: Section) -> Iterator[Problem]:
+def _conda(section: Section) -> Iterator[PlacedProblem]:
     """The conda part is whole or absent, and has no torch of its own."""
     first_package = next(iter(section.conda.values()), None)
     first_channel = next(iter(section.channels.values()), None)
@@ -104,7 +104,7 @@ def _conda(section: Section) -> Iterator[Problem]:
             yield _problem(f"conda's {shown(name)} would stand beside pip's torch", item.origin, "remove it")
 
 
-def _pins(section: Section, transformers: Leaf | None) -> Iterator[Problem]:
+def _pins(section: Section, transformers: Leaf | None) -> Iterator[PlacedProblem]:
     """Exact pins agree with the family's range of transformers and with the yanked files that are allowed."""
     wanted = section.overrides.get("transformers") or section.pip.get("transformers")
     if wanted and transformers:
@@ -120,7 +120,7 @@ def _pins(section: Section, transformers: Leaf | None) -> Iterator[Problem]:
             yield _problem(message, allowed.origin)
 
 
-def _validation(merged: Merged) -> Iterator[Problem]:
+def _validation(merged: Merged) -> Iterator[PlacedProblem]:
     """What is to be proven can be proven with what is installed."""
     keys = {
         key.removeprefix("validation."): leaf
@@ -147,7 +147,7 @@ def _validation(merged: Merged) -> Iterator[Problem]:
             )
     for command, origin in merged.commands.items():
         if reason := check_program(command):
-            yield _problem(reason, origin, code="profile.bad_value")
+            yield _problem(reason, origin, code="bad_value")
 
 
 def check_program(command: Sequence[str]) -> str | None:

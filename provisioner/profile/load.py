@@ -1,16 +1,15 @@
 """Find profiles in folders, read them with the stacks they extend, and return them merged."""
 
-import errno
 import os
-import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from provisioner.errors import ErrorList, UsageError
-from provisioner.ground.yaml_fields import did_you_mean
+from provisioner.errors import ErrorList, Problem, UsageError
+from provisioner.ground.files import NotRegularError, read_file
+from provisioner.ground.text import did_you_mean, shown
 from provisioner.ground.yaml_reader import MAX_BYTES, read_yaml
-from provisioner.ground.yaml_tree import Leaf, Origin, Problem, raise_problems, shown
+from provisioner.ground.yaml_tree import Leaf, Origin, PlacedProblem, raise_problems
 from provisioner.profile import rules
 from provisioner.profile.contradictions import find_contradictions, find_unknown_indexes
 from provisioner.profile.merge import build_profile, find_missing, merge_files
@@ -46,7 +45,13 @@ def load_profile(name: str, *, folders: Sequence[Path]) -> Profile:
         raise UsageError("profile.bad_name", reason, hints=("`provision list` shows the names",))
     path = _find(name, folders)
     if path is None:
-        raise _not_found(name, folders, known=[entry.name for entry in list_profiles(folders)])
+        missing = _explain_missing(name, folders, known=[entry.name for entry in list_profiles(folders)])
+        raise UsageError(
+            f"profile.{missing.code}",
+            missing.message,
+            hints=missing.hints,
+            context={"folders": [str(folder) for folder in folders]},
+        )
     files = _load_chain(name, path, folders)
     if files[0].stack:
         message = f"`{name}` is a stack, which other profiles extend; it is no environment itself"
@@ -96,8 +101,8 @@ def _stack_entry(files: Sequence[ProfileFile]) -> ProfileEntry:
 
 def _merge(files: Sequence[ProfileFile]) -> Profile:
     merged = merge_files(files)
-    raise_problems(list(find_missing(merged, files)))
-    raise_problems(list(find_contradictions(merged)))
+    raise_problems(find_missing(merged, files), area="profile")
+    raise_problems(find_contradictions(merged), area="profile")
     return build_profile(files, merged)
 
 
@@ -115,7 +120,7 @@ def _load_chain(name: str, path: Path, folders: Sequence[Path]) -> list[ProfileF
         # What is right is merged all the same, so that a route to nowhere is told in the same run.
         names = {name for each in files for name in each.indexes}
         chain.problems.extend(find_unknown_indexes(merge_files(files), sorted(names)))
-    raise_problems(chain.problems)
+    raise_problems(chain.problems, area="profile")
     return files
 
 
@@ -129,7 +134,7 @@ class _Chain:
 
     def __init__(self, folders: Sequence[Path]) -> None:
         self.folders = folders
-        self.problems: list[Problem] = []
+        self.problems: list[PlacedProblem] = []
         self.done: list[ProfileFile] = []
         self.seen: set[str] = set()
         self.whole = True
@@ -141,9 +146,9 @@ class _Chain:
         for leaf in reversed(file.extends):
             if leaf.text in trail:
                 ring = " -> ".join((*trail[trail.index(leaf.text) :], leaf.text))
-                self._note("profile.cycle", f"extends goes in a circle: {ring}", leaf)
+                self._note("cycle", f"extends goes in a circle: {ring}", leaf)
             elif len(trail) > MAX_EXTENDS_DEPTH:
-                self._note("profile.too_deep", f"stacks are nested more than {MAX_EXTENDS_DEPTH} deep", leaf)
+                self._note("too_deep", f"stacks are nested more than {MAX_EXTENDS_DEPTH} deep", leaf)
             elif leaf.text not in self.seen and (found := self._load(leaf)):
                 self.follow(found, trail)
         self.done.append(file)
@@ -152,7 +157,7 @@ class _Chain:
         path = _find(leaf.text, self.folders)
         file = None
         if path is None:
-            missing = _not_found(leaf.text, self.folders, known=_file_names(self.folders))
+            missing = _explain_missing(leaf.text, self.folders, known=_file_names(self.folders))
             self._note(missing.code, missing.message, leaf, *missing.hints)
         else:
             file = _load_file(leaf.text, path, self.problems)
@@ -160,49 +165,21 @@ class _Chain:
         return file
 
     def _note(self, code: str, message: str, leaf: Leaf, *hints: str) -> None:
-        self.problems.append(Problem(code=code, message=message, origin=leaf.origin, hints=hints))
+        self.problems.append(PlacedProblem(code=code, message=message, origin=leaf.origin, hints=hints))
 
 
-def _load_file(name: str, path: Path, problems: list[Problem]) -> ProfileFile | None:
+def _load_file(name: str, path: Path, problems: list[PlacedProblem]) -> ProfileFile | None:
     """Read and check one file; None where it cannot be read, with the problem noted."""
     file = str(path)
-    start = Origin(file=file, line=1, column=1)
     try:
-        data = _read(path)
+        root, found = read_yaml(read_file(path, max_bytes=MAX_BYTES, follow_links=False), file)
     except OSError as error:
+        code = "not_regular" if isinstance(error, NotRegularError) else "unreadable"
         message = f"the file cannot be read: {(error.strerror or str(error)).lower()}"
-        problems.append(Problem(code="profile.unreadable", message=message, origin=start))
+        problems.append(PlacedProblem(code=code, message=message, origin=Origin(file, 1, 1)))
         return None
-    if data is None:
-        message = "this is not a regular file; links and devices are not followed"
-        problems.append(Problem(code="profile.not_regular", message=message, origin=start))
-        return None
-    root, found = read_yaml(data, file)
     problems.extend(found)
     return None if root is None else parse_file(name, file, root, problems)
-
-
-def _read(path: Path) -> bytes | None:
-    """Return at most one byte more than a profile may have, None for what is no regular file.
-
-    The kind is asked before the file is opened (a pipe would block) and again afterwards (a link put there
-    meanwhile).
-    """
-    if not stat.S_ISREG(path.lstat().st_mode):
-        return None
-    flags = (
-        os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
-    )
-    try:
-        descriptor = os.open(path, flags)
-    except OSError as error:
-        if error.errno == errno.ELOOP:
-            return None
-        raise
-    with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            return None
-        return file.read(MAX_BYTES + 1)
 
 
 def _profile_paths(folder: Path) -> Iterator[Path]:
@@ -225,14 +202,12 @@ def _file_names(folders: Sequence[Path]) -> list[str]:
     return sorted({path.name.removesuffix(SUFFIX) for folder in folders for path in _profile_paths(folder)})
 
 
-def _not_found(name: str, folders: Sequence[Path], *, known: Sequence[str]) -> UsageError:
-    """Return the error that names what there is; a profile of the other ending is told as such."""
+def _explain_missing(name: str, folders: Sequence[Path], *, known: Sequence[str]) -> Problem:
+    """Return the problem that names what there is; a profile of the other ending is told as such."""
     for folder in folders:
         if os.path.lexists(other := folder / f"{name}.yml"):
             message = f"profile `{name}` is not found; {shown(str(other))} has another ending"
-            return UsageError("profile.not_found", message, hints=(f"rename it to `{name}{SUFFIX}`",))
-    message = f"profile `{name}` is not found{did_you_mean(name, tuple(known))}"
+            return Problem(code="not_found", message=message, hints=(f"rename it to `{name}{SUFFIX}`",))
+    message = f"profile `{name}` is not found{did_you_mean(name, known)}"
     hint = f"known profiles: {', '.join(known)}" if known else "name a folder of profiles with `--envs`"
-    return UsageError(
-        "profile.not_found", message, hints=(hint,), context={"folders": [str(f) for f in folders]}
-    )
+    return Problem(code="not_found", message=message, hints=(hint,))

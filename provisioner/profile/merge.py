@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 from packaging.utils import canonicalize_name
 
-from provisioner.ground.yaml_tree import Leaf, Node, Origin, Problem, Table, plain, shown
+from provisioner.ground.text import shown
+from provisioner.ground.yaml_tree import Leaf, Node, Origin, PlacedProblem, Table, plain
 from provisioner.profile import rules
 from provisioner.profile.keys import GPU_CLASSES, REQUIRED_MERGED
 from provisioner.profile.model import (
@@ -93,13 +94,13 @@ def merge_files(files: Sequence[ProfileFile]) -> Merged:
     )
 
 
-def find_missing(merged: Merged, files: Sequence[ProfileFile]) -> Iterator[Problem]:
+def find_missing(merged: Merged, files: Sequence[ProfileFile]) -> Iterator[PlacedProblem]:
     """Yield a problem for every key that neither the profile nor a stack gives."""
     for key in REQUIRED_MERGED:
         if key not in merged.keys:
             where = ", ".join(shown(file.name) for file in files[1:])
             message = f"key {shown(key)} is missing in the profile and in what it extends ({where})"
-            yield Problem(code="profile.missing_key", message=message, origin=files[0].root.origin)
+            yield PlacedProblem(code="missing_key", message=message, origin=files[0].root.origin)
 
 
 def build_profile(files: Sequence[ProfileFile], merged: Merged) -> Profile:

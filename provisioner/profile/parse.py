@@ -1,9 +1,11 @@
 """Check one profile file beyond the shape of its keys: what it says twice, and what it must not say."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from provisioner.ground.text import shown
 from provisioner.ground.yaml_fields import check_node
-from provisioner.ground.yaml_tree import Branch, Kind, Leaf, Node, Problem, Table, shown
+from provisioner.ground.yaml_tree import Branch, Kind, Leaf, Node, PlacedProblem, Table
 from provisioner.profile import rules
 from provisioner.profile.keys import PROFILE, REQUIRED_MERGED
 from provisioner.profile.model import PLATFORMS
@@ -27,7 +29,7 @@ class ProfileFile:
     indexes: tuple[str, ...] = ()
 
 
-def parse_file(name: str, file: str, root: Table, problems: list[Problem]) -> ProfileFile:
+def parse_file(name: str, file: str, root: Table, problems: list[PlacedProblem]) -> ProfileFile:
     """Return what fits in ``root``; add every problem of this file on its own.
 
     Args:
@@ -37,7 +39,7 @@ def parse_file(name: str, file: str, root: Table, problems: list[Problem]) -> Pr
         problems: Receives the problems.
     """
     checked = check_node(root, PROFILE, problems, name="the profile")
-    table = checked if isinstance(checked, Table) else Table(entries=(), origin=root.origin)
+    table = checked if isinstance(checked, Table) else Table(root.origin)
     for section in (table, *(table.get(platform) for platform in PLATFORMS)):
         if isinstance(section, Table):
             _check_section(section, problems)
@@ -56,11 +58,11 @@ def parse_file(name: str, file: str, root: Table, problems: list[Problem]) -> Pr
         for key in REQUIRED_MERGED:
             if root.get(key) is None:
                 message = f"key {shown(key)} is missing in the profile"
-                problems.append(Problem(code="profile.missing_key", message=message, origin=root.origin))
+                problems.append(PlacedProblem(code="missing_key", message=message, origin=root.origin))
     return parsed
 
 
-def items(node: Node | None) -> tuple[Node, ...]:
+def items(node: Node | None) -> Sequence[Node]:
     """Return a list's items; nothing for what is absent or no list."""
     return node.items if isinstance(node, Branch) else ()
 
@@ -72,23 +74,23 @@ def child(node: Node | None, *path: str) -> Node | None:
     return node
 
 
-def _check_section(section: Table, problems: list[Problem]) -> None:
+def _check_section(section: Table, problems: list[PlacedProblem]) -> None:
     """Find what one section says twice, and paths that leave the environment."""
     _check_once(items(child(section, "pip", "packages")), rules.requirement_name, problems)
     _check_once(items(child(section, "conda", "packages")), rules.conda_name, problems)
     for key in ("overrides", "yanked", "sdists"):
         table = child(section, "pip", key)
         if isinstance(table, Table):
-            _check_once(tuple(entry.key for entry in table), rules.requirement_name, problems)
+            _check_once([entry.key for entry in table], rules.requirement_name, problems)
     gpus = child(section, "gpus")
     classes = [entry.value for entry in gpus] if isinstance(gpus, Table) else []
     for owner in (section, *classes):
         value = child(owner, "env", "LD_LIBRARY_PATH")
         if isinstance(value, Leaf) and (reason := rules.check_library_path(value.text)):
-            problems.append(Problem(code="profile.forbidden_variable", message=reason, origin=value.origin))
+            problems.append(PlacedProblem(code="forbidden_variable", message=reason, origin=value.origin))
 
 
-def _check_once(nodes: tuple[Node, ...], name_of: rules.NameOf, problems: list[Problem]) -> None:
+def _check_once(nodes: Sequence[Node], name_of: rules.NameOf, problems: list[PlacedProblem]) -> None:
     """Add a problem for every package that stands in a list again."""
     first: dict[str, Leaf] = {}
     for leaf in nodes:
@@ -99,6 +101,6 @@ def _check_once(nodes: tuple[Node, ...], name_of: rules.NameOf, problems: list[P
             message = f"package {shown(name)} is already given at {first[name].origin}"
             hints = ("keep one of the two",)
             problems.append(
-                Problem(code="profile.duplicate_package", message=message, origin=leaf.origin, hints=hints)
+                PlacedProblem(code="duplicate_package", message=message, origin=leaf.origin, hints=hints)
             )
         first.setdefault(name, leaf)

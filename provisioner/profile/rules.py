@@ -10,7 +10,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 
-from provisioner.ground.yaml_tree import shown
+from provisioner.ground.text import shown
 
 PROFILE_NAME = r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?"
 INDEX_NAME = r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?"

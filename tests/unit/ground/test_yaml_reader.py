@@ -10,7 +10,7 @@ from provisioner.errors import ErrorList
 from provisioner.ground import yaml_reader
 from provisioner.ground.yaml_fields import Flag, MapOf, Record, Text, check_node
 from provisioner.ground.yaml_reader import read_yaml
-from provisioner.ground.yaml_tree import Kind, Leaf, Problem, Table, plain, raise_problems
+from provisioner.ground.yaml_tree import Kind, Leaf, PlacedProblem, Table, plain, raise_problems
 
 
 @pytest.fixture(params=["CSafeLoader", "SafeLoader"], autouse=True)
@@ -30,14 +30,14 @@ def read(text: str | bytes) -> Table:
     return root
 
 
-def refused(text: str | bytes) -> list[Problem]:
+def refused(text: str | bytes) -> list[PlacedProblem]:
     """Read a document that must have problems."""
     _, problems = read_yaml(text.encode() if isinstance(text, str) else text, "p.yaml")
     assert problems
     return problems
 
 
-def places(problems: list[Problem]) -> list[str]:
+def places(problems: list[PlacedProblem]) -> list[str]:
     return [f"{p.code} {p.origin.line}:{p.origin.column}" for p in problems]
 
 
@@ -107,31 +107,31 @@ def test_the_text_of_a_number_is_kept() -> None:
 @pytest.mark.parametrize(
     ("document", "expected"),
     [
-        (b"", "profile.empty 1:1"),
-        (b"# nothing\n", "profile.empty 2:1"),
-        (b"- a\n- b\n", "profile.wrong_type 1:1"),
-        (b"word\n", "profile.wrong_type 1:1"),
-        (b"a: x\n---\nb: y\n", "profile.documents 2:1"),
-        (b"a: x\nb:\n\tc: y\n", "profile.syntax 3:1"),
-        (b"a: x\nb:\n  \tc: y\n  d: z\n", "profile.syntax 3:3"),
-        (b"a: b: c\n", "profile.syntax 1:5"),
-        (b"\xef\xbb\xbfa: x\n", "profile.encoding 1:1"),
-        ("a: x\n".encode("utf-16"), "profile.encoding 1:1"),
-        ("a: x\nb: straße\n".encode("latin-1"), "profile.encoding 2:8"),
-        (b"a: x\r\nb: y\x00\r\n", "profile.encoding 2:5"),
-        (b"a: \x1b[31mred\n", "profile.encoding 1:4"),
-        (b"%YAML 1.2\n---\na: x\n", "profile.syntax 1:1"),
-        (b"a: &x y\n", "profile.alias 1:4"),
-        (b"<<: {a: b}\n", "profile.alias 1:1"),
-        (b"a: !!str x\n", "profile.tag 1:4"),
-        (b"a: !include other.yaml\n", "profile.tag 1:4"),
-        (b"a: !!python/object/apply:os.system [id]\n", "profile.tag 1:4"),
-        (b"? [a]\n: b\n", "profile.wrong_type 1:3"),
-        (b"on: x\n", "profile.wrong_type 1:1"),
-        (b"3.11: x\n", "profile.wrong_type 1:1"),
+        (b"", "empty 1:1"),
+        (b"# nothing\n", "empty 2:1"),
+        (b"- a\n- b\n", "wrong_type 1:1"),
+        (b"word\n", "wrong_type 1:1"),
+        (b"a: x\n---\nb: y\n", "documents 2:1"),
+        (b"a: x\nb:\n\tc: y\n", "syntax 3:1"),
+        (b"a: x\nb:\n  \tc: y\n  d: z\n", "syntax 3:3"),
+        (b"a: b: c\n", "syntax 1:5"),
+        (b"\xef\xbb\xbfa: x\n", "encoding 1:1"),
+        ("a: x\n".encode("utf-16"), "encoding 1:1"),
+        ("a: x\nb: straße\n".encode("latin-1"), "encoding 2:8"),
+        (b"a: x\r\nb: y\x00\r\n", "encoding 2:5"),
+        (b"a: \x1b[31mred\n", "encoding 1:4"),
+        (b"%YAML 1.2\n---\na: x\n", "syntax 1:1"),
+        (b"a: &x y\n", "alias 1:4"),
+        (b"<<: {a: b}\n", "alias 1:1"),
+        (b"a: !!str x\n", "tag 1:4"),
+        (b"a: !include other.yaml\n", "tag 1:4"),
+        (b"a: !!python/object/apply:os.system [id]\n", "tag 1:4"),
+        (b"? [a]\n: b\n", "wrong_type 1:3"),
+        (b"on: x\n", "wrong_type 1:1"),
+        (b"3.11: x\n", "wrong_type 1:1"),
         (b"a: {b: x,\n", None),
-        (b"a: " + b"x" * (1024 * 1024) + b"\n", "profile.too_large 1:1"),
-        (b"a: " + b"[" * 5000, "profile.too_deep 1:35"),
+        (b"a: " + b"x" * (1024 * 1024) + b"\n", "too_large 1:1"),
+        (b"a: " + b"[" * 5000, "too_deep 1:35"),
         (b"a:\n" + b"".join(b" " * i + b"- \n" for i in range(1, 60)), None),
     ],
 )
@@ -148,7 +148,7 @@ def test_a_file_that_cannot_be_read_is_one_problem_with_its_place(
 def test_equal_keys_are_told_with_both_places() -> None:
     """PyYAML would keep the last; here the second is a problem that names the first."""
     problems = refused("env:\n  A: x\n  B: y\n  A: z\n")
-    assert places(problems) == ["profile.duplicate_key 4:3"]
+    assert places(problems) == ["duplicate_key 4:3"]
     assert "p.yaml:2:3" in problems[0].message
 
 
@@ -159,12 +159,12 @@ def test_an_alias_bomb_is_refused_at_once() -> None:
     start = time.perf_counter()
     problems = refused("\n".join(lines))
     assert time.perf_counter() - start < 1
-    assert {p.code for p in problems} == {"profile.alias"}
+    assert {p.code for p in problems} == {"alias"}
 
 
 def test_a_recursive_alias_is_refused() -> None:
     """A list that holds itself neither hangs nor recurses."""
-    assert places(refused("a: &a [*a]\n")) == ["profile.alias 1:4", "profile.alias 1:8"]
+    assert places(refused("a: &a [*a]\n")) == ["alias 1:4", "alias 1:8"]
 
 
 @pytest.mark.parametrize("filler", ["1", "-", "0x", ": ", "# ", "a: 1\n", "\t", "[", "1_", "1:1"])
@@ -187,7 +187,7 @@ def test_tags_run_nothing(tmp_path: Path) -> None:
 def test_all_problems_of_a_readable_file_are_told() -> None:
     """Reading goes on after a duplicate, a tag and an alias, and the rest of the file is still there."""
     root, problems = read_yaml(b"a: !x 1\nb: x\nb: y\nc: *z\nd: fine\n", "p.yaml")
-    assert places(problems) == ["profile.tag 1:4", "profile.duplicate_key 3:1", "profile.alias 4:4"]
+    assert places(problems) == ["tag 1:4", "duplicate_key 3:1", "alias 4:4"]
     assert root is not None
     found = root.get("d")
     assert isinstance(found, Leaf)
@@ -199,13 +199,13 @@ def test_other_files_are_read_with_a_table_of_their_own() -> None:
     table = Record(fields={"mirrors": MapOf(key=Text(), value=Text()), "offline": Flag()})
     root, problems = read_yaml(b"mirrors: {https://a/: https://b/}\noffline: true\n", "provision.yaml")
     assert root is not None
-    checked = check_node(root, table, problems)
+    checked = check_node(root, table, problems, name="the file")
     assert checked is not None
-    raise_problems(problems)
+    raise_problems(problems, area="config")
     assert plain(checked) == {"mirrors": {"https://a/": "https://b/"}, "offline": True}
     root, problems = read_yaml(b"ofline: true\n", "provision.yaml")
     assert root is not None
-    check_node(root, table, problems)
+    check_node(root, table, problems, name="the file")
     with pytest.raises(ErrorList, match="did you mean `offline`") as caught:
         raise_problems(problems, area="config")
     assert caught.value.code == "config.unknown_key"

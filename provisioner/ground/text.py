@@ -1,0 +1,40 @@
+"""Make text from outside fit for a message: nothing that a terminal obeys, nothing too long."""
+
+import difflib
+from collections.abc import Iterable
+
+MAX_SHOWN = 60
+
+
+def escape_controls(text: str, *, keep: str = "") -> str:
+    r"""Return ``text`` with what cannot be printed written out (``\x1b``), except the characters ``keep``."""
+    if text.isprintable():
+        return text
+    return "".join(
+        c if c.isprintable() or c in keep else c.encode("unicode_escape").decode("ascii") for c in text
+    )
+
+
+def replace_controls(text: str, replacement: str = " ", *, keep: str = "") -> str:
+    """Return ``text`` with ``replacement`` for what cannot be printed, except the characters ``keep``."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in keep else replacement for c in text)
+
+
+def shorten(text: str, max_chars: int) -> str:
+    """Return ``text`` on one line without control characters; of a long one the first and the last part."""
+    line = " ".join(replace_controls(text).split())
+    return line if len(line) <= max_chars else f"{line[: max_chars // 2]} … {line[-max_chars // 2 :]}"
+
+
+def shown(text: str) -> str:
+    """Return ``text`` in backticks for a message: cut to ``MAX_SHOWN`` characters, and escaped."""
+    cut = text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 1] + "…"
+    return f"`{escape_controls(cut)}`"
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return `` (did you mean `x`?)`` for the known word that is nearest to ``word``, else nothing."""
+    close = difflib.get_close_matches(word[:100].lower(), list(known), n=1, cutoff=0.6)
+    return f" (did you mean `{close[0]}`?)" if close else ""
