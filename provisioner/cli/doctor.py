@@ -10,11 +10,11 @@ import click
 
 from provisioner.cli.options import flag, settings_flags
 from provisioner.cli.output import check_output, write_output
-from provisioner.diagnose.machine.doctor import examine, list_layers
+from provisioner.diagnose.machine.doctor import describe_layers, judge_layers, list_layers
 from provisioner.diagnose.machine.facts import EnvironmentFacts, HostFacts, TorchFacts
 from provisioner.diagnose.machine.facts_json import as_json, parse_facts, scrub
 from provisioner.diagnose.machine.gate import wanted_host
-from provisioner.diagnose.machine.layers import WantedHost
+from provisioner.diagnose.machine.layers.model import WantedHost
 from provisioner.engines.net.addresses import host_and_port
 from provisioner.errors import (
     ExitCode,
@@ -73,7 +73,7 @@ def command(
         document = as_json(scrub(facts, variables=settings.environ))
         write_output(save, json.dumps(document, indent=1) + "\n", "--save")
         saved = f"facts written to {save}"
-    data = examine(facts, wanted, layers=layers or None)
+    data = describe_layers(judge_layers(facts, wanted, layers=layers or None))
     if generation is not None:
         for layer in data["layers"]:
             if layer["hint"]:

@@ -1,10 +1,37 @@
-"""Say which layer of a machine is broken."""
+"""Judge a machine layer by layer, and say what the layers mean together."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from enum import StrEnum
 from typing import Any
 
 from provisioner.diagnose.machine.facts import HostFacts
-from provisioner.diagnose.machine.layers import LAYERS, LayerResult, WantedHost, judge, verdict_of
+from provisioner.diagnose.machine.layers import environment, hardware, system
+from provisioner.diagnose.machine.layers.model import LayerResult, LayerState, WantedHost
+from provisioner.errors import UsageError
+
+LAYERS: Mapping[str, Callable[[HostFacts, WantedHost], LayerResult]] = {
+    "gpu": hardware.check_gpu,
+    "kernel-driver": hardware.check_kernel_driver,
+    "device-nodes": hardware.check_device_nodes,
+    "resizable-bar": hardware.check_resizable_bar,
+    "user-driver": system.check_user_driver,
+    "variables": system.check_variables,
+    "disk": system.check_disk,
+    "indexes": system.check_indexes,
+    "environment": environment.check_environment,
+    "torch": environment.check_torch,
+    "kernel": environment.check_kernel,
+}
+"""Every layer by name, in order; the first line of each function's text says what it looks at."""
+
+
+class Outcome(StrEnum):
+    """What all judged layers say together."""
+
+    OK = "ok"
+    FAIL = "fail"
+    UNSUPPORTED = "unsupported"
+    UNKNOWN = "unknown"
 
 
 def list_layers() -> tuple[tuple[str, str], ...]:
@@ -12,21 +39,46 @@ def list_layers() -> tuple[tuple[str, str], ...]:
     return tuple((name, (check.__doc__ or "").splitlines()[0]) for name, check in LAYERS.items())
 
 
-def examine(facts: HostFacts, wanted: WantedHost, *, layers: Sequence[str] | None = None) -> dict[str, Any]:
-    """Judge and return the ``data`` of the result document.
+def judge_layers(
+    facts: HostFacts, wanted: WantedHost, *, layers: Sequence[str] | None = None
+) -> dict[str, LayerResult]:
+    """Judge the named layers, or all, in their order.
 
-    Keys: ``outcome`` (``ok``, ``fail``, ``unsupported``, ``unknown``), ``layers`` (in order), ``first`` (the
-    name of the lowest layer that fails, or None).
+    Raises:
+        UsageError: ``doctor.unknown_layer``.
     """
-    results = judge(facts, wanted, layers=layers)
-    return describe(results)
+    names = LAYERS if layers is None else layers
+    strangers = [name for name in names if name not in LAYERS]
+    if strangers:
+        raise UsageError(
+            "doctor.unknown_layer",
+            f"there is no layer `{strangers[0]}`",
+            hints=(f"choose among {', '.join(LAYERS)}",),
+            context={"layers": list(LAYERS)},
+        )
+    return {name: check(facts, wanted) for name, check in LAYERS.items() if name in names}
 
 
-def describe(results: Sequence[LayerResult]) -> dict[str, Any]:
-    """Return results as the ``data`` of the result document."""
-    broken = next((result.name for result in results if result.verdict.value == "fail"), None)
+def find_outcome(results: Mapping[str, LayerResult]) -> Outcome:
+    """Return what the layers say together; nothing judged is never ``ok``."""
+    states = {name: result.state for name, result in results.items()}
+    if states.get("gpu") is LayerState.FAIL:
+        return Outcome.UNSUPPORTED
+    if LayerState.FAIL in states.values():
+        return Outcome.FAIL
+    if LayerState.UNKNOWN in states.values() or LayerState.PASS not in states.values():
+        return Outcome.UNKNOWN
+    return Outcome.OK
+
+
+def describe_layers(results: Mapping[str, LayerResult]) -> dict[str, Any]:
+    """Return results as the ``data`` of the result document.
+
+    Keys: ``outcome``, ``first`` (the name of the lowest layer that fails, or None), ``layers`` (in order).
+    """
+    failed = (name for name, result in results.items() if result.state is LayerState.FAIL)
     return {
-        "outcome": verdict_of(results).value,
-        "first": broken,
-        "layers": [result.as_json() for result in results],
+        "outcome": find_outcome(results).value,
+        "first": next(failed, None),
+        "layers": [result.as_json(name) for name, result in results.items()],
     }

@@ -158,6 +158,7 @@ class HostFacts:
         target_length: Its length in characters, before the home was shortened.
         long_paths: Windows' long path setting.
         vc_runtime: Version of the Visual C++ runtime (Windows).
+        unread: Why the operating system did not answer (Windows).
     """
 
     os: str
@@ -178,6 +179,7 @@ class HostFacts:
     target_length: int | None = None
     long_paths: bool | None = None
     vc_runtime: str | None = None
+    unread: str | None = None
     reach: tuple[Reach, ...] | None = None
     environment: EnvironmentFacts | None = None
     torch: TorchFacts | None = None

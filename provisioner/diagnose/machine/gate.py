@@ -2,14 +2,19 @@
 
 from provisioner.diagnose.machine.facts import HostFacts
 from provisioner.diagnose.machine.gpus import find_gpu
-from provisioner.diagnose.machine.layers import Verdict, WantedHost, judge
-from provisioner.diagnose.machine.layers.hardware import DEVICE_NODES, GPU, KERNEL_DRIVER
-from provisioner.diagnose.machine.layers.system import DISK
+from provisioner.diagnose.machine.layers.hardware import check_device_nodes, check_gpu, check_kernel_driver
+from provisioner.diagnose.machine.layers.model import LayerState, WantedHost
+from provisioner.diagnose.machine.layers.system import check_disk
 from provisioner.errors import InstallError, ProvisionError, UnvalidatedError
 from provisioner.profile.model import Device, Profile
 
-GATE_LAYERS = (GPU, KERNEL_DRIVER, DEVICE_NODES, DISK)
-
+# Not by `doctor.LAYERS`: the layers of an environment cost a `create` with nothing to do 12 ms of imports.
+_LAYERS = {
+    "gpu": check_gpu,
+    "kernel-driver": check_kernel_driver,
+    "device-nodes": check_device_nodes,
+    "disk": check_disk,
+}
 # Windows display drivers, from ipex-llm's install_gpu.md; Linux release names do not map to versions.
 _DRIVER_FLOORS = {("ipex-llm-2.1", "win-64"): "31.0.101.5122"}
 # An XPU environment is 5 to 9 GB with its downloads, a CPU one about 2.
@@ -27,6 +32,7 @@ def wanted_host(profile: Profile, *, platform: str, built: bool = False) -> Want
             (_DRIVER_FLOORS[at] for stack in profile.stacks if (at := (stack, platform)) in _DRIVER_FLOORS),
             None,
         ),
+        variables=next((each.env for each in profile.platforms if each.name == platform), {}),
         system_oneapi="ipex-llm-2.1" in profile.stacks,
         hides_integrated=profile.validation.backend == "transformers",
         built=built,
@@ -41,14 +47,17 @@ def find_obstacle(facts: HostFacts, wanted: WantedHost, *, profile: str) -> Prov
     missing, unsupported or closed to this user is ``gate.<layer>`` (exit 7): the build would succeed, and
     its environment could not be validated.
     """
-    results = judge(facts, wanted, layers=GATE_LAYERS)
-    for result in results:
-        if result.verdict is not Verdict.FAIL:
+    results = {name: check(facts, wanted) for name, check in _LAYERS.items()}
+    for name, result in results.items():
+        if result.state is not LayerState.FAIL:
             continue
-        code = f"gate.{result.name.replace('-', '_')}"
+        code = f"gate.{name.replace('-', '_')}"
         hints = [result.hint] if result.hint else []
-        context = {"layer": result.as_json(), "layers": [each.as_json() for each in results]}
-        if result.name == DISK:
+        context = {
+            "layer": result.as_json(name),
+            "layers": [each.as_json(each_name) for each_name, each in results.items()],
+        }
+        if name == "disk":
             return InstallError(
                 code, f"`{profile}` cannot be built here: {result.evidence}", hints=hints, context=context
             )

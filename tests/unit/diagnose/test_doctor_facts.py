@@ -8,6 +8,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
+from provisioner.diagnose.machine.doctor import LAYERS, judge_layers
 from provisioner.diagnose.machine.facts import (
     KEPT_VARIABLES,
     DeviceNode,
@@ -20,7 +21,7 @@ from provisioner.diagnose.machine.facts import (
     keep_variables,
 )
 from provisioner.diagnose.machine.facts_json import as_json, parse_facts, scrub
-from provisioner.diagnose.machine.layers import LAYERS, Verdict, WantedHost, judge
+from provisioner.diagnose.machine.layers.model import LayerState, WantedHost
 from provisioner.errors import UsageError
 
 PACKAGES = ["torch", "torchvision", "intel-extension-for-pytorch", "bigdl-core-xe-21", "intel-sycl-rt"]
@@ -135,7 +136,7 @@ def test_no_document_makes_doctor_crash(values: dict[str, Any], device: str) -> 
         facts = parse_facts(GOOD | values)
     except UsageError:
         return
-    assert len(judge(facts, WantedHost(device=device, built=True))) == 11
+    assert len(judge_layers(facts, WantedHost(device=device, built=True))) == 11
 
 
 VERSIONS = st.sampled_from(
@@ -185,10 +186,10 @@ HOSTS = st.builds(
 )
 def test_every_machine_is_judged_in_every_layer(facts: HostFacts, wanted: WantedHost) -> None:
     """Whatever the facts, each layer answers, and each failure says what to do."""
-    results = judge(facts, wanted)
-    assert [result.name for result in results] == list(LAYERS)
-    assert all(result.evidence for result in results)
-    assert all(result.hint for result in results if result.verdict is Verdict.FAIL)
+    results = judge_layers(facts, wanted)
+    assert list(results) == list(LAYERS)
+    assert all(result.evidence for result in results.values())
+    assert all(result.hint for result in results.values() if result.state is LayerState.FAIL)
 
 
 def test_keys_of_later_versions_are_left_aside() -> None:

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from provisioner.diagnose.machine.doctor import examine
+from provisioner.diagnose.machine.doctor import LAYERS, describe_layers, judge_layers
 from provisioner.diagnose.machine.facts_json import as_json, parse_facts
-from provisioner.diagnose.machine.layers import LAYERS, Verdict, WantedHost, judge
+from provisioner.diagnose.machine.layers.model import LayerState, WantedHost
 
 HOSTS = Path(__file__).parents[2] / "data" / "hosts"
-LETTERS = {Verdict.PASS: "+", Verdict.FAIL: "x", Verdict.UNKNOWN: "?", Verdict.NOT_NEEDED: "-"}
+LETTERS = {LayerState.PASS: "+", LayerState.FAIL: "x", LayerState.UNKNOWN: "?", LayerState.NOT_NEEDED: "-"}
 
 # One letter per layer, in order: gpu, kernel-driver, device-nodes, resizable-bar, user-driver, variables,
 # disk, indexes, environment, torch, kernel. Then the outcome and the first hint.
@@ -96,12 +96,11 @@ def test_recorded_machine_gets_its_verdicts(name: str) -> None:
     """Each recorded machine gets the expected verdict per layer, outcome and first hint."""
     document = _load(name)
     letters, outcome, hint = EXPECTED[name]
-    results = judge(parse_facts(document), WantedHost(**document["wanted"]))
-    assert "".join(LETTERS[result.verdict] for result in results) == letters
-    data = examine(parse_facts(document), WantedHost(**document["wanted"]))
-    assert data["outcome"] == outcome
-    hinted = [result for result in results if result.verdict is Verdict.FAIL] or [
-        result for result in results if result.verdict is Verdict.UNKNOWN
+    results = judge_layers(parse_facts(document), WantedHost(**document["wanted"]))
+    assert "".join(LETTERS[result.state] for result in results.values()) == letters
+    assert describe_layers(results)["outcome"] == outcome
+    hinted = [result for result in results.values() if result.state is LayerState.FAIL] or [
+        result for result in results.values() if result.state is LayerState.UNKNOWN
     ]
     first = hinted[0].hint if hinted else None
     assert (first or "").startswith(hint or "")
@@ -112,18 +111,18 @@ def test_recorded_machine_gets_its_verdicts(name: str) -> None:
 def test_every_failure_says_what_to_do_in_one_line(name: str) -> None:
     """Evidence and hints are one line each, and no failure comes without a hint."""
     document = _load(name)
-    for result in judge(parse_facts(document), WantedHost(**document["wanted"])):
+    for result in judge_layers(parse_facts(document), WantedHost(**document["wanted"])).values():
         assert result.evidence
         assert result.evidence.isprintable()
-        assert result.verdict is not Verdict.FAIL or result.hint
+        assert result.state is not LayerState.FAIL or result.hint
         assert (result.hint or "x").isprintable()
 
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_gpu_layers_are_not_needed_for_the_cpu(name: str) -> None:
     """On every machine, a profile for the CPU is never stopped by its GPU."""
-    results = judge(parse_facts(_load(name)), WantedHost(device="cpu"))
-    assert "".join(LETTERS[result.verdict] for result in results)[:5] == "-----"
+    results = judge_layers(parse_facts(_load(name)), WantedHost(device="cpu"))
+    assert "".join(LETTERS[result.state] for result in results.values())[:5] == "-----"
 
 
 @pytest.mark.parametrize("name", EXPECTED)

@@ -4,7 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from provisioner.diagnose.machine.doctor import describe, list_layers
+from provisioner.diagnose.machine.doctor import (
+    LAYERS,
+    Outcome,
+    describe_layers,
+    find_outcome,
+    judge_layers,
+    list_layers,
+)
 from provisioner.diagnose.machine.facts import (
     DeviceNode,
     DisplayDevice,
@@ -15,15 +22,7 @@ from provisioner.diagnose.machine.facts import (
     TorchFacts,
 )
 from provisioner.diagnose.machine.gate import find_obstacle
-from provisioner.diagnose.machine.layers import (
-    LAYERS,
-    LayerResult,
-    Outcome,
-    Verdict,
-    WantedHost,
-    judge,
-    verdict_of,
-)
+from provisioner.diagnose.machine.layers.model import LayerResult, LayerState, WantedHost
 from provisioner.errors import ExitCode, UsageError
 
 GIB = 1024**3
@@ -60,7 +59,7 @@ XPU = WantedHost(device="xpu", stack="the stack")
 
 
 def _one(name: str, facts: HostFacts, wanted: WantedHost = XPU) -> LayerResult:
-    return judge(facts, wanted, layers=[name])[0]
+    return judge_layers(facts, wanted, layers=[name])[name]
 
 
 def _installed(**distributions: str) -> HostFacts:
@@ -70,18 +69,18 @@ def _installed(**distributions: str) -> HostFacts:
 
 def test_nothing_known_is_never_a_pass() -> None:
     """A machine of which nothing is known passes no GPU layer, and is not ok."""
-    results = judge(HostFacts(os="linux"), replace(XPU, built=True, indexes=("pypi",)))
-    verdicts = {result.name: result.verdict for result in results}
-    assert verdicts.pop("variables") is Verdict.PASS  # nothing inherited is known to be nothing
-    assert set(verdicts.values()) == {Verdict.UNKNOWN}
-    assert verdict_of(results) is Outcome.UNKNOWN
+    results = judge_layers(HostFacts(os="linux"), replace(XPU, built=True, indexes=("pypi",)))
+    states = {name: result.state for name, result in results.items()}
+    assert states.pop("variables") is LayerState.PASS  # nothing inherited is known to be nothing
+    assert set(states.values()) == {LayerState.UNKNOWN}
+    assert find_outcome(results) is Outcome.UNKNOWN
 
 
 def test_nothing_judged_is_never_ok() -> None:
     """No layers, or only layers that are not needed, do not add up to `ok`."""
-    assert verdict_of(()) is Outcome.UNKNOWN
-    assert verdict_of(judge(LINUX, WantedHost(device="cpu"), layers=["gpu"])) is Outcome.UNKNOWN
-    assert describe(())["outcome"] == "unknown"
+    assert find_outcome({}) is Outcome.UNKNOWN
+    assert find_outcome(judge_layers(LINUX, WantedHost(device="cpu"), layers=["gpu"])) is Outcome.UNKNOWN
+    assert describe_layers({})["outcome"] == "unknown"
 
 
 def test_layers_above_do_not_hide_layers_below() -> None:
@@ -89,20 +88,20 @@ def test_layers_above_do_not_hide_layers_below() -> None:
     facts = replace(
         LINUX, displays=(), libraries=(), disk_free_bytes=1, reach=(Reach(name="pypi", reached=True),)
     )
-    results = judge(facts, replace(XPU, indexes=("pypi",)))
-    verdicts = {result.name: result.verdict for result in results}
-    assert verdicts["gpu"] is Verdict.FAIL
-    assert verdicts["disk"] is Verdict.FAIL
-    assert verdicts["indexes"] is Verdict.PASS
-    assert verdict_of(results) is Outcome.UNSUPPORTED
+    results = judge_layers(facts, replace(XPU, indexes=("pypi",)))
+    states = {name: result.state for name, result in results.items()}
+    assert states["gpu"] is LayerState.FAIL
+    assert states["disk"] is LayerState.FAIL
+    assert states["indexes"] is LayerState.PASS
+    assert find_outcome(results) is Outcome.UNSUPPORTED
 
 
 def test_single_layers_by_name_keep_their_order() -> None:
     """Named layers are judged in the list's order, and a stranger is a usage error that names them all."""
-    names = [result.name for result in judge(LINUX, XPU, layers=["disk", "gpu"])]
+    names = list(judge_layers(LINUX, XPU, layers=["disk", "gpu"]))
     assert names == ["gpu", "disk"]
     with pytest.raises(UsageError) as caught:
-        judge(LINUX, XPU, layers=["gpus"])
+        judge_layers(LINUX, XPU, layers=["gpus"])
     assert "resizable-bar" in caught.value.hints[0]
     assert [name for name, _ in list_layers()] == list(LAYERS)
 
@@ -110,7 +109,7 @@ def test_single_layers_by_name_keep_their_order() -> None:
 def test_an_unknown_intel_gpu_is_unknown_and_not_unsupported() -> None:
     """A card newer than the table is not called unsupported."""
     result = _one("gpu", replace(LINUX, displays=(replace(A770, device="ffff"),)))
-    assert result.verdict is Verdict.UNKNOWN
+    assert result.state is LayerState.UNKNOWN
 
 
 @pytest.mark.parametrize(
@@ -123,7 +122,7 @@ def test_an_unknown_intel_gpu_is_unknown_and_not_unsupported() -> None:
 def test_a_card_that_the_host_does_not_drive_fails(display: DisplayDevice, word: str) -> None:
     """A card without a driver, or given to a virtual machine, is told apart."""
     result = _one("kernel-driver", replace(LINUX, displays=(display,)))
-    assert result.verdict is Verdict.FAIL
+    assert result.state is LayerState.FAIL
     assert word in result.evidence
 
 
@@ -141,30 +140,30 @@ def test_another_card_s_open_node_is_not_the_gpu_s() -> None:
         DeviceNode(path="/dev/dri/renderD129", accessible=False, pci_address="0000:03:00.0"),
     )
     result = _one("device-nodes", replace(LINUX, nodes=nodes, groups=(), account_groups=()))
-    assert result.verdict is Verdict.FAIL
+    assert result.state is LayerState.FAIL
     assert "renderD129" in result.evidence
 
 
 @pytest.mark.parametrize(
-    ("version", "floor", "verdict"),
+    ("version", "floor", "state"),
     [
-        ("1.3.29735", "24.26.30049.6", Verdict.FAIL),
-        ("1.3.30049", "24.26.30049.6", Verdict.PASS),
-        ("1.15.39122", "23.35.27191.42", Verdict.PASS),
-        ("1.3.27191.42", "1.3.27191", Verdict.PASS),
-        (None, "23.35.27191.42", Verdict.UNKNOWN),
-        ("1", "23.35.27191.42", Verdict.UNKNOWN),
-        ("1.3.29735", "stable_775", Verdict.UNKNOWN),
+        ("1.3.29735", "24.26.30049.6", LayerState.FAIL),
+        ("1.3.30049", "24.26.30049.6", LayerState.PASS),
+        ("1.15.39122", "23.35.27191.42", LayerState.PASS),
+        ("1.3.27191.42", "1.3.27191", LayerState.PASS),
+        (None, "23.35.27191.42", LayerState.UNKNOWN),
+        ("1", "23.35.27191.42", LayerState.UNKNOWN),
+        ("1.3.29735", "stable_775", LayerState.UNKNOWN),
     ],
 )
-def test_linux_drivers_are_compared_by_build(version: str | None, floor: str, verdict: Verdict) -> None:
+def test_linux_drivers_are_compared_by_build(version: str | None, floor: str, state: LayerState) -> None:
     """Release and library versions of compute-runtime compare by the build that both carry."""
     libraries = (
         Library(kind="loader", path="/l", version=None),
         Library(kind="gpu-driver", path="/d", version=version),
     )
     result = _one("user-driver", replace(LINUX, libraries=libraries), replace(XPU, driver_floor=floor))
-    assert result.verdict is verdict
+    assert result.state is state
 
 
 def test_opencl_belongs_to_the_user_space_driver() -> None:
@@ -172,7 +171,7 @@ def test_opencl_belongs_to_the_user_space_driver() -> None:
     assert _one("user-driver", replace(LINUX, opencl_vendors=("nvidia.icd: x",))).hint == (
         "install `intel-opencl-icd`"
     )
-    assert _one("user-driver", replace(LINUX, opencl_vendors=None)).verdict is Verdict.UNKNOWN
+    assert _one("user-driver", replace(LINUX, opencl_vendors=None)).state is LayerState.UNKNOWN
     hidden = replace(LINUX, variables={"OCL_ICD_VENDORS": "~/miniforge3/etc/OpenCL/vendors"})
     assert _one("user-driver", hidden).hint == "unset `OCL_ICD_VENDORS`"
 
@@ -191,7 +190,7 @@ WINDOWS = HostFacts(
 
 def test_windows_layers_pass_on_a_sound_machine() -> None:
     """A sound Windows machine is ok."""
-    assert verdict_of(judge(WINDOWS, replace(XPU, driver_floor="32.0.101.6449"))) is Outcome.OK
+    assert find_outcome(judge_layers(WINDOWS, replace(XPU, driver_floor="32.0.101.6449"))) is Outcome.OK
 
 
 @pytest.mark.parametrize(
@@ -216,7 +215,7 @@ def test_windows_layers_pass_on_a_sound_machine() -> None:
 def test_windows_failures_are_named(facts: HostFacts, layer: str, word: str) -> None:
     """Each of Windows' own troubles fails its layer and is named."""
     result = _one(layer, facts)
-    assert result.verdict is Verdict.FAIL
+    assert result.state is LayerState.FAIL
     assert word in result.evidence
 
 
@@ -237,7 +236,7 @@ def test_windows_failures_are_named(facts: HostFacts, layer: str, word: str) -> 
 def test_poisoned_environments_fail(variables: dict[str, str], word: str) -> None:
     """Each inherited variable that turns the stack away from its GPU or packages is named."""
     result = _one("variables", replace(LINUX, variables=variables))
-    assert result.verdict is Verdict.FAIL
+    assert result.state is LayerState.FAIL
     assert word in result.evidence
 
 
@@ -259,20 +258,20 @@ def test_poisoned_environments_fail(variables: dict[str, str], word: str) -> Non
 )
 def test_harmless_environments_pass(variables: dict[str, str]) -> None:
     """Variables that leave the GPU visible are no failure."""
-    assert _one("variables", replace(LINUX, variables=variables)).verdict is Verdict.PASS
+    assert _one("variables", replace(LINUX, variables=variables)).state is LayerState.PASS
 
 
 def test_oneapi_from_the_system_is_right_where_the_stack_wants_it() -> None:
     """A stack that takes oneAPI from the system does not fail over `setvars`."""
     facts = replace(LINUX, variables={"SETVARS_COMPLETED": "1"})
-    assert _one("variables", facts, replace(XPU, system_oneapi=True)).verdict is Verdict.PASS
+    assert _one("variables", facts, replace(XPU, system_oneapi=True)).state is LayerState.PASS
 
 
 def test_what_activation_sets_wins_over_what_is_inherited() -> None:
     """A device selector of the profile mends an inherited one."""
     facts = replace(LINUX, variables={"ONEAPI_DEVICE_SELECTOR": "opencl:cpu"})
     wanted = replace(XPU, variables={"ONEAPI_DEVICE_SELECTOR": "level_zero:0"})
-    assert _one("variables", facts, wanted).verdict is Verdict.PASS
+    assert _one("variables", facts, wanted).state is LayerState.PASS
 
 
 def test_indexes_are_judged_by_name() -> None:
@@ -280,10 +279,10 @@ def test_indexes_are_judged_by_name() -> None:
     wanted = replace(XPU, indexes=("pypi", "pytorch-xpu"))
     reached = Reach(name="pypi", reached=True)
     silent = Reach(name="pytorch-xpu", reached=False, detail="timed out")
-    assert _one("indexes", LINUX).verdict is Verdict.NOT_NEEDED
-    assert _one("indexes", replace(LINUX, reach=(reached,)), wanted).verdict is Verdict.UNKNOWN
+    assert _one("indexes", LINUX).state is LayerState.NOT_NEEDED
+    assert _one("indexes", replace(LINUX, reach=(reached,)), wanted).state is LayerState.UNKNOWN
     failure = _one("indexes", replace(LINUX, reach=(reached, silent)), wanted)
-    assert failure.verdict is Verdict.FAIL
+    assert failure.state is LayerState.FAIL
     assert "timed out" in failure.evidence
 
 
@@ -317,14 +316,14 @@ def test_indexes_are_judged_by_name() -> None:
         (
             _installed(torch="2.6.0+xpu", intel_sycl_rt="2025.0.2", dpcpp_cpp_rt="2024.2.1"),
             "xpu",
-            "several generations",
+            "several years",
         ),
     ],
 )
 def test_broken_environments_are_named(facts: HostFacts, torch: str, word: str) -> None:
     """Each rule about Intel's packages names the package that breaks it."""
     result = _one("environment", facts, replace(XPU, built=True, torch=torch))
-    assert result.verdict is Verdict.FAIL
+    assert result.state is LayerState.FAIL
     assert word in result.evidence
     assert "provision repair" in str(result.hint)
 
@@ -350,7 +349,7 @@ def test_broken_environments_are_named(facts: HostFacts, torch: str, word: str) 
 )
 def test_the_published_stacks_pass(facts: HostFacts, torch: str) -> None:
     """The combinations that Intel and PyTorch publish break no rule."""
-    assert _one("environment", facts, replace(XPU, built=True, torch=torch)).verdict is Verdict.PASS
+    assert _one("environment", facts, replace(XPU, built=True, torch=torch)).state is LayerState.PASS
 
 
 def test_drift_and_missing_libraries_are_named() -> None:
@@ -365,7 +364,7 @@ def test_drift_and_missing_libraries_are_named() -> None:
     short = replace(facts, environment=replace(sound, missing_libraries=(library,)))
     assert "libmkl_intel_lp64.so.2" in _one("environment", short, wanted).evidence
     unread = replace(facts, environment=replace(sound, drift=None))
-    assert _one("environment", unread, wanted).verdict is Verdict.UNKNOWN
+    assert _one("environment", unread, wanted).state is LayerState.UNKNOWN
 
 
 @pytest.mark.parametrize(
@@ -384,10 +383,10 @@ def test_drift_and_missing_libraries_are_named() -> None:
 )
 def test_what_torch_says_is_judged(torch: TorchFacts, device: str, expected: tuple[str, str]) -> None:
     """Seeing the device and running a kernel are two layers, and silence is unknown."""
-    results = judge(
+    results = judge_layers(
         replace(LINUX, torch=torch), WantedHost(device=device, built=True), layers=["torch", "kernel"]
     )
-    assert tuple(result.verdict.value for result in results) == expected
+    assert tuple(result.state.value for result in results.values()) == expected
 
 
 def test_the_gate_lets_a_sound_machine_through() -> None:

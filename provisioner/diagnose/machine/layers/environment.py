@@ -13,12 +13,7 @@ from provisioner.diagnose.machine.layers.model import (
 )
 from provisioner.validate.checks.finding import REBUILD_HINT
 
-ENVIRONMENT = "environment"
-TORCH = "torch"
-KERNEL = "kernel"
-
 IPEX = "intel-extension-for-pytorch"
-_NO_ENVIRONMENT = "no environment was named"
 
 # Which torch the native parts of ipex-llm are built for: METADATA of ipex-llm 2.2.0.
 _CORE_TORCH = {"bigdl-core-xe-21": "2.1", "bigdl-core-xe-23": "2.3", "bigdl-core-xe-all": "2.6"}
@@ -37,13 +32,13 @@ _Problem = tuple[str, str]
 def check_environment(facts: HostFacts, wanted: WantedHost) -> LayerResult:
     """Judge what is installed against the profile, the lock and the rules of Intel's packages."""
     if facts.environment is None or facts.environment.distributions is None:
-        return _absent(ENVIRONMENT, wanted)
+        return _absent(wanted)
     environment = facts.environment
     problems = list(_find_problems(environment, wanted))
     if problems:
         evidence, hint = problems[0]
         more = f" (and {len(problems) - 1} more)" if problems[1:] else ""
-        return failed(ENVIRONMENT, evidence + more, hint)
+        return failed(evidence + more, hint)
     open_points = [
         name
         for name, value in (
@@ -56,8 +51,8 @@ def check_environment(facts: HostFacts, wanted: WantedHost) -> LayerResult:
     torch = distributions.get("torch")
     summary = f"{len(distributions)} packages" + (f", torch {torch}" if torch else "")
     if open_points:
-        return unknown(ENVIRONMENT, f"{summary}; not looked at: {', '.join(open_points)}")
-    return passed(ENVIRONMENT, summary)
+        return unknown(f"{summary}; not looked at: {', '.join(open_points)}")
+    return passed(summary)
 
 
 def check_torch(  # noqa: PLR0911 # one return per cause
@@ -65,44 +60,43 @@ def check_torch(  # noqa: PLR0911 # one return per cause
 ) -> LayerResult:
     """Judge whether torch imports and lists the device."""
     if facts.torch is None:
-        return _absent(TORCH, wanted)
+        return _absent(wanted)
     said = facts.torch
     if wanted.uses_gpu:
         if said.devices:
-            return passed(TORCH, f"torch {said.version or '?'} lists {said.devices[0]}")
+            return passed(f"torch {said.version or '?'} lists {said.devices[0]}")
         if said.devices is None and said.error is None:
-            return unknown(TORCH, said.unasked or "torch was not asked for its devices")
+            return unknown(said.unasked or "torch was not asked for its devices")
         return failed(
-            TORCH,
             f"torch {said.version or '?'} lists no XPU device" + (f": {said.error}" if said.error else ""),
-            "mend the first layer above that fails",
+            "repair the first layer above that fails",
         )
     if said.unasked and not said.devices:
-        return unknown(TORCH, said.unasked)
+        return unknown(said.unasked)
     if said.version:
-        return passed(TORCH, f"torch {said.version} imports")
+        return passed(f"torch {said.version} imports")
     if said.error:
-        return failed(TORCH, f"torch does not import: {said.error}", "run `provision explain` on the message")
-    return unknown(TORCH, "torch was not asked")
+        return failed(f"torch does not import: {said.error}", "run `provision explain` on the message")
+    return unknown("torch was not asked")
 
 
 def check_kernel(facts: HostFacts, wanted: WantedHost) -> LayerResult:
     """Judge whether a small matrix product came back right from the device."""
     if facts.torch is None:
-        return _absent(KERNEL, wanted)
+        return _absent(wanted)
     if facts.torch.kernel_ran is None:
-        return unknown(KERNEL, facts.torch.unasked or "no kernel was started")
+        return unknown(facts.torch.unasked or "no kernel was started")
     if facts.torch.kernel_ran:
-        return passed(KERNEL, f"a matrix product came back right from the {wanted.device}")
+        return passed(f"a matrix product came back right from the {wanted.device}")
     error = facts.torch.error or "the result was wrong"
-    return failed(KERNEL, f"a matrix product failed: {error}", "run `provision explain` on the message")
+    return failed(f"a matrix product failed: {error}", "run `provision explain` on the message")
 
 
-def _absent(name: str, wanted: WantedHost) -> LayerResult:
+def _absent(wanted: WantedHost) -> LayerResult:
     return (
-        unknown(name, "the environment was not looked at")
+        unknown("the environment was not looked at")
         if wanted.built
-        else not_needed(name, _NO_ENVIRONMENT)
+        else not_needed("no environment was named")
     )
 
 
@@ -188,7 +182,7 @@ def _check_runtimes(installed: Mapping[str, str]) -> Iterator[_Problem]:
     years = {name: installed[name].partition(".")[0] for name in _RUNTIME if name in installed}
     if len(set(years.values())) > 1:
         names = ", ".join(f"{name} {installed[name]}" for name in years)
-        yield f"oneAPI runtimes of several generations: {names}", REBUILD_HINT
+        yield f"oneAPI runtimes of several years: {names}", REBUILD_HINT
 
 
 def _minor(version: str) -> str:

@@ -6,41 +6,26 @@ from enum import StrEnum
 from typing import Any
 
 
-class Verdict(StrEnum):
+class LayerState(StrEnum):
     """What is known about one layer; ``unknown`` is never a pass."""
 
-    PASS = "pass"  # noqa: S105 # a verdict, no password
+    PASS = "pass"  # noqa: S105 # a state, no password
     FAIL = "fail"
     UNKNOWN = "unknown"
     NOT_NEEDED = "not needed"
 
 
-class Outcome(StrEnum):
-    """What all judged layers say together."""
-
-    OK = "ok"
-    FAIL = "fail"
-    UNSUPPORTED = "unsupported"
-    UNKNOWN = "unknown"
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LayerResult:
-    """The verdict on one layer: one line of evidence, and one imperative where something is to be done."""
+    """The state of one layer: one line of evidence, and one imperative where something is to be done."""
 
-    name: str
-    verdict: Verdict
+    state: LayerState
     evidence: str
     hint: str | None = None
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self, name: str) -> dict[str, Any]:
         """Return the layer as an entry of the document's ``layers``."""
-        return {
-            "name": self.name,
-            "verdict": self.verdict.value,
-            "evidence": self.evidence,
-            "hint": self.hint,
-        }
+        return {"name": name, "verdict": self.state.value, "evidence": self.evidence, "hint": self.hint}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,19 +42,19 @@ class WantedHost:
         hides_integrated: torch itself leaves integrated GPUs out where a card is present (2.7 and later,
             pytorch/pytorch#144378; 2.6 fails with `could not create an engine`, pytorch/pytorch#143914).
         variables: Environment variables that activation sets; they win over inherited ones.
-        install_bytes: Space that the environment and its downloads take; None: a rule of thumb.
+        install_bytes: Space that the environment and its downloads take.
         indexes: Names of the indexes and channels that are needed, see ``Reach.name``.
         built: An environment is expected to be there; without, its layers are not needed.
         torch: Variant that the environment must have: ``cpu``, ``xpu`` or ``ipex``.
     """
 
     device: str
-    stack: str = ""
+    stack: str = "the stack"
     driver_floor: str | None = None
     system_oneapi: bool = False
     hides_integrated: bool = False
     variables: Mapping[str, str] = field(default_factory=dict)
-    install_bytes: int | None = None
+    install_bytes: int = 12 * 1024**3
     indexes: tuple[str, ...] = ()
     built: bool = False
     torch: str | None = None
@@ -80,24 +65,24 @@ class WantedHost:
         return self.device == "xpu"
 
 
-def passed(name: str, evidence: str) -> LayerResult:
+def passed(evidence: str) -> LayerResult:
     """Return a pass."""
-    return LayerResult(name=name, verdict=Verdict.PASS, evidence=evidence)
+    return LayerResult(state=LayerState.PASS, evidence=evidence)
 
 
-def failed(name: str, evidence: str, hint: str) -> LayerResult:
+def failed(evidence: str, hint: str) -> LayerResult:
     """Return a failure with what to do."""
-    return LayerResult(name=name, verdict=Verdict.FAIL, evidence=evidence, hint=hint)
+    return LayerResult(state=LayerState.FAIL, evidence=evidence, hint=hint)
 
 
-def unknown(name: str, evidence: str, hint: str | None = None) -> LayerResult:
+def unknown(evidence: str, hint: str | None = None) -> LayerResult:
     """Return that it could not be found out."""
-    return LayerResult(name=name, verdict=Verdict.UNKNOWN, evidence=evidence, hint=hint)
+    return LayerResult(state=LayerState.UNKNOWN, evidence=evidence, hint=hint)
 
 
-def not_needed(name: str, evidence: str) -> LayerResult:
+def not_needed(evidence: str) -> LayerResult:
     """Return that nothing depends on it here."""
-    return LayerResult(name=name, verdict=Verdict.NOT_NEEDED, evidence=evidence)
+    return LayerResult(state=LayerState.NOT_NEEDED, evidence=evidence)
 
 
 def parse_version(text: str) -> tuple[int, ...]:

@@ -1,7 +1,7 @@
 """The user-space driver, the inherited environment, the disk and the network."""
 
-from provisioner.diagnose.machine.facts import DisplayDevice, HostFacts, Library
-from provisioner.diagnose.machine.layers.hardware import find_intel, find_usable
+from provisioner.diagnose.machine.facts import HostFacts, Library
+from provisioner.diagnose.machine.layers.hardware import CPU_ONLY, find_intel, find_usable
 from provisioner.diagnose.machine.layers.model import (
     LayerResult,
     WantedHost,
@@ -12,14 +12,7 @@ from provisioner.diagnose.machine.layers.model import (
     unknown,
 )
 
-USER_DRIVER = "user-driver"
-VARIABLES = "variables"
-DISK = "disk"
-INDEXES = "indexes"
-
-_CPU_ONLY = "the profile runs on the CPU"
 _LINUX_PACKAGES = "`libze1 libze-intel-gpu1 intel-opencl-icd`"
-_RULE_OF_THUMB_BYTES = {"xpu": 15 * 1024**3, "cpu": 5 * 1024**3}
 # Windows refuses paths of 260 characters; the longest that a torch 2.13 wheel unpacks below an environment
 # has 190 (171 in the wheel, and `Lib\site-packages\`).
 _WINDOWS_PATH_LIMIT = 259
@@ -31,30 +24,31 @@ _CONDA_PREFIX_LIMIT = 254
 def check_user_driver(facts: HostFacts, wanted: WantedHost) -> LayerResult:
     """Judge Level Zero and OpenCL: the libraries through which torch reaches the GPU."""
     if not wanted.uses_gpu:
-        return not_needed(USER_DRIVER, _CPU_ONLY)
+        return not_needed(CPU_ONLY)
     if facts.os == "windows":
         return _check_windows_user_driver(facts, wanted)
     if facts.libraries is None:
-        return unknown(USER_DRIVER, "the system's library folders could not be read")
+        return unknown("the system's library folders could not be read")
     kinds = {library.kind: library for library in facts.libraries}
-    loader, driver = kinds.get("loader"), kinds.get("gpu-driver")
     missing = [
         name
-        for name, library in (
-            ("the Level Zero loader (`libze_loader.so.1`)", loader),
-            ("Intel's Level Zero driver (`libze_intel_gpu.so.1`)", driver),
+        for kind, name in (
+            ("loader", "the Level Zero loader (`libze_loader.so.1`)"),
+            ("gpu-driver", "Intel's Level Zero driver (`libze_intel_gpu.so.1`)"),
         )
-        if library is None
+        if kind not in kinds
     ]
     if missing:
         return failed(
-            USER_DRIVER,
-            f"{' and '.join(missing)} not found",
-            f"install Intel's GPU packages: {_LINUX_PACKAGES}",
+            f"not installed: {' and '.join(missing)}",
+            f"install Intel's GPU packages: {_LINUX_PACKAGES} on Debian and Ubuntu",
         )
-    return _check_opencl(facts, kinds) or _check_floor(
-        USER_DRIVER, driver.version if driver else None, wanted, _describe_libraries(loader, driver)
+    driver = kinds["gpu-driver"].version
+    evidence = ", ".join(
+        f"{name} {version or 'of unknown version'}"
+        for name, version in (("Level Zero loader", kinds["loader"].version), ("driver", driver))
     )
+    return _check_opencl(facts, kinds) or _check_floor(driver, wanted, evidence)
 
 
 def check_variables(facts: HostFacts, wanted: WantedHost) -> LayerResult:
@@ -63,112 +57,97 @@ def check_variables(facts: HostFacts, wanted: WantedHost) -> LayerResult:
     for name in ("PYTHONHOME", "PYTHONPATH"):
         if name in variables:
             return failed(
-                VARIABLES,
-                f"`{name}={variables[name]}` puts other packages before the environment's",
-                f"unset `{name}`",
+                f"`{name}={variables[name]}` puts other packages before the environment's", f"unset `{name}`"
             )
     problem = None
     if wanted.uses_gpu:
         problem = _check_oneapi(variables, wanted) or _check_selection(facts, wanted, variables)
-    return problem or passed(VARIABLES, "nothing inherited that would disturb the stack")
+    return problem or passed("no environment variable that would disturb the stack")
 
 
 def check_disk(facts: HostFacts, wanted: WantedHost) -> LayerResult:
     """Judge free space and the length of paths."""
-    length = facts.target_length
-    if facts.os == "windows" and length is not None:
-        if length + _LONGEST_INSIDE > _WINDOWS_PATH_LIMIT and facts.long_paths is not True:
-            setting = "off" if facts.long_paths is False else "not known"
-            return failed(
-                DISK,
-                f"the environment's folder has {length} characters and Windows' long paths are {setting}",
-                "set `LongPathsEnabled` to 1 (an administrator: `New-ItemProperty -Path "
-                "HKLM:\\SYSTEM\\CurrentControlSet\\Control\\FileSystem -Name LongPathsEnabled -Value 1 "
-                "-PropertyType DWORD -Force`), or choose a shorter folder",
-            )
-    elif length is not None and length > _CONDA_PREFIX_LIMIT:
+    length = facts.target_length or 0
+    if facts.os == "windows" and length + _LONGEST_INSIDE > _WINDOWS_PATH_LIMIT and not facts.long_paths:
+        setting = "off" if facts.long_paths is False else "not known to be on"
         return failed(
-            DISK,
-            f"the environment's folder has {length} characters; conda allows 254",
-            "choose a shorter folder",
+            f"the environment's folder has {length} characters and Windows' long paths are {setting}",
+            "set `LongPathsEnabled` to 1 (an administrator: `New-ItemProperty -Path "
+            "HKLM:\\SYSTEM\\CurrentControlSet\\Control\\FileSystem -Name LongPathsEnabled -Value 1 "
+            "-PropertyType DWORD -Force`), or choose a shorter folder with `--data-dir`",
         )
+    if facts.os != "windows" and length > _CONDA_PREFIX_LIMIT:
+        return failed(
+            f"the environment's folder has {length} characters; conda allows {_CONDA_PREFIX_LIMIT}",
+            "choose a shorter folder with `--data-dir`",
+        )
+    place = facts.target or "?"
     if facts.disk_free_bytes is None:
-        return unknown(DISK, f"the free space at `{facts.target or '?'}` could not be read")
-    needed = wanted.install_bytes
-    if needed is None:
-        needed = _RULE_OF_THUMB_BYTES.get(wanted.device, _RULE_OF_THUMB_BYTES["xpu"])
-    space = f"{_gib(facts.disk_free_bytes)} GiB free at `{facts.target or '?'}`, {_gib(needed)} GiB needed"
-    if facts.disk_free_bytes < needed:
-        return failed(DISK, space, "free some space (`provision clean`), or build on another disk")
-    return passed(DISK, space)
+        return unknown(f"the free space at `{place}` could not be read")
+    space = f"{_gib(facts.disk_free_bytes)} GiB free at `{place}`"
+    if wanted.built:
+        return passed(f"{space}, and the environment is built")
+    space = f"{space}, {_gib(wanted.install_bytes)} GiB needed"
+    if facts.disk_free_bytes < wanted.install_bytes:
+        return failed(
+            space, "free some space (`provision clean`), or build on another disk with `--data-dir`"
+        )
+    return passed(space)
 
 
 def check_indexes(facts: HostFacts, wanted: WantedHost) -> LayerResult:
     """Judge whether the indexes and channels of the profile answer."""
     if not wanted.indexes:
-        return not_needed(INDEXES, "nothing is to be downloaded")
+        return not_needed("nothing is to be downloaded")
     answers = {reach.name: reach for reach in facts.reach or ()}
     silent = [answers[name] for name in wanted.indexes if name in answers and answers[name].reached is False]
     proxy = " (through the proxy that the environment names)" if "HTTPS_PROXY" in facts.variables else ""
     if silent:
         names = ", ".join(f"`{reach.name}`: {reach.detail or 'no answer'}" for reach in silent)
         return failed(
-            INDEXES,
             f"not reached{proxy}: {names}",
             "set `HTTPS_PROXY`, name a mirror in `provision.yaml`, or a wheelhouse with `--find-links`",
         )
     unasked = [name for name in wanted.indexes if name not in answers or answers[name].reached is None]
     if unasked:
-        return unknown(INDEXES, f"not asked: {', '.join(f'`{name}`' for name in unasked)}")
-    return passed(INDEXES, f"{', '.join(f'`{name}`' for name in wanted.indexes)} answered{proxy}")
+        return unknown(f"not asked: {', '.join(f'`{name}`' for name in unasked)}")
+    return passed(f"{', '.join(f'`{name}`' for name in wanted.indexes)} answered{proxy}")
 
 
 def _gib(count: int) -> str:
     return f"{count / 1024**3:.1f}"
 
 
-def _describe_libraries(loader: Library | None, driver: Library | None) -> str:
-    versions = [
-        f"{name} {library.version or 'of unknown version'}"
-        for name, library in (("Level Zero loader", loader), ("driver", driver))
-        if library
-    ]
-    return ", ".join(versions)
-
-
 def _check_opencl(facts: HostFacts, kinds: dict[str, Library]) -> LayerResult | None:
     # oneDNN builds its kernels through OpenCL: without Intel's, `could not create an engine`.
-    if "OCL_ICD_VENDORS" in facts.variables:
+    hiding = facts.variables.get("OCL_ICD_VENDORS")
+    if hiding is not None:
         return failed(
-            USER_DRIVER,
-            f"`OCL_ICD_VENDORS={facts.variables['OCL_ICD_VENDORS']}` hides the system's OpenCL drivers",
-            "unset `OCL_ICD_VENDORS`",
+            f"`OCL_ICD_VENDORS={hiding}` hides the system's OpenCL drivers", "unset `OCL_ICD_VENDORS`"
         )
     registered = any("intel" in vendor.lower() or "igdrcl" in vendor for vendor in facts.opencl_vendors or ())
     if registered or "opencl-driver" in kinds:
         return None
     if facts.opencl_vendors is None:
-        return unknown(USER_DRIVER, "`/etc/OpenCL/vendors` could not be read")
+        return unknown("`/etc/OpenCL/vendors` could not be read")
     return failed(
-        USER_DRIVER,
         "Level Zero is there, Intel's OpenCL driver is not (oneDNN builds its kernels through it)",
         "install `intel-opencl-icd`",
     )
 
 
-def _check_floor(name: str, version: str | None, wanted: WantedHost, evidence: str) -> LayerResult:
+def _check_floor(version: str | None, wanted: WantedHost, evidence: str) -> LayerResult:
     if not wanted.driver_floor:
-        return passed(name, evidence)
+        return passed(evidence)
     found, floor = _comparable(version or ""), _comparable(wanted.driver_floor)
     if not found or not floor:
-        return unknown(name, f"{evidence}; whether that is {wanted.driver_floor} or newer is not known")
+        return unknown(f"{evidence}; whether that is {wanted.driver_floor} or newer is not known")
     if found < floor:
         return failed(
-            name,
-            f"{evidence}: older than {wanted.driver_floor}, which {wanted.stack or 'the stack'} needs",
+            f"{evidence}: older than {wanted.driver_floor}, which {wanted.stack} needs",
             f"install Intel's GPU driver {wanted.driver_floor} or newer",
         )
-    return passed(name, f"{evidence} ({wanted.driver_floor} or newer is needed)")
+    return passed(f"{evidence} ({wanted.driver_floor} or newer is needed)")
 
 
 def _comparable(version: str) -> tuple[int, ...]:
@@ -182,26 +161,21 @@ def _comparable(version: str) -> tuple[int, ...]:
 def _check_windows_user_driver(facts: HostFacts, wanted: WantedHost) -> LayerResult:
     intel = find_usable(facts) or find_intel(facts)
     if facts.displays is not None and not intel:
-        return not_needed(USER_DRIVER, "no Intel GPU to drive")
+        return not_needed("no Intel GPU to drive")
     if facts.vc_runtime == "":
         return failed(
-            USER_DRIVER,
             "the Visual C++ runtime (`vcruntime140_1.dll`, `msvcp140.dll`) is not installed",
             "install it: `winget install Microsoft.VCRedist.2015+.x64`",
         )
     if facts.libraries is None or not intel or facts.vc_runtime is None:
-        return unknown(
-            USER_DRIVER, "the display driver, Level Zero or the Visual C++ runtime could not be read"
-        )
-    display: DisplayDevice = intel[0][0]
+        return unknown("the display driver, Level Zero or the Visual C++ runtime could not be read")
     if not any(library.kind == "loader" for library in facts.libraries):
         return failed(
-            USER_DRIVER,
             "the Level Zero loader (`ze_loader.dll`) is not in System32",
             "install the current Intel Arc graphics driver: it brings Level Zero",
         )
-    version = display.driver_version
-    return _check_floor(USER_DRIVER, version, wanted, f"display driver {version or 'of unknown version'}")
+    version = intel[0][0].driver_version
+    return _check_floor(version, wanted, f"display driver {version or 'of unknown version'}")
 
 
 def _check_oneapi(variables: dict[str, str], wanted: WantedHost) -> LayerResult | None:
@@ -212,8 +186,7 @@ def _check_oneapi(variables: dict[str, str], wanted: WantedHost) -> LayerResult 
         return None
     cause = "`LD_LIBRARY_PATH` names oneAPI folders" if "oneapi" in paths.lower() else "`setvars` was sourced"
     return failed(
-        VARIABLES,
-        f"{cause}: its runtime is loaded before the environment's own",
+        f"{cause}: its libraries are loaded in place of the environment's own",
         "open a new shell without oneAPI's `setvars`",
     )
 
@@ -221,25 +194,20 @@ def _check_oneapi(variables: dict[str, str], wanted: WantedHost) -> LayerResult 
 def _check_selection(facts: HostFacts, wanted: WantedHost, variables: dict[str, str]) -> LayerResult | None:
     for name in ("ONEAPI_DEVICE_SELECTOR", "SYCL_DEVICE_FILTER"):
         if name in variables and not _selects_level_zero_gpu(variables[name]):
-            return failed(
-                VARIABLES, f"`{name}={variables[name]}` leaves no Level Zero GPU", f"unset `{name}`"
-            )
+            return failed(f"`{name}={variables[name]}` hides every Level Zero GPU", f"unset `{name}`")
     mask = variables.get("ZE_AFFINITY_MASK", "")
     intel = find_intel(facts)
     devices = [part.split(".")[0] for part in mask.split(",") if part]
     if intel and devices and all(part.isdecimal() and int(part[:6]) >= len(intel) for part in devices):
         return failed(
-            VARIABLES,
             f"`ZE_AFFINITY_MASK={mask}` names no GPU of this machine ({len(intel)} found)",
             "unset `ZE_AFFINITY_MASK`",
         )
-    usable = find_usable(facts)
-    cards = [gpu for _, gpu in usable if gpu.architecture.discrete]
+    cards = [gpu for _, gpu in find_usable(facts) if gpu.architecture.discrete]
     integrated = [gpu for _, gpu in intel if gpu and not gpu.architecture.discrete]
     chosen = {"ONEAPI_DEVICE_SELECTOR", "SYCL_DEVICE_FILTER", "ZE_AFFINITY_MASK"} & variables.keys()
     if cards and integrated and not chosen and not wanted.hides_integrated:
         return failed(
-            VARIABLES,
             f"{cards[0].product} and {integrated[0].product} are both visible, and nothing chooses the card",
             "set `ONEAPI_DEVICE_SELECTOR=level_zero:0`, or disable the integrated GPU in the firmware setup",
         )
