@@ -13,7 +13,8 @@ from provisioner.ground.files import NotRegularError, is_temporary, read_file, w
 @pytest.mark.parametrize("follow_links", [True, False])
 def test_what_is_not_a_regular_file_is_refused_at_once(tmp_path: Path, follow_links: bool) -> None:  # noqa: FBT001 # drawn by pytest
     """A pipe would wait for its writer, and a device never ends."""
-    assert sys.platform != "win32"  # for mypy
+    if sys.platform == "win32":
+        return
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", tmp_path, Path("/dev/zero")):
         with pytest.raises(NotRegularError):
