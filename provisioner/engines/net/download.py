@@ -1,4 +1,4 @@
-"""Fetch pages and files: the only module that opens a connection to an index, a channel or a mirror.
+"""Fetch pages and files of indexes, channels and mirrors: retries, limits, resumed transfers.
 
 Engines get local files, because theirs is not the behaviour we promise: they wait forever on a silent server,
 trust what is in their caches, and report a login page as "no solution found". Here a stall is a time-out, an
@@ -7,28 +7,15 @@ interrupted file is resumed, every file has the lockfile's sha256, and a failure
 
 import mimetypes
 import re
-import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
 from urllib.parse import urlsplit
 
-import certifi
-import httpx
-
 from provisioner.engines.net import errors as failures
-from provisioner.engines.net.addresses import (
-    filename_of,
-    host_and_port,
-    local_path,
-    origin_of,
-    redact,
-    split_credentials,
-    to_mirror,
-)
+from provisioner.engines.net.addresses import filename_of, local_path, redact, split_credentials, to_mirror
 from provisioner.engines.net.errors import Attempt, NotFoundError
 from provisioner.engines.net.settings import NetworkSettings
 from provisioner.engines.net.transfer import CHUNK_BYTES, Transfer
@@ -36,10 +23,13 @@ from provisioner.errors import UnavailableError
 from provisioner.events import Listener, Notice, ignore_events
 from provisioner.ground.files import disk_error
 
+if TYPE_CHECKING:
+    import httpx
+
+    from provisioner.engines.net.client import HttpClient
+
 __all__ = ["Downloader", "NotFoundError", "Response"]
 
-_MOST_CONNECTIONS = 16
-_MOST_REDIRECTS = 10
 _LONGEST_WAIT_S = 60.0
 _PROGRESS_BYTES = 1024 * 1024
 _LONGEST_FILE_BYTES = 16 * 1024 * 1024 * 1024
@@ -64,18 +54,26 @@ class Downloader:
         """Open no connection yet."""
         self._settings = settings
         self._on_event = on_event
-        self._clients: dict[str | None, httpx.Client] = {}
         self._lock = threading.Lock()
-        self._credentials: dict[str, tuple[str, str]] = {}
+        self._opened: HttpClient | None = None
         self._cancelled = threading.Event()
 
     def close(self) -> None:
         """End the transfers that are under way and close the connections."""
         self._cancelled.set()
         with self._lock:
-            for client in self._clients.values():
-                client.close()
-            self._clients.clear()
+            if self._opened is not None:
+                self._opened.close()
+
+    @property
+    def _client(self) -> "HttpClient":
+        with self._lock:
+            if self._opened is None:
+                # 0.25 s of httpx, which a build from a full store and a lock from a warm cache save.
+                from provisioner.engines.net.client import HttpClient  # noqa: PLC0415 - see above
+
+                self._opened = HttpClient(self._settings)
+            return self._opened
 
     def get(
         self, url: str, *, accept: str = "*/*", etag: str | None = None, byte_range: str | None = None
@@ -98,7 +96,7 @@ class Downloader:
         wants_html = "html" in accept or "*/*" in accept
 
         def read() -> Response:
-            with self._open("GET", attempt, headers) as answer:
+            with self._client.open("GET", attempt, headers) as answer:
                 if answer.status_code == 416:
                     raise failures.from_status(attempt, 416)
                 body = bytearray()
@@ -120,7 +118,7 @@ class Downloader:
             return _read_local(attempt)
 
         def read() -> Response:
-            with self._open("HEAD", attempt, {}) as answer:
+            with self._client.open("HEAD", attempt, {}) as answer:
                 return _response(answer, b"")
 
         return self._retry(read, attempt)
@@ -168,10 +166,8 @@ class Downloader:
 
     def _attempt(self, url: str, *, what: str) -> Attempt:
         asked = to_mirror(url, self._settings.mirrors)
-        plain, userinfo = split_credentials(asked)
-        if userinfo:
-            self._credentials[origin_of(plain)] = userinfo
-        return Attempt(url=url, asked=plain, what=what)
+        plain, login = split_credentials(asked)
+        return Attempt(url=url, asked=plain, what=what, login=login)
 
     def _fetch(self, attempt: Attempt, transfer: Transfer) -> None:
         if urlsplit(attempt.asked).scheme == "file":
@@ -185,7 +181,7 @@ class Downloader:
         """Make one request and append what comes."""
         start = transfer.size
         headers = {"accept-encoding": "identity"} | ({"range": f"bytes={start}-"} if start else {})
-        with self._open("GET", attempt, headers) as answer:
+        with self._client.open("GET", attempt, headers) as answer:
             if start and answer.status_code != 200 and not _continues_at(answer, start):
                 transfer.restart()
                 raise failures.bad_resume(attempt)
@@ -195,7 +191,7 @@ class Downloader:
             attempt.total = transfer.size + int(length) if length.isdecimal() else None
             transfer.append(self._watched(answer, attempt, transfer), total=attempt.total)
 
-    def _watched(self, answer: httpx.Response, attempt: Attempt, transfer: Transfer) -> Iterator[bytes]:
+    def _watched(self, answer: "httpx.Response", attempt: Attempt, transfer: Transfer) -> Iterator[bytes]:
         """Yield the body as it comes, refusing web pages and endless ones."""
         for chunk in answer.iter_raw():  # as it comes: what arrived before a stall is kept
             if transfer.size == 0 and _is_web_page(answer.headers, chunk[:64]):
@@ -217,9 +213,6 @@ class Downloader:
             attempt.retry_after_s = None
             try:
                 return action()
-            except httpx.HTTPError as error:
-                failed = failures.from_transport(attempt, error)
-                failed.__cause__ = error
             except UnavailableError as error:
                 failed = error
             left = self._settings.tries - 1 if attempt.done - reached > _PROGRESS_BYTES else left - 1
@@ -235,83 +228,21 @@ class Downloader:
         wait_s = grown if attempt.retry_after_s is None else attempt.retry_after_s
         self._cancelled.wait(min(wait_s, _LONGEST_WAIT_S))
 
-    @contextmanager
-    def _open(self, method: str, attempt: Attempt, headers: Mapping[str, str]) -> Iterator[httpx.Response]:
-        """Send one request, follow redirects, and yield the answer with its body unread."""
-        url = attempt.asked
-        for _ in range(_MOST_REDIRECTS):
-            attempt.proxy = self._settings.proxy_for(url)
-            auth = self._credentials.get(origin_of(url)) or self._settings.credentials_for(url)
-            client = self._client(attempt.proxy)
-            with client.stream(method, url, headers=dict(headers), auth=auth) as answer:
-                if not answer.has_redirect_location:
-                    if answer.status_code >= 300 and answer.status_code not in {304, 416}:
-                        attempt.retry_after_s = _retry_after_s(answer.headers)
-                        raise failures.from_status(attempt, answer.status_code)
-                    yield answer
-                    return
-                target, _ = split_credentials(str(httpx.URL(url).join(answer.headers["location"])))
-            scheme = urlsplit(target).scheme
-            if scheme not in {"http", "https"} or (scheme == "http" and url.startswith("https:")):
-                raise failures.bad_redirect(
-                    attempt, f"it sends us from https to `{scheme}://{host_and_port(target)}`"
-                )
-            url = target
-        raise failures.bad_redirect(attempt, f"it sends us on more than {_MOST_REDIRECTS} times")
 
-    def _client(self, proxy: str | None) -> httpx.Client:
-        with self._lock:
-            if proxy not in self._clients:
-                self._clients[proxy] = httpx.Client(
-                    proxy=proxy,
-                    verify=self._ssl_context(),
-                    trust_env=False,
-                    timeout=httpx.Timeout(
-                        self._settings.stall_timeout_s, connect=self._settings.connect_timeout_s, pool=None
-                    ),
-                    headers={"user-agent": "provision"},
-                    # More at once makes resolvers and proxies of small networks fail, and gains nothing.
-                    limits=httpx.Limits(
-                        max_connections=_MOST_CONNECTIONS, max_keepalive_connections=_MOST_CONNECTIONS
-                    ),
-                )
-            return self._clients[proxy]
-
-    def _ssl_context(self) -> ssl.SSLContext:
-        """Trust the user's bundle alone, else the system's authorities and Mozilla's."""
-        try:
-            context = ssl.create_default_context(cafile=self._settings.cert)
-        except OSError as error:
-            why = (error.strerror or "there is no certificate in it").lower()
-            raise UnavailableError(
-                "unavailable.tls",
-                f"could not read the CA bundle `{self._settings.cert}`: {why}",
-                hints=("correct `SSL_CERT_FILE` or pip's `cert` setting",),
-            ) from error
-        if self._settings.cert is None:
-            context.load_verify_locations(certifi.where())
-        return context
-
-
-def _response(answer: httpx.Response, body: bytes) -> Response:
+def _response(answer: "httpx.Response", body: bytes) -> Response:
     headers = {name.lower(): value for name, value in answer.headers.items()}
     return Response(status=answer.status_code, headers=headers, body=body, url=str(answer.url))
 
 
-def _continues_at(answer: httpx.Response, start: int) -> bool:
+def _continues_at(answer: "httpx.Response", start: int) -> bool:
     """Tell whether a partial answer begins at ``start``: a lying server must not make us splice files."""
     match = re.match(r"bytes (\d+)-", answer.headers.get("content-range", ""))
     return answer.status_code == 206 and match is not None and int(match.group(1)) == start
 
 
-def _is_web_page(headers: httpx.Headers, head: bytes) -> bool:
+def _is_web_page(headers: Mapping[str, str], head: bytes) -> bool:
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
     return kind in {"text/html", "application/xhtml+xml"} and head.lstrip()[:1] in {b"<", b""}
-
-
-def _retry_after_s(headers: httpx.Headers) -> float | None:
-    value = headers.get("retry-after", "")
-    return float(value) if value.isdecimal() else None
 
 
 def _read_local(attempt: Attempt) -> Response:

@@ -1,16 +1,12 @@
 """What can go wrong between us and a server, in words: host, cause, remedy; never a secret."""
 
-import socket
-import ssl
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import httpx
-
-from provisioner.engines.net.addresses import host_and_port, redact, redact_text
+from provisioner.engines.net.addresses import host_and_port, redact
 from provisioner.errors import InstallError, UnavailableError
 
-_NETWORK_HINTS: tuple[str, ...] = (
+NETWORK_HINTS: tuple[str, ...] = (
     "check the network connection, the firewall and the proxy settings",
     "run the same command again",
 )
@@ -28,6 +24,7 @@ class Attempt:
         url: Canonical address.
         asked: Address that is asked: a mirror's, or the same.
         what: What is wanted, in the words of the message.
+        login: User and password that the asked address carried.
         proxy: Proxy of the last request.
         tries: Requests made.
         done: Bytes so far; ``total`` of so many, None while unknown.
@@ -37,6 +34,7 @@ class Attempt:
     url: str
     asked: str
     what: str
+    login: tuple[str, str] | None = None
     proxy: str | None = None
     tries: int = 0
     done: int = 0
@@ -61,30 +59,6 @@ def failure(
         context["mirror_of"] = redact(attempt.url)
     message = f"could not fetch {attempt.what} from `{attempt.host}`{through}: {why}{times}"
     return kind(code, message, hints=hints, retryable=retryable, context=context)
-
-
-def from_transport(attempt: Attempt, error: httpx.HTTPError) -> UnavailableError:
-    """Translate a failure below HTTP: names, connections, certificates, silence, broken bodies."""
-    causes = tuple(_causes(error))
-    reason = _reason(error, causes)
-    certificate = next((cause for cause in causes if isinstance(cause, ssl.SSLError)), None)
-    if certificate is not None:
-        return _tls(attempt, certificate)
-    code, hints = "unavailable.connection", _NETWORK_HINTS
-    if isinstance(error, httpx.ProxyError) or (attempt.proxy and isinstance(error, httpx.ConnectError)):
-        code, why = "unavailable.proxy", f"the proxy did not connect us: {reason}"
-        hints = ("check `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`, or pip's `proxy` setting",)
-    elif isinstance(error, httpx.ConnectTimeout):
-        code, why = "unavailable.timeout", "it did not accept the connection in time"
-    elif isinstance(error, httpx.TimeoutException):
-        code, why = "unavailable.timeout", f"it sent nothing more{_how_far(attempt)}"
-    elif isinstance(error, httpx.ConnectError):
-        why = reason
-    elif isinstance(error, httpx.UnsupportedProtocol):
-        code, why, hints = "unavailable.address", "its address is not http or https", ("correct the address",)
-    else:
-        why = f"the connection broke{_how_far(attempt)}: {reason}"
-    return failure(attempt, code, why, hints=hints, retryable=code != "unavailable.address")
 
 
 def from_status(attempt: Attempt, status: int) -> UnavailableError:
@@ -151,7 +125,7 @@ def bad_redirect(attempt: Attempt, why: str) -> UnavailableError:
 def bad_resume(attempt: Attempt) -> UnavailableError:
     """The answer to a range request does not go on where we were."""
     return failure(
-        attempt, "unavailable.connection", "it resumed at another place", hints=_NETWORK_HINTS, retryable=True
+        attempt, "unavailable.connection", "it resumed at another place", hints=NETWORK_HINTS, retryable=True
     )
 
 
@@ -173,37 +147,3 @@ def hash_mismatch(attempt: Attempt, *, expected: str, got: str) -> InstallError:
         ),
         context={"url": redact(attempt.asked), "expected": expected, "got": got},
     )
-
-
-def _tls(attempt: Attempt, error: ssl.SSLError) -> UnavailableError:
-    verify = getattr(error, "verify_message", "") or error.reason or str(error)
-    hints = [
-        "name your organisation's CA bundle in `SSL_CERT_FILE` or in pip's `cert` setting",
-    ]
-    if "expired" in verify or "not yet valid" in verify:
-        hints.append("check this machine's clock")
-    why = f"its certificate cannot be trusted: {verify.lower().replace('_', ' ')}"
-    return failure(attempt, "unavailable.tls", why, hints=hints)
-
-
-def _how_far(attempt: Attempt) -> str:
-    if not attempt.done:
-        return ""
-    total = f" of {attempt.total}" if attempt.total is not None else ""
-    return f" after {attempt.done}{total} bytes"
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    seen: BaseException | None = error
-    while seen is not None:
-        yield seen
-        seen = seen.__cause__ or seen.__context__
-
-
-def _reason(error: httpx.HTTPError, causes: Sequence[BaseException]) -> str:
-    for cause in causes:
-        if isinstance(cause, socket.gaierror):
-            return "the host's name could not be resolved"
-        if isinstance(cause, OSError) and cause.strerror:
-            return cause.strerror.lower()
-    return redact_text(str(error)).lower().rstrip(".") or type(error).__name__
