@@ -11,6 +11,7 @@ from urllib.parse import quote
 from provisioner.engines.index.reader import IndexReader
 from provisioner.engines.index.source import IndexSource
 from provisioner.engines.net.download import Downloader
+from provisioner.engines.net.pip_config import PackageSettings
 from provisioner.engines.net.settings import NetworkSettings
 from provisioner.engines.uv.solver import UvSolver
 from provisioner.events import Listener, ignore_events
@@ -114,18 +115,11 @@ class Bench:
         )
         downloader = Downloader(settings, on_event=self.on_event)
         self._downloaders.append(downloader)
-
-        def canonical(url: str) -> str:
-            for there, mirror in self.mirrors.items():
-                url = url.replace(mirror, there)
-            return url
-
-        reader = IndexReader(downloader, canonical=canonical, folder=self.folder / "whole")
+        reader = IndexReader(downloader, folder=self.folder / "whole")
         clock = {"clock": self.clock} if self.clock else {}
         source = IndexSource(
-            lambda: reader,
-            default_index=lambda: self.default,
-            default_name=self.default,
+            reader,
+            packages=PackageSettings(default_index=self.default),
             cache=self.folder / "index",
             offline=self.offline,
             **clock,

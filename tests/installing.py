@@ -3,11 +3,11 @@
 import os
 import subprocess
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 
 from provisioner.engines.conda.linker import RattlerLinker
 from provisioner.engines.net.download import Downloader
+from provisioner.engines.net.pip_config import PackageSettings
 from provisioner.engines.net.settings import NetworkSettings
 from provisioner.engines.store.fetch import StoreFetcher
 from provisioner.engines.store.store import Store
@@ -54,10 +54,9 @@ def make_engines(
     settings = network or NetworkSettings(tries=1, stall_timeout_s=2.0, connect_timeout_s=2.0)
     fetcher = StoreFetcher(
         Store(home.store),
-        downloader=partial(_open_client, settings, on_event),
-        default_index=lambda: default_index,
+        downloader=_open_client(settings, on_event),
+        packages=PackageSettings(default_index=default_index, extra_indexes=tuple(extra_indexes)),
         wheelhouses=wheelhouses,
-        extra_indexes=extra_indexes,
         on_event=on_event,
     )
     return InstallEngines(

@@ -2,15 +2,14 @@
 
 from functools import cached_property
 from importlib.metadata import version
-from threading import Lock
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from provisioner import __version__
 from provisioner.engines.conda.linker import RattlerLinker
 from provisioner.engines.conda.solver import RattlerSolver
-from provisioner.engines.index.pip_config import PackageSettings, read_pip_settings
-from provisioner.engines.net.addresses import to_canonical, to_mirror
+from provisioner.engines.net.download import Downloader
+from provisioner.engines.net.pip_config import PackageSettings, read_pip_settings
 from provisioner.engines.net.settings import NetworkSettings, read_network_settings
 from provisioner.engines.store.fetch import StoreFetcher
 from provisioner.engines.store.store import Store
@@ -19,11 +18,8 @@ from provisioner.events import Listener, ignore_events
 from provisioner.install.build import InstallEngines
 from provisioner.install.home import EnvironmentHome
 from provisioner.pipeline.settings import Settings
-from provisioner.profile.model import DEFAULT_INDEX
 
 if TYPE_CHECKING:
-    from provisioner.engines.index.reader import IndexReader
-    from provisioner.engines.net.download import Downloader
     from provisioner.engines.uv.solver import UvSolver
 
 # What a child process may know of our environment: where programs, temporary files and certificates are.
@@ -67,8 +63,6 @@ class Engines:
         self.settings = settings
         self.home = EnvironmentHome(data=settings.data)
         self._on_event = on_event
-        self._making = Lock()
-        self._index_reader: IndexReader | None = None
 
     def __enter__(self) -> Self:
         """Return the engines."""
@@ -110,34 +104,23 @@ class Engines:
         )
 
     @cached_property
-    def downloader(self) -> "Downloader":
+    def downloader(self) -> Downloader:
         """The one client of the network."""
-        from provisioner.engines.net.download import (  # noqa: PLC0415 - 0.1 s of httpx that a build from a full store saves
-            Downloader,
-        )
-
         return Downloader(self.network, on_event=self._on_event)
 
     @cached_property
     def default_index(self) -> str:
         """The address of the default index: the user's, else the one that a library knows."""
-        if self.packages.default_index:
-            return self.packages.default_index
-        from pypi_simple import (  # noqa: PLC0415 - 0.2 s of requests that users with an index of their own save
-            PYPI_SIMPLE_ENDPOINT,
-        )
-
-        return PYPI_SIMPLE_ENDPOINT
+        return self.packages.find_default_index()
 
     @cached_property
     def fetcher(self) -> StoreFetcher:
         """What brings locked files into the store."""
         return StoreFetcher(
             Store(self.home.store),
-            downloader=lambda: self.downloader,
-            default_index=lambda: self.default_index,
-            wheelhouses=(*self.settings.find_links, *self.packages.find_links),
-            extra_indexes=self.packages.extra_indexes,
+            downloader=self.downloader,
+            packages=self.packages,
+            wheelhouses=self.settings.find_links,
             on_event=self._on_event,
         )
 
@@ -159,30 +142,16 @@ class Engines:
             tools={"provision": __version__, "uv": version("uv"), "py-rattler": version("py-rattler")},
         )
 
-    def index_reader(self) -> "IndexReader":
-        """Return what reads package indexes over the network."""
-        from provisioner.engines.index.reader import (  # noqa: PLC0415 - httpx, which a lock from a warm cache saves
-            IndexReader,
-        )
-
-        # Several threads may be the first to need it.
-        with self._making:
-            if self._index_reader is None:
-                self._index_reader = IndexReader(
-                    self.downloader, canonical=self._canonical, folder=self.home.cache / "whole"
-                )
-            return self._index_reader
-
     @cached_property
     def pip_solver(self) -> "UvSolver":
         """uv; what it reads of an index serves all profiles of the job."""
-        from provisioner.engines.index.source import IndexSource  # noqa: PLC0415 - 40 ms that a build saves
+        from provisioner.engines.index.reader import IndexReader  # noqa: PLC0415 - 40 ms that a build saves
+        from provisioner.engines.index.source import IndexSource  # noqa: PLC0415 - with the line above
         from provisioner.engines.uv.solver import UvSolver  # noqa: PLC0415 - with the line above
 
         source = IndexSource(
-            self.index_reader,
-            default_index=lambda: self.default_index,
-            default_name=self.packages.default_index or DEFAULT_INDEX,
+            IndexReader(self.downloader, folder=self.home.cache / "whole"),
+            packages=self.packages,
             cache=self.home.cache / "index",
             offline=self.settings.offline,
         )
@@ -193,11 +162,7 @@ class Engines:
         """Rattler."""
         return RattlerSolver(
             cache=self.home.cache / "rattler-repodata",
-            mirror=lambda url: to_mirror(url, self.settings.mirrors),
-            canonical=self._canonical,
+            mirrors=self.settings.mirrors,
             environ=self.child_environ,
             offline=self.settings.offline,
         )
-
-    def _canonical(self, url: str) -> str:
-        return to_canonical(url, self.settings.mirrors)

@@ -215,7 +215,7 @@ def test_what_the_solver_chose_is_what_is_linked(channel: Channel, tmp_path: Pat
     from provisioner.engines.conda.solver import RattlerSolver
     from provisioner.resolve.request import CondaRequest
 
-    solver = RattlerSolver(cache=tmp_path / "repodata", mirror=str, canonical=str, environ=ENVIRON)
+    solver = RattlerSolver(cache=tmp_path / "repodata", mirrors={}, environ=ENVIRON)
     request = CondaRequest(
         platform="linux-64", channels=(channel.url,), specs=(f"python =={PYTHON_VERSION}", "libuv")
     )

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.engines.index.pip_config import PackageSettings
 from provisioner.engines.net.addresses import host_and_port, redact, redact_text, to_canonical, to_mirror
+from provisioner.engines.net.pip_config import PackageSettings
 from provisioner.engines.net.settings import NetworkSettings, read_network_settings
 
 

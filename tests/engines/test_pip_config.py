@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.engines.index.pip_config import PackageSettings, list_pip_config_files, read_pip_settings
+from provisioner.engines.net.pip_config import PackageSettings, list_pip_config_files, read_pip_settings
 
 HOME = {"HOME": "/home/ada"}
 

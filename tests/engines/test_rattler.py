@@ -77,8 +77,7 @@ class Channel:
         mirror = url or f"{self.server.url}/{mode}"
         return RattlerSolver(
             cache=self.folder,
-            mirror=lambda address: address.replace(self.mirrored, mirror),
-            canonical=lambda address: address.replace(mirror, self.mirrored),
+            mirrors={self.mirrored: mirror},
             environ={},
             offline=self.offline,
             request_timeout_s=2,

@@ -2,14 +2,14 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
 from typing import Any, NamedTuple
 
 from provisioner.engines.conda.rattler_process import ask_rattler
-from provisioner.engines.net.addresses import host_and_port, redact_text
+from provisioner.engines.net.addresses import host_and_port, redact_text, to_canonical, to_mirror
 from provisioner.engines.process.run import ProgramTimeoutError
 from provisioner.errors import ProvisionError, ResolveError, UnavailableError
 from provisioner.resolve.model import CondaPackage
@@ -31,8 +31,7 @@ class RattlerSolver:
         self,
         *,
         cache: Path,
-        mirror: Callable[[str], str],
-        canonical: Callable[[str], str],
+        mirrors: Mapping[str, str],
         environ: Mapping[str, str],
         offline: bool = False,
         request_timeout_s: int = _REQUEST_TIMEOUT_S,
@@ -41,15 +40,13 @@ class RattlerSolver:
 
         Args:
             cache: Folder for rattler's copy of the channels' indexes.
-            mirror: Takes a canonical address to the one that is asked.
-            canonical: Takes it back.
+            mirrors: Canonical prefix to the prefix that is asked instead.
             environ: Environment of the worker.
             offline: Use only what the cache holds.
             request_timeout_s: Limit for one request of rattler's.
         """
         self._cache = cache
-        self._mirror = mirror
-        self._canonical = canonical
+        self._mirrors = mirrors
         self._environ = environ
         self._offline = offline
         self._request_timeout_s = request_timeout_s
@@ -69,7 +66,7 @@ class RattlerSolver:
                 "offline": self._offline,
                 "timeout_s": self._request_timeout_s,
                 "platform": request.platform,
-                "channels": [self._mirror(channel) for channel in request.channels],
+                "channels": [to_mirror(channel, self._mirrors) for channel in request.channels],
                 "specs": list(request.specs),
                 "as_of": request.as_of,
                 "virtual_packages": [list(pair) for pair in find_target(request.platform).virtual_packages],
@@ -91,7 +88,7 @@ class RattlerSolver:
                 f"conda package `{package.filename}` has no sha256 and md5 in its channel's index",
                 hints=["use another build of it: an unhashed file is never locked"],
             )
-        return replace(package, url=self._canonical(package.url))
+        return replace(package, url=to_canonical(package.url, self._mirrors))
 
     def _ask(self, task: Mapping[str, object], request: CondaRequest) -> dict[str, Any]:
         """Return the worker's answer; profiles of one stack ask the same within a run."""

@@ -1,6 +1,6 @@
 """Where a locked file of the default index lies: the index's own pages tell."""
 
-from provisioner.engines.index.page import ACCEPT, IndexFile, parse_page
+from provisioner.engines.index.page import IndexFile, fetch_page
 from provisioner.engines.net.download import Downloader, NotFoundError
 from provisioner.errors import UnavailableError
 from provisioner.resolve.model import PipPackage
@@ -36,10 +36,7 @@ class IndexAddresses:
     def _read(self, project: str) -> dict[str, IndexFile]:
         url = f"{self._default_index.rstrip('/')}/{project}/"
         try:
-            reply = self._downloader.get(url, accept=ACCEPT)
+            page = fetch_page(self._downloader, url, project=project)
         except NotFoundError:
             return {}
-        files = parse_page(
-            reply.body, kind=reply.headers.get("content-type", ""), url=reply.url, project=project
-        )
-        return {file.filename: file for file in files}
+        return {file.filename: file for file in page.files or ()}

@@ -4,12 +4,13 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
-from urllib.parse import urldefrag, urljoin, urlsplit
+from urllib.parse import urljoin
 
 from provisioner.engines.net.addresses import host_and_port, redact, split_credentials
+from provisioner.engines.net.download import Downloader
 from provisioner.errors import UnavailableError
 
-ACCEPT = "application/vnd.pypi.simple.v1+json, text/html;q=0.2"
+_ACCEPT = "application/vnd.pypi.simple.v1+json, text/html;q=0.2"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 # What an index writes on the page of a project without files; a login page has neither.
 _EMPTY_PAGE = re.compile(r"pypi:repository-version|<title>\s*links for", re.IGNORECASE)
@@ -37,6 +38,28 @@ class IndexFile(NamedTuple):
     yanked: str | None
     metadata: bool
     size: int | None
+
+
+class FetchedPage(NamedTuple):
+    """A page as its index gave it; ``files`` is None where it has not changed since ``etag``."""
+
+    files: tuple[IndexFile, ...] | None
+    etag: str | None
+
+
+def fetch_page(downloader: Downloader, url: str, *, project: str, etag: str | None = None) -> FetchedPage:
+    """Return a project's page, or another page of links to its files.
+
+    Raises:
+        NotFoundError: The index has no such page.
+        UnavailableError: It could not be read.
+    """
+    reply = downloader.get(url, accept=_ACCEPT, etag=etag)
+    if reply.status == 304:
+        return FetchedPage(None, etag)
+    kind = reply.headers.get("content-type", "")
+    files = parse_page(reply.body, kind=kind, url=reply.url, project=project)
+    return FetchedPage(files, reply.headers.get("etag"))
 
 
 def parse_page(body: bytes, *, kind: str, url: str, project: str) -> tuple[IndexFile, ...]:
@@ -69,9 +92,9 @@ def parse_page(body: bytes, *, kind: str, url: str, project: str) -> tuple[Index
 def _checked(files: Iterable[IndexFile], *, base: str) -> Iterable[IndexFile]:
     """Yield the files that can be locked; a page is whatever its server sends."""
     # A page from the network must not make us read, and lock, files of this machine.
-    schemes = {"http", "https"} | ({"file"} if urlsplit(base).scheme == "file" else set())
+    schemes = ("https:", "http:", *(["file:"] if base.startswith("file:") else []))
     for file in files:
-        if not _FILENAME.fullmatch(file.filename) or urlsplit(file.url).scheme not in schemes:
+        if not _FILENAME.fullmatch(file.filename) or not file.url.startswith(schemes):
             continue
         sha256 = file.sha256.lower() if file.sha256 else ""
         yield file._replace(
@@ -83,10 +106,13 @@ def _checked(files: Iterable[IndexFile], *, base: str) -> Iterable[IndexFile]:
 
 def _from_json(file: Mapping[str, Any], base: str) -> IndexFile:
     yanked = file.get("yanked", False)
+    url = file["url"].partition("#")[0]
+    if not url.startswith("https://") or "/." in url:  # joining takes most of a big page's time
+        url = urljoin(base, url)
     core = file.get("core-metadata", file.get("dist-info-metadata", False))
     return IndexFile(
         filename=file["filename"],
-        url=urldefrag(urljoin(base, file["url"])).url,
+        url=url,
         sha256=_text(file.get("hashes", {}).get("sha256")),
         requires_python=_text(file.get("requires-python")),
         uploaded=_text(file.get("upload-time")),

@@ -4,14 +4,12 @@ import hashlib
 import io
 import re
 import shutil
-from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from threading import Lock
-from typing import NamedTuple
 
 from provisioner.engines.index.metadata import read_sdist_metadata, read_wheel_metadata
-from provisioner.engines.index.page import ACCEPT, IndexFile, parse_page
+from provisioner.engines.index.page import FetchedPage, IndexFile, fetch_page
 from provisioner.engines.index.remote_wheel import RemoteFile
 from provisioner.engines.net.download import Downloader, NotFoundError
 from provisioner.errors import UnavailableError
@@ -19,26 +17,17 @@ from provisioner.errors import UnavailableError
 _FOR_ANY_TARGET = re.compile(r"(?:any|[-._]x86_64|[-._]amd64)\.whl$|\.tar\.gz$", re.IGNORECASE)
 
 
-class FetchedPage(NamedTuple):
-    """A page as its index gave it; ``files`` is None where it has not changed since ``etag``."""
-
-    files: tuple[IndexFile, ...] | None
-    etag: str | None
-
-
 class IndexReader:
     """Fetches pages, metadata and whole files; may be used by several threads at once."""
 
-    def __init__(self, downloader: Downloader, *, canonical: Callable[[str], str], folder: Path) -> None:
+    def __init__(self, downloader: Downloader, *, folder: Path) -> None:
         """Keep the parts.
 
         Args:
             downloader: Fetches documents, through mirrors.
-            canonical: Takes a mirror's address back to the canonical one.
             folder: Keeps the files that had to be fetched whole.
         """
         self._downloader = downloader
-        self._canonical = canonical
         self._folder = folder
         self._guard = Lock()
         self._first: dict[str, Lock] = {}
@@ -70,20 +59,21 @@ class IndexReader:
 
     def _fetch_page(self, address: str, project: str, etag: str | None) -> FetchedPage | None:
         try:
-            reply = self._downloader.get(f"{address.rstrip('/')}/{project}/", accept=ACCEPT, etag=etag)
+            page = fetch_page(
+                self._downloader, f"{address.rstrip('/')}/{project}/", project=project, etag=etag
+            )
         except NotFoundError:
             return None
-        if reply.status == 304:
-            return FetchedPage(None, etag)
-        kind = reply.headers.get("content-type", "")
+        if page.files is None:
+            return page
         files = tuple(
             # Canonical before it is cached: the next run may go through another mirror, or none.
-            file._replace(url=self._canonical(file.url))
-            for file in parse_page(reply.body, kind=kind, url=reply.url, project=project)
+            file._replace(url=self._downloader.find_canonical(file.url))
+            for file in page.files
             # Nobody asks for the many files of other processors, and reading them again costs time.
             if _FOR_ANY_TARGET.search(file.filename)
         )
-        return FetchedPage(files, reply.headers.get("etag"))
+        return page._replace(files=files)
 
     def read_metadata(self, file: IndexFile) -> bytes:
         """Return a file's METADATA: from beside it, from inside it by ranges, or from the whole of it.

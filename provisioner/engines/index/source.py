@@ -11,15 +11,14 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING
 
 from packaging.version import Version
 
 from provisioner.engines.index.page import IndexFile
+from provisioner.engines.index.reader import IndexReader
+from provisioner.engines.net.pip_config import PackageSettings
 from provisioner.errors import UnavailableError
-
-if TYPE_CHECKING:  # no client of the network is loaded while everything is cached
-    from provisioner.engines.index.reader import IndexReader
+from provisioner.profile.model import DEFAULT_INDEX
 
 # What indexes themselves allow in Cache-Control; a lock made twice within it reads no page again.
 FRESH_S = 600.0
@@ -50,10 +49,9 @@ class IndexSource:
 
     def __init__(
         self,
-        reader: "Callable[[], IndexReader]",
+        reader: IndexReader,
         *,
-        default_index: Callable[[], str],
-        default_name: str,
+        packages: PackageSettings,
         cache: Path,
         offline: bool = False,
         clock: Callable[[], float] = time.time,
@@ -61,16 +59,14 @@ class IndexSource:
         """Keep the parts.
 
         Args:
-            reader: Makes or returns what reads the network; called only when something is not cached.
-            default_index: Returns the address of the default index; called only then, too.
-            default_name: What tells this default index from another one in the cache.
+            reader: Reads what is not cached.
+            packages: Knows the default index.
             cache: Folder for pages and metadata.
             offline: Whether cached pages of any age will do.
             clock: Seconds since the epoch.
         """
         self._reader = reader
-        self.default_index = default_index
-        self._default_name = default_name
+        self._packages = packages
         self._cache = cache
         self._offline = offline
         self._clock = clock
@@ -81,6 +77,11 @@ class IndexSource:
         self._guard = Lock()
         self._epoch = 0
         self._used_cache = False
+
+    @property
+    def default_index(self) -> str:
+        """Return the address of the default index."""
+        return self._packages.find_default_index()
 
     @property
     def epoch(self) -> int:
@@ -171,7 +172,7 @@ class IndexSource:
         with suppress(OSError):
             if file.sha256 or self._is_fresh(self._age_s(path)):
                 return path.read_bytes()
-        body = self._reader().read_metadata(file)
+        body = self._reader.read_metadata(file)
         _write(path, body)
         return body
 
@@ -181,7 +182,7 @@ class IndexSource:
         Raises:
             UnavailableError: It could not be had.
         """
-        with self._reader().fetch_whole(file).open("rb") as stream:
+        with self._reader.fetch_whole(file).open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
 
     def _lock(self, key: object) -> Lock:
@@ -203,14 +204,14 @@ class IndexSource:
             return self._pages[key]
 
     def _fetch_page(self, address: str | None, project: str) -> _Page:
-        identity = f"{address or self._default_name} {project}"
+        identity = f"{address or self._packages.default_index or DEFAULT_INDEX} {project}"
         path = self._cache / "pages" / f"{hashlib.sha256(identity.encode()).hexdigest()}.json"
         kept = self._load_head(path)
         if kept and self._is_fresh(kept.age_s) and not self._epoch:
             self._used_cache = True
             return kept
-        fetched = self._reader().read_page(
-            address or self.default_index(), project, etag=kept.etag if kept else None
+        fetched = self._reader.read_page(
+            address or self.default_index, project, etag=kept.etag if kept else None
         )
         if kept and fetched and fetched.files is None:
             path.touch()

@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING, BinaryIO, TypeVar
 from urllib.parse import urlsplit
 
 from provisioner.engines.net import errors as failures
-from provisioner.engines.net.addresses import filename_of, local_path, redact, split_credentials, to_mirror
+from provisioner.engines.net.addresses import (
+    filename_of,
+    local_path,
+    redact,
+    split_credentials,
+    to_canonical,
+    to_mirror,
+)
 from provisioner.engines.net.errors import Attempt, NotFoundError
 from provisioner.engines.net.settings import NetworkSettings
 from provisioner.engines.net.transfer import CHUNK_BYTES, Transfer
@@ -74,6 +81,10 @@ class Downloader:
 
                 self._opened = HttpClient(self._settings)
             return self._opened
+
+    def find_canonical(self, url: str) -> str:
+        """Return the canonical address of a mirror's ``url``; others pass."""
+        return to_canonical(url, self._settings.mirrors)
 
     def get(
         self, url: str, *, accept: str = "*/*", etag: str | None = None, byte_range: str | None = None

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from provisioner.engines.index.pip_config import PackageSettings
 from provisioner.engines.net.addresses import host_and_port, origin_of, split_credentials
+from provisioner.engines.net.pip_config import PackageSettings
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,18 +11,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from provisioner.engines.index.page import ACCEPT, IndexFile, parse_page
+from provisioner.engines.index.page import IndexFile, fetch_page
 from provisioner.engines.net.addresses import local_path, redact
+from provisioner.engines.net.download import Downloader
+from provisioner.engines.net.pip_config import PackageSettings
 from provisioner.engines.store.store import Package, Store
 from provisioner.errors import ErrorList, InstallError, ProvisionError, UnavailableError
 from provisioner.events import Listener, Progress, ignore_events
 from provisioner.install.build import StoredFile
 from provisioner.resolve.model import PipPackage
-
-if TYPE_CHECKING:  # a client is not needed, and not loaded, while everything is in the store
-    from provisioner.engines.net.download import Downloader
 
 _JOBS = 8
 _TELL_EVERY_S = 0.1
@@ -37,10 +35,9 @@ class StoreFetcher:
         self,
         store: Store,
         *,
-        downloader: "Callable[[], Downloader]",
-        default_index: Callable[[], str],
+        downloader: Downloader,
+        packages: PackageSettings,
         wheelhouses: Sequence[str] = (),
-        extra_indexes: Sequence[str] = (),
         on_event: Listener = ignore_events,
         jobs: int = _JOBS,
     ) -> None:
@@ -48,18 +45,16 @@ class StoreFetcher:
 
         Args:
             store: Where files end up.
-            downloader: Makes or returns the client; called only when something is missing.
-            default_index: Returns the address of the default index; called only for its files.
-            wheelhouses: Folders, ``file:`` addresses or web pages with wheels.
-            extra_indexes: Further indexes for files that the first source does not have.
+            downloader: Fetches what is missing.
+            packages: The default index, and further ones for files that the first source does not have.
+            wheelhouses: Folders, ``file:`` addresses or web pages with wheels, beside those of ``packages``.
             on_event: Told of bytes and files, by one thread at a time.
             jobs: How many files at once.
         """
         self._store = store
         self._downloader = downloader
-        self._default_index = default_index
-        self._wheelhouses = tuple(wheelhouses)
-        self._extra_indexes = tuple(extra_indexes)
+        self._packages = packages
+        self._wheelhouses = (*wheelhouses, *packages.find_links)
         self._on_event = on_event
         self._jobs = jobs
         self._pages: dict[str, Mapping[str, IndexFile]] = {}
@@ -86,9 +81,8 @@ class StoreFetcher:
             todo.put(package)
         results: queue.SimpleQueue[_Outcome] = queue.SimpleQueue()
         stop = threading.Event()
-        client = self._downloader()
         for _ in range(min(self._jobs, len(missing))):
-            threading.Thread(target=self._work, args=(client, todo, results, stop), daemon=True).start()
+            threading.Thread(target=self._work, args=(todo, results, stop), daemon=True).start()
         found: dict[str, StoredFile] = {}
         errors: list[ProvisionError] = []
         try:
@@ -113,7 +107,6 @@ class StoreFetcher:
 
     def _work(
         self,
-        client: "Downloader",
         todo: "queue.SimpleQueue[Package]",
         results: "queue.SimpleQueue[_Outcome]",
         stop: threading.Event,
@@ -125,24 +118,26 @@ class StoreFetcher:
                 return
             outcome: StoredFile | BaseException
             try:
-                outcome = self._fetch_one(client, package)
+                outcome = self._fetch_one(package)
             except BaseException as error:  # noqa: BLE001 - handed to the thread that waits, which raises it
                 outcome = error
             results.put((package, outcome))
 
-    def _fetch_one(self, client: "Downloader", package: Package) -> StoredFile:
+    def _fetch_one(self, package: Package) -> StoredFile:
         """Get one file from the first source that has it; several failures end in the first source's."""
         with self._store.hold_part(package) as part:
             stored = self._store.find(package)  # another process may have brought it while we waited
             if stored is not None:
                 return stored
             failed: dict[str, ProvisionError] = {}
-            for source, find_url in self._sources(client, package):
+            for source, find_url in self._sources(package):
                 try:
                     url = find_url()
                     if url is None:
                         continue
-                    client.fetch_to(url, part=part, sha256=package.sha256, on_bytes=self._teller(package))
+                    self._downloader.fetch_to(
+                        url, part=part, sha256=package.sha256, on_bytes=self._teller(package)
+                    )
                 except (InstallError, UnavailableError) as error:
                     failed.setdefault(source, error)
                 else:
@@ -151,33 +146,32 @@ class StoreFetcher:
         changed = next((error for error in failed.values() if isinstance(error, InstallError)), None)
         raise changed or failed["locked"]
 
-    def _sources(
-        self, client: "Downloader", package: Package
-    ) -> Iterator[tuple[str, Callable[[], str | None]]]:
+    def _sources(self, package: Package) -> Iterator[tuple[str, Callable[[], str | None]]]:
         """Yield functions that return where the file is, or None where that source does not have it."""
         if not isinstance(package, PipPackage):
             yield "locked", lambda: package.url
             return
         for wheelhouse in self._wheelhouses:
-            yield wheelhouse, partial(self._find_in_wheelhouse, client, wheelhouse, package)
+            yield wheelhouse, partial(self._find_in_wheelhouse, wheelhouse, package)
         if package.url.startswith("pypi:"):
-            yield "locked", lambda: self._find_in_index(client, self._default_index(), package, needed=True)
+            yield (
+                "locked",
+                lambda: self._find_in_index(self._packages.find_default_index(), package, needed=True),
+            )
         else:
             yield "locked", lambda: package.url
-        for index in self._extra_indexes:
-            yield index, partial(self._find_in_index, client, index, package, needed=False)
+        for index in self._packages.extra_indexes:
+            yield index, partial(self._find_in_index, index, package, needed=False)
 
-    def _find_in_wheelhouse(self, client: "Downloader", wheelhouse: str, package: PipPackage) -> str | None:
+    def _find_in_wheelhouse(self, wheelhouse: str, package: PipPackage) -> str | None:
         """Return the address of a file of the name in a folder or on a page."""
         folder = local_path(wheelhouse) if wheelhouse.startswith("file:") else Path(wheelhouse)
         if "://" not in wheelhouse or folder.is_dir():
             path = folder / package.filename
             return path.absolute().as_uri() if path.is_file() else None
-        return self._find_on_page(client, wheelhouse, package)
+        return self._find_on_page(wheelhouse, package)
 
-    def _find_in_index(
-        self, client: "Downloader", index: str, package: PipPackage, *, needed: bool
-    ) -> str | None:
+    def _find_in_index(self, index: str, package: PipPackage, *, needed: bool) -> str | None:
         """Return the file's address from its project's page.
 
         Raises:
@@ -185,7 +179,7 @@ class StoreFetcher:
             UnavailableError: The page could not be read; with ``needed``, also where the file is not on it.
         """
         address = f"{index.rstrip('/')}/{package.name}/"
-        url = self._find_on_page(client, address, package)
+        url = self._find_on_page(address, package)
         if url is None and needed:
             raise UnavailableError(
                 "unavailable.not_found",
@@ -197,15 +191,13 @@ class StoreFetcher:
             )
         return url
 
-    def _find_on_page(self, client: "Downloader", address: str, package: PipPackage) -> str | None:
+    def _find_on_page(self, address: str, package: PipPackage) -> str | None:
         """Return the address of a file of the name; every page is read once."""
         with self._lock:
             files = self._pages.get(address)
         if files is None:
-            page = client.get(address, accept=ACCEPT)
-            kind = page.headers.get("content-type", "")
-            listed = parse_page(page.body, kind=kind, url=page.url, project=package.name)
-            files = {file.filename: file for file in listed}
+            page = fetch_page(self._downloader, address, project=package.name)
+            files = {file.filename: file for file in page.files or ()}
             with self._lock:
                 self._pages[address] = files
         file = files.get(package.filename)

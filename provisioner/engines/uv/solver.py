@@ -219,7 +219,7 @@ def _explain(said: str, exit_code: int, shelf: Shelf) -> ProvisionError:
     asked = [name for name in shelf.shown if shelf.index_of(name) == DEFAULT_INDEX]
     asked = [name for name in asked if name not in request.provided]
     if len(asked) > 1 and all(shelf.source.read_page(None, name) is None for name in asked):
-        host = host_and_port(shelf.source.default_index())
+        host = host_and_port(shelf.source.default_index)
         return UnavailableError(
             "unavailable.not_found",
             f"the default index at `{host}` has none of the {len(asked)} packages that it was asked for, "
