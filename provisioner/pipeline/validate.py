@@ -8,6 +8,7 @@ from pathlib import Path
 from provisioner.diagnose.failures.catalogue import load_catalogue
 from provisioner.diagnose.failures.explain import explain_text
 from provisioner.diagnose.failures.model import Match
+from provisioner.diagnose.failures.recognise import recognise_error
 from provisioner.engines.process.run import start_program
 from provisioner.events import Listener, StageFinished, StageStarted, ignore_events
 from provisioner.install.home import EnvironmentHome, Generation, load_environment
@@ -81,7 +82,9 @@ def validate_generation(
     request = _make_request(
         generation, profile, weights=weights, choices=choices, host_environ=engines.settings.environ
     )
-    report = validate_environment(request, process=start_program, on_event=on_event)
+    report = validate_environment(
+        request, process=start_program, recognise=recognise_error, on_event=on_event
+    )
     kind = (choices.device or profile.device.value).partition(":")[0]
     # A user's own model or another device says nothing about the profile's.
     if choices.model is None and kind == profile.device.value:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -118,18 +118,6 @@ class CheckRecord:
     hints: tuple[str, ...] = ()
     code: str | None = None
 
-    def as_json(self) -> dict[str, JSON]:
-        """Return the record as a JSON object."""
-        return {
-            "name": self.name,
-            "status": self.status.value,
-            "seconds": self.seconds,
-            "measured": dict(self.measured),
-            "reason": self.reason,
-            "hints": list(self.hints),
-            "code": self.code,
-        }
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Report:
@@ -176,26 +164,7 @@ class Report:
 
     def as_json(self) -> dict[str, JSON]:
         """Return the report as a JSON object of schema ``provision.report/1``."""
-        return {
-            "schema": SCHEMA,
-            "verdict": self.verdict.value,
-            "stage": self.stage,
-            "reason": self.reason,
-            "hints": list(self.hints),
-            "code": self.code,
-            "records": [record.as_json() for record in self.records],
-            "device": dict(self.device),
-            "versions": dict(self.versions),
-            "environment": self.environment,
-            "family": self.family,
-            "backend": self.backend,
-            "precision": self.precision,
-            "lock_fingerprint": self.lock_fingerprint,
-            "not_proven": list(self.not_proven),
-            "created_at": self.created_at,
-            "tool_version": self.tool_version,
-            "output": self.output,
-        }
+        return {"schema": SCHEMA} | asdict(self)
 
 
 def parse_report(document: Mapping[str, JSON]) -> Report:
@@ -205,11 +174,7 @@ def parse_report(document: Mapping[str, JSON]) -> Report:
         ValidateError: It is not a report of this schema.
     """
     if document.get("schema") != SCHEMA:
-        raise ValidateError(
-            "validate.report",
-            f"the stored report has schema `{document.get('schema')}`, not `{SCHEMA}`",
-            hints=["run `provision validate` again"],
-        )
+        raise _unusable_report(f"has schema `{document.get('schema')}`, not `{SCHEMA}`")
     try:
         values = {name: document[name] for name in Report.__dataclass_fields__}
         values["verdict"] = Verdict(values["verdict"])
@@ -218,22 +183,20 @@ def parse_report(document: Mapping[str, JSON]) -> Report:
         values |= {name: dict(values[name]) for name in ("device", "versions")}
         return Report(**values)
     except (KeyError, TypeError, ValueError) as error:
-        raise ValidateError(
-            "validate.report",
-            f"the stored report is damaged: {error!r}",
-            hints=["run `provision validate` again"],
-        ) from error
+        raise _unusable_report(f"is damaged: {error!r}") from error
 
 
 def _parse_record(document: Mapping[str, JSON]) -> CheckRecord:
-    return CheckRecord(
-        name=str(document["name"]),
-        status=Status(document["status"]),
-        seconds=float(document["seconds"]),
-        measured=dict(document["measured"]),
-        reason=None if document["reason"] is None else str(document["reason"]),
-        hints=tuple(map(str, document["hints"])),
-        code=None if document["code"] is None else str(document["code"]),
+    values = {name: document[name] for name in CheckRecord.__dataclass_fields__}
+    values["status"] = Status(values["status"])
+    values["hints"] = tuple(map(str, values["hints"]))
+    values |= {"seconds": float(values["seconds"]), "measured": dict(values["measured"])}
+    return CheckRecord(**values)
+
+
+def _unusable_report(why: str) -> ValidateError:
+    return ValidateError(
+        "validate.report", f"the stored report {why}", hints=["run `provision validate` again"]
     )
 
 

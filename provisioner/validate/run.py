@@ -7,12 +7,13 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from provisioner import __version__
 from provisioner.errors import UsageError
 from provisioner.events import Listener, StageFinished, StageStarted
-from provisioner.validate.checks.failure import describe_exit, shorten
+from provisioner.validate.checks.failure import Recogniser, describe_exit, shorten
 from provisioner.validate.checks.finding import REBUILD_HINT, Finding, name_environment
 from provisioner.validate.environment import build_environment, find_programs
 from provisioner.validate.model import (
@@ -40,22 +41,30 @@ _VERDICTS = {
 }
 
 
-def validate_environment(request: ValidationRequest, *, process: ProbeRunner, on_event: Listener) -> Report:
+def validate_environment(
+    request: ValidationRequest, *, process: ProbeRunner, recognise: Recogniser, on_event: Listener
+) -> Report:
     """Check an environment stage by stage and return the account.
 
     A failing check is a report, not an exception.
+
+    Args:
+        request: What to check.
+        process: Starts the probe and the profile's commands.
+        recognise: Tells what an exception of the probe means.
+        on_event: Hears of every stage.
 
     Raises:
         UsageError: The device, the precision or the family is none that can be checked.
     """
     request = _settle(request)
     with tempfile.TemporaryDirectory(prefix="provision-validate-") as scratch:
-        variables = build_environment(request, scratch)
         folder = Path(scratch) / "empty"
         folder.mkdir()
-        records, output = _run_probe(request, variables, folder, process, on_event)
+        start = partial(process, env=build_environment(request, scratch), cwd=folder)
+        records, output = _run_probe(request, start, recognise=recognise, on_event=on_event)
         if request.commands and _find_bad(records) is None:
-            records.append(_run_commands(request, variables, folder, process, on_event))
+            records.append(_run_commands(request, start, on_event))
     return _write_report(request, records, output)
 
 
@@ -92,11 +101,7 @@ def _plan(request: ValidationRequest) -> list[str]:
 
 
 def _run_probe(
-    request: ValidationRequest,
-    variables: Mapping[str, str],
-    folder: Path,
-    process: ProbeRunner,
-    on_event: Listener,
+    request: ValidationRequest, start: ProbeRunner, *, recognise: Recogniser, on_event: Listener
 ) -> tuple[list[CheckRecord], str]:
     """Return a record per stage that the probe reached, and what it printed if one of them did not pass."""
     nonce = secrets.token_hex(16)
@@ -106,9 +111,15 @@ def _run_probe(
     # -I: no PYTHON… variable, no user site, no working directory on the path
     argv: list[str | Path] = [request.interpreter, "-I", "-u", "-X", "utf8", PROBE_FOLDER / "__main__.py"]
     try:
-        with process(argv, env=variables, cwd=folder, stdin=document, with_channel=True) as probe:
+        with start(argv, stdin=document, with_channel=True) as probe:
             watch = Watch(
-                probe=probe, request=request, plan=plan, nonce=nonce, on_event=on_event, tokenizer=tokenizer
+                probe=probe,
+                request=request,
+                plan=plan,
+                nonce=nonce,
+                recognise=recognise,
+                on_event=on_event,
+                tokenizer=tokenizer,
             )
             watch.follow()
             return watch.records, "" if watch.failure is None else _tail(probe.stdout, probe.stderr)
@@ -141,56 +152,35 @@ def _request_document(
 
 
 def _unstartable(request: ValidationRequest, error: OSError) -> CheckRecord:
-    return CheckRecord(
-        name="packages",
-        status=Status.FAILED,
-        seconds=0.0,
-        reason=f"the Python `{request.interpreter}` cannot be started: {error.strerror or error}",
-        hints=(REBUILD_HINT,),
+    finding = Finding(
         code="interpreter",
+        message=f"the Python `{request.interpreter}` cannot be started: {error.strerror or error}",
+        hints=(REBUILD_HINT,),
     )
+    return finding.as_record("packages", seconds=0.0, measured={})
 
 
-def _run_commands(
-    request: ValidationRequest,
-    variables: Mapping[str, str],
-    folder: Path,
-    process: ProbeRunner,
-    on_event: Listener,
-) -> CheckRecord:
+def _run_commands(request: ValidationRequest, start: ProbeRunner, on_event: Listener) -> CheckRecord:
     """Run every command of the profile in the environment until one fails."""
     on_event(StageStarted(stage="validate", detail="commands: running the profile's commands"))
     started = time.monotonic()
     outcomes: dict[str, int] = {}
     finding = None
     for command in request.commands:
-        finding, exit_code = _run_command(command, request, variables, folder, process)
+        finding, exit_code = _run_command(command, request, start)
         outcomes[" ".join(command)] = exit_code
         if finding is not None:
             break
     seconds = time.monotonic() - started
-    if finding is None:
-        on_event(StageFinished(stage="validate", seconds=seconds, detail="commands"))
-        return CheckRecord(
-            name="commands", status=Status.PASSED, seconds=seconds, measured={"exit_codes": outcomes}
-        )
-    return CheckRecord(
-        name="commands",
-        status=Status.FAILED,
-        seconds=seconds,
-        measured={"exit_codes": outcomes},
-        reason=finding.reason,
-        hints=finding.hints,
-        code=finding.code,
-    )
+    measured = {"exit_codes": outcomes}
+    if finding is not None:
+        return finding.as_record("commands", seconds=seconds, measured=measured)
+    on_event(StageFinished(stage="validate", seconds=seconds, detail="commands"))
+    return CheckRecord(name="commands", status=Status.PASSED, seconds=seconds, measured=measured)
 
 
 def _run_command(
-    command: Sequence[str],
-    request: ValidationRequest,
-    variables: Mapping[str, str],
-    folder: Path,
-    process: ProbeRunner,
+    command: Sequence[str], request: ValidationRequest, start: ProbeRunner
 ) -> tuple[Finding | None, int]:
     text = " ".join(command)
     places = [Path(place) for place in find_programs(request.prefix, command[0])]
@@ -198,11 +188,11 @@ def _run_command(
     if program is None:
         return Finding(
             code="command",
-            reason=f"`{text}` cannot run: the environment has no program `{command[0]}`",
+            message=f"`{text}` cannot run: the environment has no program `{command[0]}`",
             hints=("add the package that brings it to the profile",),
         ), -1
     deadline_s = request.deadline_s("commands")
-    with process([program, *command[1:]], env=variables, cwd=folder) as child:
+    with start([program, *command[1:]]) as child:
         for _ in child.lines(time.monotonic() + deadline_s):
             pass
         exit_code = child.exit_code
@@ -210,14 +200,12 @@ def _run_command(
     if exit_code == 0:
         return None, 0
     if exit_code is None:
-        reason = f"`{text}` did not end within {deadline_s:g} s"
-        return Finding(code="command", reason=reason, hints=("run it by hand with `provision run`",)), -1
-    name, meaning = describe_exit(exit_code)
-    return Finding(
-        code="command",
-        reason=f"`{text}` ended with {name}, {meaning}: {shorten(output[-300:])}",
-        hints=("run it by hand with `provision run`",),
-    ), exit_code
+        message = f"`{text}` did not end within {deadline_s:g} s"
+    else:
+        name, meaning = describe_exit(exit_code)
+        message = f"`{text}` ended with {name}, {meaning}: {shorten(output[-300:])}"
+    hints = ("run it by hand with `provision run`",)
+    return Finding(code="command", message=message, hints=hints), -1 if exit_code is None else exit_code
 
 
 def _write_report(request: ValidationRequest, records: list[CheckRecord], output: str) -> Report:

@@ -1,15 +1,15 @@
 """Follow the probe: read its records, keep its deadlines, judge what it measured, name what went wrong."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Protocol
 
 from provisioner.events import Listener, StageFinished, StageStarted
 from provisioner.validate.checks import CHECKS
 from provisioner.validate.checks.failure import (
+    Recogniser,
     explain_error,
     explain_exit,
     explain_exit_crash,
@@ -64,20 +64,8 @@ class RunningProbe(Protocol):
         ...
 
 
-class ProbeRunner(Protocol):
-    """Starts a program for the length of a ``with`` block."""
-
-    def __call__(
-        self,
-        argv: Sequence[str | Path],
-        *,
-        env: Mapping[str, str],
-        cwd: Path,
-        stdin: bytes = b"",
-        with_channel: bool = False,
-    ) -> AbstractContextManager[RunningProbe]:
-        """Start it with exactly this environment, and a private pipe if asked."""
-        ...
+ProbeRunner = Callable[..., AbstractContextManager[RunningProbe]]
+"""Starts a program for the length of a ``with`` block, as ``engines.process.run.start_program`` does."""
 
 
 class _ProtocolError(Exception):
@@ -93,18 +81,17 @@ class Watch:
         tokenizer: Turns the probe's token numbers into text, where the weights came with a vocabulary.
         records: One per stage that was reached, in order.
         failure: What went wrong, None while nothing did.
-        failed_stage: Where.
     """
 
     probe: RunningProbe
     request: ValidationRequest
     plan: Sequence[str]
     nonce: str
+    recognise: Recogniser
     on_event: Listener
     tokenizer: Tokenizer | None = None
     records: list[CheckRecord] = field(default_factory=list)
     failure: Finding | None = None
-    failed_stage: str | None = None
     _stage: str = "start"
     _stage_started: float = field(default_factory=time.monotonic)
     _deadline: float = 0.0
@@ -186,7 +173,9 @@ class Watch:
             if stage == "weights":
                 measured.setdefault("prompt", self.request.prompt)
             if document["event"] == "raised":
-                finding: Finding | None = explain_error(stage, document["error"], measured, self.request)
+                finding: Finding | None = explain_error(
+                    stage, document["error"], measured, self.request, recognise=self.recognise
+                )
                 measured["error"] = str(document["error"]["trace"])
             else:
                 finding = CHECKS[stage](measured, self.request) if stage in CHECKS else None
@@ -208,7 +197,7 @@ class Watch:
             else:
                 self._fail(explain_exit_crash(exit_code, deadline_s))
         elif exit_code is None:
-            self._fail(explain_timeout(self._stage, deadline_s, self.probe.stderr))
+            self._fail(explain_timeout(self._stage, deadline_s))
         elif exit_code == 0:
             self._fail(explain_protocol(self._stage, "the probe ended early and without an error"))
         else:
@@ -224,17 +213,9 @@ class Watch:
         """Write the record of the stage that failed; before the first stage that is `packages`."""
         finding = replace(finding, hints=choose_hints(finding.hints, self.request.device_kind))
         self.failure = finding
-        self.failed_stage = "packages" if self._stage == "start" else self._stage
-        if self._is_recorded(self.failed_stage):  # between two stages: the next one never began
-            self.failed_stage = (*self.plan, "exit")[len(self.records)]
-        self.records.append(
-            CheckRecord(
-                name=self.failed_stage,
-                status=Status.ERROR if finding.absent else Status.FAILED,
-                seconds=time.monotonic() - self._stage_started if seconds is None else seconds,
-                measured=measured or {},
-                reason=finding.reason,
-                hints=finding.hints,
-                code=finding.code,
-            )
-        )
+        stage = "packages" if self._stage == "start" else self._stage
+        if self._is_recorded(stage):  # between two stages: the next one never began
+            stage = (*self.plan, "exit")[len(self.records)]
+        if seconds is None:
+            seconds = time.monotonic() - self._stage_started
+        self.records.append(finding.as_record(stage, seconds=seconds, measured=measured or {}))

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from provisioner.diagnose.failures.recognise import recognise_error
 from provisioner.engines.process.run import start_program
 from provisioner.events import Event
 from provisioner.validate.model import Report, ValidationRequest
@@ -93,4 +94,6 @@ def validate(folder: Path, body: str, **options: Any) -> Report:
         "profile_device": "cpu",
     }
     request = ValidationRequest(**(values | options))
-    return validate_environment(request, process=start_program, on_event=events.append)
+    return validate_environment(
+        request, process=start_program, recognise=recognise_error, on_event=events.append
+    )

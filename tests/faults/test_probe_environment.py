@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from provisioner.diagnose.failures.recognise import recognise_error
 from provisioner.engines.process.run import start_program
 from provisioner.events import ignore_events
 from provisioner.validate.model import Report, Status, ValidationRequest, Verdict
@@ -69,7 +70,9 @@ def validate(prefix: Path, **options: Any) -> Report:
         "locked": {"torch": "2.13.0+cpu", "demo": "1.0"},
     }
     request = ValidationRequest(**(values | options))
-    return validate_environment(request, process=start_program, on_event=ignore_events)
+    return validate_environment(
+        request, process=start_program, recognise=recognise_error, on_event=ignore_events
+    )
 
 
 def assert_passed(report: Report, stage: str) -> None:
@@ -83,7 +86,7 @@ def test_whole_packages_pass_and_a_missing_module_is_named(prefix: Path) -> None
     report = validate(prefix)
     assert_passed(report, "packages")
     assert (report.stage, report.code) == ("imports", "missing_module")
-    assert "`transformers`" in str(report.reason)
+    assert "'transformers'" in str(report.reason)
     assert report.versions["demo"] == "1.0"
     assert report.versions["python"].startswith("3.")
 
@@ -160,7 +163,7 @@ def test_what_surrounds_the_environment_is_not_used(prefix: Path, tmp_path: Path
     report = validate(prefix, host_env=host)
     assert_passed(report, "packages")
     assert report.code == "missing_module"
-    assert "`transformers`" in str(report.reason)
+    assert "'transformers'" in str(report.reason)
 
 
 @pytest.mark.parametrize(
@@ -174,7 +177,7 @@ def test_what_surrounds_the_environment_is_not_used(prefix: Path, tmp_path: Path
         (
             "raise OSError('libmkl_intel_lp64.so.2: cannot open shared object file')",
             "missing_library",
-            "`libmkl_intel_lp64.so.2`",
+            "libmkl_intel_lp64.so.2",
         ),
     ],
 )

@@ -14,6 +14,7 @@ import platformdirs
 import pytest
 from filelock import FileLock
 
+from provisioner.diagnose.failures.recognise import recognise_error
 from provisioner.engines.process.run import start_program
 from provisioner.events import ignore_events
 from provisioner.validate.model import Report, ValidationRequest, Verdict
@@ -76,7 +77,10 @@ def check() -> Callable[..., Report]:
 
     def run(request: ValidationRequest, **options: Any) -> Report:
         return validate_environment(
-            replace(request, **options), process=start_program, on_event=ignore_events
+            replace(request, **options),
+            process=start_program,
+            recognise=recognise_error,
+            on_event=ignore_events,
         )
 
     return run

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from provisioner.diagnose.failures.recognise import recognise_error
 from provisioner.engines.process.run import start_program
 from provisioner.events import ignore_events
 from provisioner.validate.model import Report, ValidationRequest, Verdict
@@ -42,7 +43,9 @@ def validate(softxpu_python: Path, torch_python: Path) -> Validate:
             "deadlines_s": {"device": DEADLINE_S, "kernels": DEADLINE_S, "exit": DEADLINE_S},
         }
         request = ValidationRequest(**(values | options))
-        return validate_environment(request, process=start_program, on_event=ignore_events)
+        return validate_environment(
+            request, process=start_program, recognise=recognise_error, on_event=ignore_events
+        )
 
     return run
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from provisioner.diagnose.failures.recognise import recognise_error
 from provisioner.engines.process.run import start_program
 from provisioner.events import Event, StageFinished
 from provisioner.render.report_html import write_html
@@ -64,7 +65,7 @@ def validate(family: str, precision: str, *, device: str, weights: Path | None) 
         host_env={"CUDA_VISIBLE_DEVICES": "0"},
         environment=f"{family} on {device}",
     )
-    return validate_environment(request, process=start_program, on_event=tell)
+    return validate_environment(request, process=start_program, recognise=recognise_error, on_event=tell)
 
 
 def tell(event: Event) -> None:

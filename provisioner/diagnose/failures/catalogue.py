@@ -33,7 +33,7 @@ _REQUIRED = {"id", "title", "stage", "platforms", "severity", "confidence", "cau
     "examples",
     "sources",
 }
-_OPTIONAL = {"requires", "unless", "caused_by", "probes"}
+_OPTIONAL = {"code", "requires", "unless", "caused_by", "probes"}
 _ID = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _Item = TypeVar("_Item")
 # libyaml's parser where PyYAML was built with it (every wheel is).
@@ -109,7 +109,8 @@ def _parse_failure(entry: Mapping[str, Any]) -> Failure:
     name = _text(entry["id"], "id")
     if not _ID.fullmatch(name):
         raise _EntryError("`id` is not made of lower-case words and hyphens")
-    causes = entry["cause"]
+    causes, fix = entry["cause"], entry["fix"]
+    hints = () if isinstance(fix, str) else _list(fix, "fix", str)
     return Failure(
         id=name,
         title=_text(entry["title"], "title"),
@@ -120,7 +121,9 @@ def _parse_failure(entry: Mapping[str, Any]) -> Failure:
         causes=(Cause(text=_text(causes, "cause")),)
         if isinstance(causes, str)
         else _list(causes, "cause", _parse_cause),
-        fix=_text(entry["fix"], "fix"),
+        fix=_text(fix, "fix") if isinstance(fix, str) else _join_steps(hints),
+        hints=hints,
+        code=_text(entry["code"], "code") if "code" in entry else None,
         signatures=_list(entry["signatures"], "signatures", _signature),
         requires=_list(entry.get("requires", ()), "requires", _signature, empty=True),
         unless=_list(entry.get("unless", ()), "unless", _signature, empty=True),
@@ -129,6 +132,10 @@ def _parse_failure(entry: Mapping[str, Any]) -> Failure:
         probes=_list(entry.get("probes", ()), "probes", _parse_probe, empty=True),
         sources=_list(entry["sources"], "sources", str),
     )
+
+
+def _join_steps(hints: tuple[str, ...]) -> str:
+    return " ".join(f"({number}) {hint}" for number, hint in enumerate(hints, start=1))
 
 
 def _parse_cause(value: Any) -> Cause:

@@ -115,6 +115,9 @@ class Failure:
 
     Attributes:
         causes: At least one; the order is the order of likelihood without evidence.
+        fix: What to do, in words.
+        hints: The same as one imperative each, where the catalogue lists them.
+        code: Validation's word for the cause, where an exception of the probe can have it.
         signatures: Any of them in the log is the failure.
         requires: Where not empty, the log must hold one of them as well.
         unless: The log must hold none of them.
@@ -131,6 +134,8 @@ class Failure:
     confidence: Confidence
     causes: tuple[Cause, ...]
     fix: str
+    hints: tuple[str, ...]
+    code: str | None
     signatures: tuple[Signature, ...]
     requires: tuple[Signature, ...]
     unless: tuple[Signature, ...]

@@ -21,7 +21,7 @@ def check_imports(measured: Mapping[str, JSON], request: ValidationRequest) -> F
         if not module["inside"]:
             return Finding(
                 code="contaminated",
-                reason=f"`{name}` was imported from `{module['file']}`, outside the environment",
+                message=f"`{name}` was imported from `{module['file']}`, outside the environment",
                 hints=("remove that file, or what puts its folder on the module path",),
             )
     foreign: Mapping[str, str] = measured["foreign_modules"]
@@ -29,13 +29,13 @@ def check_imports(measured: Mapping[str, JSON], request: ValidationRequest) -> F
         name, place = next(iter(foreign.items()))
         return Finding(
             code="contaminated",
-            reason=f"`{name}` was imported from `{place}`, outside the environment and its Python",
+            message=f"`{name}` was imported from `{place}`, outside the environment and its Python",
             hints=("remove that file, or what puts its folder on the module path",),
         )
     if request.torch_variant == "cpu" and measured["torch"]["cuda"]:
         return Finding(
             code="torch_variant",
-            reason=f"torch was built for CUDA `{measured['torch']['cuda']}`, whatever its metadata says",
+            message=f"torch was built for CUDA `{measured['torch']['cuda']}`, whatever its metadata says",
             hints=(REBUILD_HINT,),
         )
     return None
@@ -48,7 +48,7 @@ def check_device(measured: Mapping[str, JSON], request: ValidationRequest) -> Fi
     if not measured["built"]:
         return Finding(
             code="torch_without_device",
-            reason=f"torch is built without `{request.device_kind}`: no driver will make it see the device",
+            message=f"torch is built without `{request.device_kind}`: no driver will make it see the device",
             hints=("validate a profile whose torch variant is for this device", "use `--device cpu`"),
         )
     if measured["count"] > measured["index"]:
@@ -57,14 +57,14 @@ def check_device(measured: Mapping[str, JSON], request: ValidationRequest) -> Fi
     if measured["count"]:
         return Finding(
             code="device_missing",
-            reason=f"device `{request.device}` is not there: torch sees {measured['count']} "
+            message=f"device `{request.device}` is not there: torch sees {measured['count']} "
             f"({', '.join(f'`{name}`' for name in measured['names'])}){selectors}",
             hints=("choose one of them with `--device`",),
             absent=True,
         )
     return Finding(
         code="device_missing",
-        reason=f"torch sees no `{request.device_kind}` device on this machine{selectors}",
+        message=f"torch sees no `{request.device_kind}` device on this machine{selectors}",
         hints=(
             "run `provision doctor` for the state of driver and permissions",
             "use `--device cpu` to check the rest of the environment without the device",
@@ -79,21 +79,21 @@ def check_kernels(measured: Mapping[str, JSON], request: ValidationRequest) -> F
     if not measured["copy_equal"]:
         return Finding(
             code="wrong_result",
-            reason=f"data copied to `{request.device}` and back is not the same",
+            message=f"data copied to `{request.device}` and back is not the same",
             hints=(DRIVER_HINT, "check the device's memory and power supply"),
         )
     for precision, product in measured["matmul"].items():
         if not str(product["device"]).startswith(kind):
             return Finding(
                 code="wrong_device",
-                reason=f"a product on `{request.device}` came back on `{product['device']}`",
+                message=f"a product on `{request.device}` came back on `{product['device']}`",
             )
         error, tolerance = product["relative_error"], _MATMUL_TOLERANCES[precision]
         if error is None or not error <= tolerance:
             said = "no number" if error is None else f"{error:.2g}"
             return Finding(
                 code="wrong_result",
-                reason=f"a {precision} matrix product on `{request.device}` differs from fp64 by {said}, "
+                message=f"a {precision} matrix product on `{request.device}` differs from fp64 by {said}, "
                 f"more than {tolerance:g}",
                 hints=(DRIVER_HINT,),
             )
@@ -102,7 +102,7 @@ def check_kernels(measured: Mapping[str, JSON], request: ValidationRequest) -> F
             if not places["XPU"]:
                 return Finding(
                     code="cpu_fallback",
-                    reason=f"`{name}`, which `{request.family}` calls on its fused path, has no XPU kernel",
+                    message=f"`{name}`, which `{request.family}` calls on its fused path, has no XPU kernel",
                     hints=CPU_TENSOR_HINTS[:1],
                 )
     return None

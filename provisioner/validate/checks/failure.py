@@ -1,122 +1,31 @@
 """What an exception, a signal or a silence inside the probe means."""
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 
-from provisioner.validate.checks.finding import DRIVER_HINT, REBUILD_HINT, Finding
+from provisioner.errors import Problem
+from provisioner.validate.checks.finding import DRIVER_HINT, Finding
 from provisioner.validate.checks.forward import cpu_tensors
 from provisioner.validate.model import JSON, ValidationRequest
 
+Recogniser = Callable[[str], Problem | None]
+"""Returns what the text of an exception means, None where it is not a known one."""
+
 _LONGEST_REASON = 400
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Pattern:
-    """Text of an error and what it means; ``reason`` is filled with the groups of the pattern."""
-
-    code: str
-    pattern: re.Pattern[str]
-    reason: str
-    hints: tuple[str, ...] = ()
-
-
-_FUSED_ON_CPU = re.compile(r"Could not run '(?P<operator>[\w:.]+)' with arguments from the 'CPU' backend")
-
-_PATTERNS = (
-    _Pattern(
-        code="device_lost",
-        pattern=re.compile(
-            r"DEVICE_LOST|device (?:was |is )?lost|DEVICE_REMOVED|uncorrectable ECC", re.IGNORECASE
-        ),
-        reason="the device was lost while it worked",
-        hints=(
-            "restart the machine before the next attempt: the driver may not recover by itself",
-            DRIVER_HINT,
-            "check the device's power supply and temperature",
-        ),
-    ),
-    _Pattern(
-        code="host_memory",
-        pattern=re.compile(
-            r"\bMemoryError|DefaultCPUAllocator|not enough memory: you tried|Cannot allocate memory|bad_alloc"
-        ),
-        reason="the machine's own memory is full",
-        hints=("close other programs", "raise the memory limit of the validation if one is set"),
-    ),
-    _Pattern(
-        code="device_memory",
-        pattern=re.compile(
-            r"out of memory|OutOfMemoryError|OUT_OF_DEVICE_MEMORY|OUT_OF_RESOURCES|ALLOCATION_FAILED",
-            re.IGNORECASE,
-        ),
-        reason="the device's memory is full",
-        hints=("close other programs that use the GPU", "choose a lower precision or a smaller model"),
-    ),
-    _Pattern(
-        code="mixed_devices",
-        pattern=re.compile(
-            r"(?:at least two devices, |is on )(?P<one>(?:cpu|xpu|cuda)[:\d]*)"
-            r"(?: and |, .*? on )(?P<two>[\w:]+)"
-        ),
-        reason="tensors on `{one}` and on `{two}` met in one operator",
-        hints=(
-            "use the transformers version that the stack supports for this family",
-            "move every input with `.to('xpu')`",
-        ),
-    ),
-    _Pattern(
-        code="missing_library",
-        pattern=re.compile(r"(?P<library>[\w.+-]+\.so[\w.]*): cannot open shared object file"),
-        reason="the shared library `{library}` cannot be found",
-        hints=(
-            "run `provision doctor` for what the driver and runtime packages lack",
-            "run `provision repair` if the library belongs to the environment",
-        ),
-    ),
-    _Pattern(
-        code="missing_library",
-        pattern=re.compile(r"undefined symbol: (?P<symbol>\S+)"),
-        reason="a native library wants `{symbol}`, which none here has: two generations are mixed",
-        hints=(REBUILD_HINT,),
-    ),
-    _Pattern(
-        code="missing_library",
-        pattern=re.compile(r'Error loading "(?P<library>[^"]+)" or one of its dependencies'),
-        reason="`{library}` or a DLL that it needs cannot be loaded",
-        hints=(
-            "install the Microsoft Visual C++ redistributable",
-            "add `libuv` to the profile's conda packages, which torch on Windows needs",
-        ),
-    ),
-    _Pattern(
-        code="missing_library",
-        pattern=re.compile(r"DLL load failed while importing (?P<module>[\w.]+)"),
-        reason="a DLL that `{module}` needs cannot be loaded",
-        hints=(
-            "install the Microsoft Visual C++ redistributable",
-            "run `provision doctor` for what the driver and runtime packages lack",
-        ),
-    ),
-    _Pattern(
-        code="missing_module",
-        pattern=re.compile(r"No module named '(?P<module>[\w.]+)'"),
-        reason="the module `{module}` is missing",
-        hints=(REBUILD_HINT,),
-    ),
-    _Pattern(
+_OWN_ERRORS: Mapping[str, Finding] = {
+    "RemoteCodeError": Finding(
         code="remote_code",
-        pattern=re.compile(r"wants to run its own code"),
-        reason="the model folder wants to run its own code, which may do anything that you may do",
+        message="the model folder wants to run its own code, which may do anything that you may do",
         hints=("read that code, then repeat with `--trust-remote-code`",),
     ),
-    _Pattern(
+    "UnsafeWeightsError": Finding(
         code="unsafe_weights",
-        pattern=re.compile(r"has no safetensors weights"),
-        reason="the model folder has no safetensors weights; other formats can run code and are not read",
+        message="the model folder has no safetensors weights; other formats can run code and are not read",
         hints=("convert the weights to safetensors",),
     ),
-)
+}
+"""The exceptions that the probe itself raises, by their type."""
 
 _SIGNALS: Mapping[int, tuple[str, str]] = {
     4: ("SIGILL", "an instruction that this processor does not have"),
@@ -140,26 +49,30 @@ _WINDOWS_EXITS: Mapping[int, tuple[str, str]] = {
 
 
 def explain_error(
-    stage: str, error: Mapping[str, JSON], measured: Mapping[str, JSON], request: ValidationRequest
+    stage: str,
+    error: Mapping[str, JSON],
+    measured: Mapping[str, JSON],
+    request: ValidationRequest,
+    *,
+    recognise: Recogniser,
 ) -> Finding:
     """Return what an exception in the probe means."""
+    own = _OWN_ERRORS.get(error["type"])
+    if own is not None:
+        return own
     text = f"{error['type']}: {error['message']}"
-    found = _FUSED_ON_CPU.search(text)
-    if found is not None and found["operator"].startswith("torch_ipex::"):
-        return cpu_tensors(measured, request, operator=found["operator"])
+    known = recognise(text)
+    if known is not None and known.code == "cpu_fallback":
+        return cpu_tensors(measured, request, error=shorten(text))
     what = f"`{measured['importing']}` cannot be imported: " if "importing" in measured else ""
-    for entry in _PATTERNS:
-        match = entry.pattern.search(text)
-        if match is not None:
-            reason = what + entry.reason.format(**match.groupdict())
-            if entry.code == "host_memory" and error["type"] == "MemoryError" and error["message"]:
-                reason = f"{reason}: {shorten(str(error['message']))}"
-            return Finding(code=entry.code, reason=reason, hints=entry.hints)
-    code = "import" if what else "exception"
+    if known is not None:
+        return Finding(code=known.code, message=f"{what}{known.message}: {shorten(text)}", hints=known.hints)
+    if what:
+        return Finding(code="import", message=what + shorten(text))
     return Finding(
-        code=code,
-        reason=(what or f"`{stage}` raised ") + shorten(text),
-        hints=("read the traceback in the report's `error`",) if not what else (),
+        code="exception",
+        message=f"`{stage}` raised {shorten(text)}",
+        hints=("read the traceback in the report's `error`",),
     )
 
 
@@ -177,7 +90,7 @@ def explain_exit(stage: str, exit_code: int, stderr: str) -> Finding:
     if name.startswith("exit code"):
         code, hints = "crash", ("read the report's `output`",)
     return Finding(
-        code=code, reason=f"the probe ended in `{stage}` with {name}, {meaning}{where}", hints=hints
+        code=code, message=f"the probe ended in `{stage}` with {name}, {meaning}{where}", hints=hints
     )
 
 
@@ -188,12 +101,11 @@ def describe_exit(exit_code: int) -> tuple[str, str]:
     return _WINDOWS_EXITS.get(exit_code & 0xFFFFFFFF, (f"exit code {exit_code}", "without telling why"))
 
 
-def explain_timeout(stage: str, deadline_s: float, stderr: str) -> Finding:
+def explain_timeout(stage: str, deadline_s: float) -> Finding:
     """Return what it means that a stage did not end in time."""
-    del stderr
     return Finding(
         code="timeout",
-        reason=f"`{stage}` did not end within {deadline_s:g} s and was stopped",
+        message=f"`{stage}` did not end within {deadline_s:g} s and was stopped",
         hints=(
             "try again: kernels that were compiled meanwhile are kept where the profile caches them",
             "update the GPU driver if it hangs again",
@@ -205,7 +117,7 @@ def explain_protocol(stage: str, problem: str) -> Finding:
     """Return what it means that the probe's records cannot be trusted."""
     return Finding(
         code="protocol",
-        reason=f"the records of the probe cannot be trusted in `{stage}`: {problem}",
+        message=f"the records of the probe cannot be trusted in `{stage}`: {problem}",
         hints=("look for a `.pth` file or `sitecustomize` in the environment that writes to open files",),
     )
 
@@ -219,7 +131,7 @@ def explain_exit_crash(exit_code: int | None, deadline_s: float) -> Finding:
         how = f"ended with {name}, {meaning}"
     return Finding(
         code="exit_crash",
-        reason=f"every check passed, but the process then {how}: scripts in this environment will too",
+        message=f"every check passed, but the process then {how}: scripts in this environment will too",
         hints=(
             DRIVER_HINT,
             "end scripts with `torch.xpu.synchronize()` and `os._exit(0)` until then",

@@ -1,26 +1,32 @@
 """Why a check did not pass."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+from provisioner.errors import Problem
+from provisioner.validate.model import JSON, CheckRecord, Status
 
 DRIVER_HINT = "update the GPU driver"
 REBUILD_HINT = "run `provision repair` to build the environment again from its lock"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Finding:
-    """One reason.
+class Finding(Problem):
+    """One reason; ``absent`` if the device is not there: nothing was proven and nothing refuted."""
 
-    Attributes:
-        code: Cause in one word.
-        reason: One sentence, lower case, no final period.
-        hints: One imperative each.
-        absent: True if the device is not there: nothing was proven and nothing refuted.
-    """
-
-    code: str
-    reason: str
-    hints: tuple[str, ...] = ()
     absent: bool = False
+
+    def as_record(self, stage: str, *, seconds: float, measured: Mapping[str, JSON]) -> CheckRecord:
+        """Return the record of the check that it is about."""
+        return CheckRecord(
+            name=stage,
+            status=Status.ERROR if self.absent else Status.FAILED,
+            seconds=seconds,
+            measured=measured,
+            reason=self.message,
+            hints=self.hints,
+            code=self.code,
+        )
 
 
 def name_environment(hints: tuple[str, ...], environment: str | None) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ def check_weights(measured: Mapping[str, JSON], request: ValidationRequest) -> F
     del request
     if measured["parameters"] and measured["prompt_ids"]:
         return None
-    return Finding(code="weights", reason="the model has no weights or the prompt no tokens")
+    return Finding(code="weights", message="the model has no weights or the prompt no tokens")
 
 
 def check_reference(measured: Mapping[str, JSON], request: ValidationRequest) -> Finding | None:
@@ -24,7 +24,7 @@ def check_reference(measured: Mapping[str, JSON], request: ValidationRequest) ->
     if finding is None and not _says(measured, request):
         return Finding(
             code="wrong_reference",
-            reason=f"the fp32 reference on the CPU continues the prompt with `{measured['text']}`, "
+            message=f"the fp32 reference on the CPU continues the prompt with `{measured['text']}`, "
             f"without `{request.expected}`: the weights or torch's CPU kernels are wrong",
             hints=(REBUILD_HINT,),
         )
@@ -42,7 +42,7 @@ def check_conversion(measured: Mapping[str, JSON], request: ValidationRequest) -
     what = "attention" if kinds else "linear layers"
     return Finding(
         code="not_converted",
-        reason=f"ipex-llm left the {what} of `{request.family}` as they were: its fast paths would not run",
+        message=f"ipex-llm left the {what} of `{request.family}` as they were: its fast paths would not run",
         hints=(
             f"pin the transformers version that ipex-llm supports for `{request.family}`",
             "see `provision show` for the profile's pins",
@@ -53,33 +53,33 @@ def check_conversion(measured: Mapping[str, JSON], request: ValidationRequest) -
 def check_forward(measured: Mapping[str, JSON], request: ValidationRequest) -> Finding | None:
     """The model ran where it was asked to and its output is a sane vector."""
     if measured["tensors_elsewhere_count"]:
-        return cpu_tensors(measured, request, operator=None)
+        return cpu_tensors(measured, request)
     if measured["output_device"] != measured["asked_device"]:
         return Finding(
             code="wrong_device",
-            reason=f"the output lies on `{measured['output_device']}`, not on `{measured['asked_device']}`",
+            message=f"the output lies on `{measured['output_device']}`, not on `{measured['asked_device']}`",
             hints=CPU_TENSOR_HINTS,
         )
     return check_logits(measured, f"the {request.precision} forward on `{request.device}`")
 
 
-def cpu_tensors(measured: Mapping[str, JSON], request: ValidationRequest, *, operator: str | None) -> Finding:
-    """Return the finding for tensors left on the CPU, and the operator that they reach if it is known."""
+def cpu_tensors(
+    measured: Mapping[str, JSON], request: ValidationRequest, *, error: str | None = None
+) -> Finding:
+    """Return the finding for tensors left on the CPU, with the error of the operator that they reached."""
     names = [f"`{name}`" for name in measured.get("tensors_elsewhere", ())]
     names += [f"`{name}`" for name in measured.get("cpu_locals", ())]
     more = max(measured.get("tensors_elsewhere_count", 0) - len(measured.get("tensors_elsewhere", ())), 0)
     listed = ", ".join(names) + (f" and {more} more" if more else "")
-    if operator is None:
-        where = f"on the CPU while the model runs on `{request.device}`: its fused operators exist there only"
-        return Finding(
-            code="cpu_fallback", reason=f"tensors are left {where}: {listed}", hints=CPU_TENSOR_HINTS
+    if error is None:
+        message = (
+            f"tensors are left on the CPU while the model runs on `{request.device}`: "
+            f"its fused operators exist there only: {listed}"
         )
-    given = f"CPU tensors: {listed}" if listed else "CPU tensors"
-    return Finding(
-        code="cpu_fallback",
-        reason=f"the fused operator `{operator}` exists for XPU only and was given {given}",
-        hints=CPU_TENSOR_HINTS,
-    )
+    else:
+        given = f"CPU tensors: {listed}" if listed else "CPU tensors"
+        message = f"a fused operator exists for XPU only and was given {given}: {error}"
+    return Finding(code="cpu_fallback", message=message, hints=CPU_TENSOR_HINTS)
 
 
 def check_comparison(measured: Mapping[str, JSON], request: ValidationRequest) -> Finding | None:
@@ -92,7 +92,7 @@ def check_generation(measured: Mapping[str, JSON], request: ValidationRequest) -
     if not _says(measured, request):
         return Finding(
             code="wrong_answer",
-            reason=f"the model continues the prompt with `{measured['text']}`, without `{request.expected}`",
+            message=f"the model continues the prompt with `{measured['text']}`, without `{request.expected}`",
             hints=(DRIVER_HINT, "try a higher precision in the profile's `validation.precision`"),
         )
     what = "the single-token step with the cache"
@@ -126,7 +126,7 @@ def check_logits(measured: Mapping[str, JSON], what: str) -> Finding | None:
         return None
     return Finding(
         code="wrong_result",
-        reason=f"{what} gives {problem}",
+        message=f"{what} gives {problem}",
         hints=(DRIVER_HINT, "try another `validation.precision` in the profile"),
     )
 
@@ -136,7 +136,7 @@ def _check_agreement(
 ) -> Finding | None:
     if "shapes" in measured:
         own, other = measured["shapes"]
-        return Finding(code="wrong_result", reason=f"{what} has shape {own}, the reference {other}")
+        return Finding(code="wrong_result", message=f"{what} has shape {own}, the reference {other}")
     difference, cosine = measured["relative_difference"], measured["cosine"]
     tolerance = request.largest_difference if tolerance is None else tolerance
     if (
@@ -153,7 +153,7 @@ def _check_agreement(
     )
     return Finding(
         code="wrong_result",
-        reason=f"{what} differs from the fp32 reference {said}; {request.precision} allows {tolerance:g}",
+        message=f"{what} differs from the fp32 reference {said}; {request.precision} allows {tolerance:g}",
         hints=(DRIVER_HINT, "try a higher precision in the profile's `validation.precision`"),
     )
 

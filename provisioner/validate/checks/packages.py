@@ -31,7 +31,7 @@ def _check_variant(installed: Mapping[str, str], request: ValidationRequest) -> 
         return None
     return Finding(
         code="torch_variant",
-        reason=f"torch `{version}` is installed where the profile wants a build for `{wanted}`: "
+        message=f"torch `{version}` is installed where the profile wants a build for `{wanted}`: "
         "another package or a later `pip install` replaced it",
         hints=(REBUILD_HINT, "install further packages through the profile, which keeps torch's build"),
     )
@@ -42,7 +42,7 @@ def _check_forbidden(installed: Mapping[str, str], request: ValidationRequest) -
         if name in installed:
             return Finding(
                 code="forbidden_package",
-                reason=f"`{name}` `{installed[name]}` must not be in this environment: {why}",
+                message=f"`{name}` `{installed[name]}` must not be in this environment: {why}",
                 hints=(REBUILD_HINT,),
             )
     return None
@@ -61,7 +61,7 @@ def _check_versions(installed: Mapping[str, str], request: ValidationRequest) ->
     more = f" and {len(wrong) - _NAMED} more" if len(wrong) > _NAMED else ""
     return Finding(
         code="package_mismatch",
-        reason=f"the environment is not what its lock says: {', '.join(wrong[:_NAMED])}{more}",
+        message=f"the environment is not what its lock says: {', '.join(wrong[:_NAMED])}{more}",
         hints=(REBUILD_HINT,),
     )
 
@@ -83,7 +83,7 @@ def _check_transformers(installed: Mapping[str, str], request: ValidationRequest
         return None
     return Finding(
         code="transformers_version",
-        reason=f"transformers `{version}` does not run `{request.family}` on this stack, "
+        message=f"transformers `{version}` does not run `{request.family}` on this stack, "
         f"which needs `{request.transformers}`",
         hints=(f"pin `transformers{request.transformers}` in the profile",),
     )
@@ -96,7 +96,7 @@ def _check_places(measured: Mapping[str, JSON]) -> Finding | None:
     name, place = next(iter(elsewhere.items()))
     return Finding(
         code="contaminated",
-        reason=f"`{name}` comes from `{place}`, outside the environment",
+        message=f"`{name}` comes from `{place}`, outside the environment",
         hints=("remove the `.pth` file or link that brings the folder in", REBUILD_HINT),
     )
 
@@ -111,6 +111,7 @@ def _check_files(measured: Mapping[str, JSON]) -> Finding | None:
     more = measured["damaged_count"] - min(_NAMED, len(measured["damaged"]))
     return Finding(
         code="damaged_files",
-        reason=f"installed files differ from their packages: {named}" + (f" and {more} more" if more else ""),
+        message=f"installed files differ from their packages: {named}"
+        + (f" and {more} more" if more else ""),
         hints=(REBUILD_HINT,),
     )

@@ -54,14 +54,14 @@ def test_another_package_fails(
     finding = check_packages(CLEAN | {"installed": INSTALLED | installed}, request(**options))
     assert finding is not None
     assert finding.code == code
-    assert said in finding.reason
+    assert said in finding.message
 
 
 def test_a_missing_package_is_named() -> None:
     """A locked package that is not there."""
     finding = check_packages(CLEAN | {"installed": {"torch": "2.13.0+cpu"}}, request())
     assert finding is not None
-    assert "`ipex-llm` is missing" in finding.reason
+    assert "`ipex-llm` is missing" in finding.message
 
 
 def test_versions_are_compared_as_versions() -> None:
@@ -79,5 +79,5 @@ def test_a_fused_operator_without_an_xpu_kernel_fails() -> None:
     finding = check_kernels(measured, request(device="xpu"))
     assert finding is not None
     assert finding.code == "cpu_fallback"
-    assert "`torch_ipex::mul_add`" in finding.reason
+    assert "`torch_ipex::mul_add`" in finding.message
     assert check_kernels(measured, request()) is None
