@@ -86,13 +86,13 @@ def windows(tmp_path: Path) -> Path:
 
 def test_packages_and_python_are_read(linux: Path) -> None:
     """Names are normalised, versions keep their local part."""
-    facts = gather_environment(linux / "env", platform="linux-64", drift=["x"])
+    facts = gather_environment(linux / "env", platform="linux-64", locked={"torch": "2.1"})
     assert facts.python == "3.11.9"
     assert facts.distributions == {
         "torch": "2.1.0a0+cxx11.abi",
         "intel-extension-for-pytorch": "2.1.10+xpu",
     }
-    assert facts.drift == ("x",)
+    assert facts.locked == {"torch": "2.1"}
     assert facts.missing_libraries == ()
 
 

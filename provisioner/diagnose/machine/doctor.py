@@ -7,7 +7,13 @@ from typing import Any
 from provisioner.diagnose.machine.facts import HostFacts
 from provisioner.diagnose.machine.layers import environment, hardware, system
 from provisioner.diagnose.machine.layers.model import LayerResult, LayerState, WantedHost
-from provisioner.errors import UsageError
+from provisioner.errors import (
+    ProvisionError,
+    UnavailableError,
+    UnvalidatedError,
+    UsageError,
+    ValidateError,
+)
 
 LAYERS: Mapping[str, Callable[[HostFacts, WantedHost], LayerResult]] = {
     "gpu": hardware.check_gpu,
@@ -23,6 +29,9 @@ LAYERS: Mapping[str, Callable[[HostFacts, WantedHost], LayerResult]] = {
     "kernel": environment.check_kernel,
 }
 """Every layer by name, in order; the first line of each function's text says what it looks at."""
+
+
+_WORST_FIRST = ("fail", "unknown", "not needed", "pass")
 
 
 class Outcome(StrEnum):
@@ -82,3 +91,26 @@ def describe_layers(results: Mapping[str, LayerResult]) -> dict[str, Any]:
         "first": next(failed, None),
         "layers": [result.as_json(name) for name, result in results.items()],
     }
+
+
+def find_error(data: Mapping[str, Any], *, subject: str) -> ProvisionError | None:
+    """Return the error that the worst layer is; None where the outcome is ``ok``.
+
+    Args:
+        data: As `describe_layers` returns it.
+        subject: What was judged, for the message.
+    """
+    if data["outcome"] == Outcome.OK:
+        return None
+    worst = min(data["layers"], key=lambda layer: _WORST_FIRST.index(layer["verdict"]))
+    kind: type[ProvisionError] = ValidateError if data["outcome"] == Outcome.FAIL else UnvalidatedError
+    if worst["name"] == "indexes":
+        kind = UnavailableError
+    return kind(
+        f"doctor.{data['outcome']}",
+        f"{subject}: layer {worst['name']}: {worst['evidence']}",
+        hints=[
+            worst["hint"] or "run `provision doctor --save facts.json` and send that file with your report"
+        ],
+        context={"layer": worst["name"]},
+    )

@@ -106,19 +106,17 @@ class Reach:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EnvironmentFacts:
-    """What stands in a built environment, read without running it.
+    """What is in a built environment, read without running it.
 
     Attributes:
         distributions: Normalised name to version.
-        receipt: Whether the environment has a receipt of ours.
-        drift: Differences to the lock, one sentence each.
+        locked: The same, of what was installed from the lock.
         missing_libraries: ``library (needed by file)``, one each.
     """
 
     python: str | None = None
     distributions: Mapping[str, str] | None = None
-    receipt: bool | None = None
-    drift: tuple[str, ...] | None = None
+    locked: Mapping[str, str] | None = None
     missing_libraries: tuple[str, ...] | None = None
 
 

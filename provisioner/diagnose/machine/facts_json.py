@@ -21,7 +21,6 @@ _FREE_TEXT = {
     "path",
     "detail",
     "error",
-    "drift",
     "missing_libraries",
     "opencl_vendors",
 }

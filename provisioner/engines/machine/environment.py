@@ -1,7 +1,7 @@
 """Read a built environment from its files: packages, and libraries that its binaries ask for in vain."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
@@ -49,29 +49,26 @@ def gather_environment(
     prefix: Path,
     *,
     platform: str,
-    receipt: bool | None = None,
-    drift: Iterable[str] | None = None,
+    locked: Mapping[str, str] | None = None,
     system_folders: Iterable[Path] | None = None,
 ) -> EnvironmentFacts:
-    """Return what stands in an environment; nothing of it is run.
+    """Return what is in an environment; nothing of it is run.
 
     Args:
         prefix: Folder of the venv or conda prefix.
         platform: ``linux-64`` or ``win-64``: the layout to read.
-        receipt: Whether it has a receipt, where the caller knows.
-        drift: Differences to the lock, where the caller knows.
+        locked: Normalised name to version of what was installed from the lock, where the caller knows.
         system_folders: Where the system's own libraries are; the platform's usual folders by default.
     """
     windows = platform == "win-64"
     site = _find_site_packages(prefix, windows=windows)
     if site is None:
-        return EnvironmentFacts(receipt=receipt, drift=None if drift is None else tuple(drift))
+        return EnvironmentFacts(locked=locked)
     folders = tuple(system_folders or (_WINDOWS_SYSTEM if windows else _LINUX_SYSTEM))
     return EnvironmentFacts(
         python=_read_python(prefix, site),
         distributions=_list_distributions(site),
-        receipt=receipt,
-        drift=None if drift is None else tuple(drift),
+        locked=locked,
         missing_libraries=_list_missing(prefix, site, folders, windows=windows),
     )
 

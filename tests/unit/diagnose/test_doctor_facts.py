@@ -53,7 +53,7 @@ FULL = HostFacts(
     target_length=15,
     reach=(Reach(name="pypi", reached=False, detail="http://mona:hunter2@mirror.example refused"),),
     environment=EnvironmentFacts(
-        python="3.11", distributions={"torch": "2.6.0+xpu"}, drift=("/home/mona/x.py changed",)
+        python="3.11", distributions={"torch": "2.6.0+xpu"}, missing_libraries=("/home/mona/x.so",)
     ),
     torch=TorchFacts(version="2.6.0", devices=(), error="cannot open C:\\Users\\Mona\\torch\n"),
 )

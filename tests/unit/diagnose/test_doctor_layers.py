@@ -64,7 +64,7 @@ def _one(name: str, facts: HostFacts, wanted: WantedHost = XPU) -> LayerResult:
 
 def _installed(**distributions: str) -> HostFacts:
     named = {name.replace("_", "-"): version for name, version in distributions.items()}
-    return replace(LINUX, environment=EnvironmentFacts(distributions=named, drift=(), missing_libraries=()))
+    return replace(LINUX, environment=EnvironmentFacts(distributions=named, locked={}, missing_libraries=()))
 
 
 def test_nothing_known_is_never_a_pass() -> None:
@@ -358,12 +358,12 @@ def test_drift_and_missing_libraries_are_named() -> None:
     facts = _installed(torch="2.6.0+xpu")
     assert facts.environment is not None
     sound = replace(facts.environment, distributions={"torch": "2.6.0+xpu"})
-    drifted = replace(facts, environment=replace(sound, drift=("numpy 2.0 is not the lock's",)))
-    assert "numpy 2.0" in _one("environment", drifted, wanted).evidence
+    drifted = replace(facts, environment=replace(sound, locked={"torch": "2.6.0+xpu", "numpy": "1.26.4"}))
+    assert "numpy is missing (locked 1.26.4)" in _one("environment", drifted, wanted).evidence
     library = "libmkl_intel_lp64.so.2 (needed by torch/lib/libtorch_cpu.so)"
     short = replace(facts, environment=replace(sound, missing_libraries=(library,)))
     assert "libmkl_intel_lp64.so.2" in _one("environment", short, wanted).evidence
-    unread = replace(facts, environment=replace(sound, drift=None))
+    unread = replace(facts, environment=replace(sound, locked=None))
     assert _one("environment", unread, wanted).state is LayerState.UNKNOWN
 
 

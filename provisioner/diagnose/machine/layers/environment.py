@@ -42,7 +42,7 @@ def check_environment(facts: HostFacts, wanted: WantedHost) -> LayerResult:
     open_points = [
         name
         for name, value in (
-            ("drift from the lock", environment.drift),
+            ("differences to the lock", environment.locked),
             ("missing libraries", environment.missing_libraries),
         )
         if value is None
@@ -108,8 +108,10 @@ def _find_problems(environment: EnvironmentFacts, wanted: WantedHost) -> Iterato
     yield from _check_runtimes(installed)
     for library in environment.missing_libraries or ():
         yield f"`{library}` is missing", REBUILD_HINT
-    for difference in environment.drift or ():
-        yield f"changed since it was built: {difference}", REBUILD_HINT
+    for name, version in sorted((environment.locked or {}).items()):
+        if installed.get(name) != version:
+            found = installed.get(name, "is missing")
+            yield f"changed since it was built: {name} {found} (locked {version})", REBUILD_HINT
 
 
 def variant_of(version: str) -> str:

@@ -1,0 +1,179 @@
+"""The job of `provision doctor`: gather what is known of a machine and an environment, then judge it.
+
+facts of the machine -> of the environment -> of the last validation -> of the network -> layers
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from provisioner.diagnose.machine.doctor import judge_layers
+from provisioner.diagnose.machine.facts import EnvironmentFacts, HostFacts, Reach
+from provisioner.diagnose.machine.facts_json import as_json, parse_facts, scrub
+from provisioner.diagnose.machine.gate import wanted_host
+from provisioner.diagnose.machine.last_validation import read_torch_facts
+from provisioner.diagnose.machine.layers.model import LayerResult, WantedHost
+from provisioner.engines.machine.environment import gather_environment
+from provisioner.engines.machine.host import ask_indexes, gather_host
+from provisioner.engines.net.addresses import host_and_port, local_path
+from provisioner.engines.net.download import Downloader
+from provisioner.engines.store.store import Store
+from provisioner.errors import LockError, UnavailableError, UsageError
+from provisioner.install.home import EnvironmentHome, Generation, find_environment
+from provisioner.lock.store import read_lock
+from provisioner.pipeline.engines import Engines
+from provisioner.pipeline.reports import read_report
+from provisioner.pipeline.settings import Settings, host_platform
+from provisioner.profile.model import DEFAULT_INDEX, Profile
+from provisioner.resolve.model import CondaPackage, PipPackage
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Diagnosis:
+    """What is known of a machine.
+
+    Attributes:
+        subject: What was judged, for messages.
+        environment: Name of the environment that was looked at.
+        facts: What the layers were judged by.
+        layers: Name to result, in order.
+    """
+
+    subject: str
+    environment: str | None
+    facts: HostFacts
+    layers: Mapping[str, LayerResult]
+
+
+def diagnose(
+    settings: Settings, target: str | None, *, layers: Sequence[str] = (), facts_file: Path | None = None
+) -> Diagnosis:
+    """Judge this machine for an environment, a profile, or any XPU profile.
+
+    Args:
+        settings: Where things are.
+        target: Name of an environment or a profile; an environment wins.
+        layers: Names of the layers to judge; empty: all.
+        facts_file: Saved facts to judge in place of this machine.
+
+    Raises:
+        InstallError: The environment's receipt is damaged.
+        UsageError: There is no such profile or layer, or the file holds no facts.
+    """
+    profile, generation = _find_target(settings, target)
+    if profile is None:
+        wanted = WantedHost(device="xpu", stack="any XPU stack", hides_integrated=True)
+    else:
+        wanted = wanted_host(profile, platform=host_platform(), built=generation is not None)
+    if facts_file is not None:
+        facts = _load_facts(facts_file)
+    else:
+        facts = gather_host(
+            target=generation.prefix if generation else settings.data, variables=settings.environ
+        )
+        if profile is not None and generation is not None:
+            report = read_report(generation)
+            facts = replace(
+                facts,
+                environment=_gather_environment(generation),
+                torch=read_torch_facts(report, device=profile.device.value) if report else None,
+            )
+        if profile is not None and (not layers or "indexes" in layers):
+            reach = _ask_sources(settings, profile)
+            facts = replace(facts, reach=reach)
+            wanted = replace(wanted, indexes=tuple(answer.name for answer in reach))
+    return Diagnosis(
+        subject=f"`{target}`" if target else "this machine",
+        environment=generation.receipt.environment if generation else None,
+        facts=facts,
+        layers=judge_layers(facts, wanted, layers=layers or None),
+    )
+
+
+def describe_facts(settings: Settings, facts: HostFacts) -> dict[str, Any]:
+    """Return the document of ``--save``: without the user's and machine's names, homes and passwords."""
+    return as_json(scrub(facts, variables=settings.environ))
+
+
+def _find_target(settings: Settings, target: str | None) -> tuple[Profile | None, Generation | None]:
+    if target is None:
+        return None, None
+    generation = find_environment(EnvironmentHome(data=settings.data), target)
+    return settings.load_profile(generation.receipt.profile if generation else target), generation
+
+
+def _load_facts(path: Path) -> HostFacts:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            "doctor.bad_facts",
+            f"`--from {path}`: {error}",
+            hints=["name a file that `provision doctor --save` wrote"],
+        ) from error
+    return parse_facts(document)
+
+
+def _gather_environment(generation: Generation) -> EnvironmentFacts:
+    receipt = generation.receipt
+    return gather_environment(
+        generation.prefix,
+        platform=receipt.platform,
+        locked={package.name: package.version for package in receipt.packages if package.kind == "wheel"},
+    )
+
+
+def _ask_sources(settings: Settings, profile: Profile) -> tuple[Reach, ...]:
+    """Ask the indexes and channels that a build would fetch from."""
+    with Engines(settings) as engines:
+        needed = _find_needed_sources(engines, profile)
+        network = replace(engines.network, tries=1, connect_timeout_s=2.0, stall_timeout_s=3.0)
+    if not needed:
+        return ()
+    with closing(Downloader(network)) as downloader:
+
+        def reach(url: str) -> str:
+            try:
+                downloader.head(url)
+            except UnavailableError as error:
+                # An index may refuse to list itself and still serve its projects.
+                if error.code not in {"unavailable.not_found", "unavailable.forbidden"}:
+                    return f"{error.code.removeprefix('unavailable.')} ({host_and_port(url)})"
+            return ""
+
+        return ask_indexes(needed, reach, timeout_s=4.0)
+
+
+def _find_needed_sources(engines: Engines, profile: Profile) -> dict[str, str]:
+    """Return index or channel to its address, for those that a build of the profile would ask.
+
+    A file in the store or, by its name, in a wheelhouse needs nobody. Without a readable lockfile every index
+    of the profile is needed.
+    """
+    settings, platform = engines.settings, host_platform()
+    addresses = {DEFAULT_INDEX: engines.default_index} | {index.name: index.url for index in profile.indexes}
+    try:
+        part = read_lock(settings.find_lockfile(profile)).find_platform(platform)
+    except LockError:
+        return addresses
+    store = Store(engines.home.store) if engines.home.store.is_dir() else None  # asking makes no folders
+    wheelhouses = [
+        local_path(place) if place.startswith("file:") else Path(place)
+        for place in (*settings.find_links, *engines.packages.find_links)
+        if place.startswith("file:") or "://" not in place
+    ]
+
+    def is_here(package: CondaPackage | PipPackage) -> bool:
+        if store is not None and store.find(package) is not None:
+            return True
+        folders = wheelhouses if isinstance(package, PipPackage) else ()
+        return any((folder / package.filename).is_file() for folder in folders)
+
+    indexes = {package.index for package in part.pip if not is_here(package)}
+    channels = {package.url.rsplit("/", 2)[0] for package in part.conda if not is_here(package)}
+    return {name: addresses[name] for name in addresses if name in indexes} | {
+        channel.rsplit("/", 1)[-1]: f"{channel}/{platform}/repodata.json.zst" for channel in sorted(channels)
+    }

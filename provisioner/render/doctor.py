@@ -1,0 +1,51 @@
+"""What `provision doctor` answers: one line a layer, and what to do."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from provisioner.diagnose.machine.doctor import describe_layers, find_error, list_layers
+from provisioner.diagnose.machine.layers.model import LayerResult
+from provisioner.errors import ExitCode
+from provisioner.render.result import Result
+from provisioner.validate.checks.finding import name_environment
+
+
+def render_layers() -> Result:
+    """Return the layers with what each looks at."""
+    rows = [{"name": name, "looks_at": text} for name, text in list_layers()]
+    text = "\n".join(f"{row['name']:<14} {row['looks_at']}" for row in rows)
+    return Result(data={"layers": rows}, text=text)
+
+
+def render_diagnosis(
+    layers: Mapping[str, LayerResult], *, subject: str, environment: str | None, saved: str | None
+) -> Result:
+    """Return the table, its data, and the error of the worst layer.
+
+    Args:
+        layers: Name to result, in order.
+        subject: What was judged, for messages.
+        environment: Name for the commands in hints.
+        saved: File that the facts were written to.
+    """
+    data = describe_layers(layers)
+    for layer in data["layers"]:
+        if layer["hint"]:
+            (layer["hint"],) = name_environment((layer["hint"],), environment)
+    error = find_error(data, subject=subject)
+    lines = [*_list_lines(data), *([f"facts written to {saved}"] if saved else [])]
+    return Result(
+        data={**data, "saved": saved},
+        text="\n".join(lines),
+        exit_code=error.exit_code if error else ExitCode.OK,
+        errors=(error,) if error else (),
+    )
+
+
+def _list_lines(data: Mapping[str, Any]) -> list[str]:
+    lines = []
+    for layer in data["layers"]:
+        lines.append(f"{layer['name']:<14} {layer['verdict']:<10} {layer['evidence']}")
+        if layer["hint"] and layer["verdict"] in {"fail", "unknown"}:
+            lines.append(f"{'':<14} {'':<10} hint: {layer['hint']}")
+    return [*lines, f"outcome: {data['outcome']}"]
