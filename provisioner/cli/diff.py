@@ -15,10 +15,13 @@ from provisioner.render.result import Result
 @flag("--markdown", is_flag=True, help="Write Markdown for a pull request.")
 @settings_flags
 def command(*, settings: Settings, old: str, new: str | None, markdown: bool) -> Result:
-    """Compare lockfiles: files, profiles' names, or git's REVISION:PATH.
+    """Compare lockfiles: files, profiles' names, git's REVISION:PATH, or all lockfiles of a git REVISION.
 
-    With OLD alone, it is compared with its last commit (HEAD).
+    With OLD alone, a lockfile is compared with its last commit (HEAD), and a revision's with today's.
     """
-    difference = diff(settings, old, new)
-    text = as_markdown(difference) if markdown else as_text(difference)
-    return Result(data=as_json(difference), text=text)
+    found = diff(settings, old, new)
+    tell = as_markdown if markdown else as_text
+    if not isinstance(found, list):
+        return Result(data=as_json(found), text=tell(found))
+    text = "\n".join(tell(each) for each in found) or "no lockfile has changed"
+    return Result(data={"profiles": [as_json(each) for each in found]}, text=text)

@@ -16,7 +16,7 @@ from provisioner.lock.head import NewerError, parse_head
 from provisioner.lock.model import Lock, LockHead
 from provisioner.lock.rules import refuse_profile_name
 
-_SUFFIX = ".conda-lock.yml"
+SUFFIX = ".conda-lock.yml"
 _MAX_BYTES = 32 * 1024 * 1024
 # A lockfile is five levels deep. PyYAML's own composer recurses in C, and 200 kB of `[` crash it.
 _MAX_DEPTH = 8
@@ -38,7 +38,7 @@ def lockfile_path(folder: Path, profile: str) -> Path:
         raise UsageError(
             "usage.profile_name", reason, hints=["name the profile as `provision list` shows it"]
         )
-    return folder / f"{profile}{_SUFFIX}"
+    return folder / f"{profile}{SUFFIX}"
 
 
 def read_lock(path: Path) -> Lock:
@@ -112,7 +112,7 @@ def _read_text(path: Path) -> str:
         with path.open("rb") as file:
             content = file.read(_MAX_BYTES + 1)
     except FileNotFoundError as error:
-        profile = path.name.removesuffix(_SUFFIX)
+        profile = path.name.removesuffix(SUFFIX)
         raise LockError(
             "lock.missing",
             f"there is no lockfile `{path}`",
@@ -152,7 +152,7 @@ def _parse(path: Path, parse: Callable[[], _Parsed]) -> _Parsed:
             f"`{path}:{error.line}`: {error.reason}",
             hints=[
                 "update `provision`",
-                f"or run `provision lock {path.name.removesuffix(_SUFFIX)}` to write it anew",
+                f"or run `provision lock {path.name.removesuffix(SUFFIX)}` to write it anew",
             ],
             context={"path": str(path), "line": error.line},
         ) from error
@@ -174,7 +174,7 @@ def _damaged(path: Path, line: int, reason: str) -> LockError:
         f"`{path}:{line}`: {shown}",
         hints=[
             f"restore the file, for example with `git checkout -- {path.name}` in its folder",
-            f"or run `provision lock {path.name.removesuffix(_SUFFIX)}` to write it anew",
+            f"or run `provision lock {path.name.removesuffix(SUFFIX)}` to write it anew",
         ],
         context={"path": str(path), "line": line},
     )
