@@ -2,14 +2,15 @@
 
 import click
 
-from provisioner.cli.options import flag, lock_timeout_flag, settings_flags
+from provisioner.cli.options import lock_timeout_flag, settings_flags
 from provisioner.pipeline.clean import clean
 from provisioner.pipeline.settings import Settings
 from provisioner.render.result import Result
 
 
 @click.command("clean")
-@flag(
+# No variable: that of `lock --all` has the same name, and what is set for locking must not delete downloads.
+@click.option(
     "--all",
     "everything",
     is_flag=True,

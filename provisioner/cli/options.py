@@ -1,6 +1,6 @@
-"""Flags that several verbs share. Every flag has a PROVISION_ variable of its name."""
+"""Flags that several verbs share. Every flag has a PROVISION_ variable, but for what destroys."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -13,8 +13,21 @@ Verb = TypeVar("Verb", bound=Callable[..., Any])
 _SETTINGS = ("envs", "lockfiles", "data_dir", "config", "mirrors", "find_links", "offline")
 
 
+class _CommaSeparated(click.ParamType[str]):
+    """A text; its variable holds several with commas between, since a path may hold a space."""
+
+    name = "text"
+    envvar_list_splitter = ","
+
+    def split_envvar_value(self, rv: str) -> Sequence[str]:
+        """Return the parts of a variable's value, without the spaces around them."""
+        return [part.strip() for part in super().split_envvar_value(rv) if part.strip()]
+
+
 def flag(*names: str, **attributes: Any) -> Callable[[Verb], Verb]:
-    """Declare an option with its ``PROVISION_…`` variable."""
+    """Declare an option with its ``PROVISION_…`` variable; one that may come again takes them with commas."""
+    if attributes.get("multiple") and "type" not in attributes:
+        attributes["type"] = _CommaSeparated()
     long = next(name for name in names if name.startswith("--")).partition("/")[0]
     variable = "PROVISION_" + long.removeprefix("--").replace("-", "_").upper()
     return click.option(*names, envvar=variable, **attributes)

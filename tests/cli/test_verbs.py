@@ -66,10 +66,16 @@ def test_every_verb_has_help(verb: str, lab: Lab) -> None:
     assert not lab.data.exists()
 
 
+DESTROYS = {("clean", "everything")}
+
+
 def test_every_option_has_its_variable() -> None:
     """Every option can be set by PROVISION_ and its name, and says what it does."""
     for verb, option in options():
         if option.name == "help":
+            continue
+        if (verb, option.name) in DESTROYS:
+            assert option.envvar is None
             continue
         long = next(name for name in option.opts if name.startswith("--"))
         assert option.envvar == "PROVISION_" + long[2:].replace("-", "_").upper(), f"{verb} {long}"
@@ -84,6 +90,29 @@ def test_variables_count_as_options(built: Lab) -> None:
     assert built.run("doctor", PROVISION_LIST="yes").out == built.run("doctor", "--list").out
     chosen = built.run("validate", "tiny", PROVISION_MODEL="/nowhere", PROVISION_JSON="1")
     assert chosen.error["code"] == "usage.no_model"
+
+
+def test_no_variable_deletes_downloads(tiny: Lab) -> None:
+    """PROVISION_ALL, which `lock` reads, does not make `clean` delete the store."""
+    tiny.build_tiny()
+    assert tiny.run("clean", PROVISION_ALL="1").code == 0
+    assert (tiny.data / "store").is_dir()
+    assert tiny.run("lock", "--check", PROVISION_ALL="1").code == 0
+
+
+def test_a_variable_with_several_values_has_commas_between(tiny: Lab) -> None:
+    """A wheelhouse whose path holds a space is one, and two are told apart by a comma."""
+    houses = [tiny.root / "my wheels", tiny.root / "more"]
+    for house, name in zip(houses, ("tinyapp", "torch"), strict=True):
+        house.mkdir()
+        for path, data in tiny.server.files.items():
+            if path.startswith(f"files/{name}-"):
+                (house / path.removeprefix("files/")).write_bytes(data)
+    value = ", ".join(str(house) for house in houses)
+    shown = tiny.run(
+        "create", "tiny", "--no-validate", PROVISION_FIND_LINKS=value, PIP_INDEX_URL="http://127.0.0.1:1"
+    )
+    assert shown.code == 0, shown.err
 
 
 @pytest.mark.parametrize("value", ["1", "true", "YES", "on"])
