@@ -4,7 +4,6 @@ import click
 
 from provisioner.cli.options import flag, settings_flags
 from provisioner.install.activation import SHELLS, find_activation, format_activation, guess_shell
-from provisioner.install.home import EnvironmentHome, load_environment
 from provisioner.pipeline.settings import Settings
 from provisioner.render.result import Result
 
@@ -19,7 +18,7 @@ from provisioner.render.result import Result
 @settings_flags
 def command(*, settings: Settings, environment: str, shell: str | None) -> Result:
     """Print the commands that activate ENVIRONMENT: eval "$(provision activate NAME)"."""
-    generation = load_environment(EnvironmentHome(data=settings.data), environment)
+    generation = settings.load_environment(environment)
     chosen = shell or guess_shell(settings.environ)
     script = format_activation(find_activation(generation), shell=chosen)
     return Result(data={"environment": environment, "shell": chosen, "script": script}, text=script)

@@ -15,7 +15,11 @@ from provisioner.render.result import Result
 @click.command("lock")
 @click.argument("profiles", nargs=-1, metavar="[PROFILE]...")
 @flag("--all", "every", is_flag=True, help="Every profile of the first folder that has any.")
-@flag("--check", is_flag=True, help="Write nothing; exit 4 where a lockfile is missing or stale.")
+@flag(
+    "--check",
+    is_flag=True,
+    help="Write nothing; exit 4 where a lockfile is missing or stale; without names: all.",
+)
 @flag("--update", multiple=True, metavar="PACKAGE", help="Let this package move; repeatable.")
 @flag("--upgrade", is_flag=True, help="Let every package move.")
 @flag("--verify-urls", is_flag=True, help="Ask for every locked file whether it can still be fetched.")
@@ -40,6 +44,7 @@ def command(
             "`--check` writes nothing and cannot go with `--update` or `--upgrade`",
             hints=["leave one of them out"],
         )
+    every = every or (check and not profiles)
     if every == bool(profiles):
         raise UsageError(
             "usage.lock_what",

@@ -14,7 +14,6 @@ import click
 from provisioner.cli.options import settings_flags
 from provisioner.errors import UsageError
 from provisioner.install.activation import apply_activation, find_activation
-from provisioner.install.home import EnvironmentHome, load_environment
 from provisioner.pipeline.settings import Settings
 
 # Another Python's would answer for, or change, another environment.
@@ -32,7 +31,7 @@ def command(*, settings: Settings, environment: str, program: tuple[str, ...]) -
     words = program[1:] if program[0] == "--" else program
     if not words:
         raise UsageError("usage.no_program", "`run` was given no program", hints=["name one after `--`"])
-    generation = load_environment(EnvironmentHome(data=settings.data), environment)
+    generation = settings.load_environment(environment)
     activation = find_activation(generation)
     variables = apply_activation(activation, settings.environ, windows=sys.platform == "win32")
     _refuse_foreign(words[0], variables, own=activation.path, environment=environment)
@@ -77,7 +76,11 @@ def become(words: Sequence[str], variables: Mapping[str, str], *, where: str) ->
         raise UsageError(
             "usage.no_program",
             f"{where} has no program `{words[0]}`",
-            hints=["name a program of the environment, or one on `PATH`"],
+            hints=[
+                f"run `python {words[0]}` in it"
+                if words[0].endswith(".py")
+                else "name a program of the environment, or one on `PATH`"
+            ],
         )
     sys.stdout.flush()
     sys.stderr.flush()

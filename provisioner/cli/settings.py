@@ -8,8 +8,9 @@ from typing import Any
 import platformdirs
 
 from provisioner.errors import UsageError
+from provisioner.ground.files import read_file
 from provisioner.ground.yaml_fields import ListOf, MapOf, Record, Text, check_node
-from provisioner.ground.yaml_reader import read_yaml
+from provisioner.ground.yaml_reader import MAX_BYTES, read_yaml
 from provisioner.ground.yaml_tree import plain, raise_problems
 from provisioner.pipeline.settings import Settings, builtin_folder
 
@@ -76,7 +77,7 @@ def read_settings(
 
 def _read_config(named: str | None, user: Path) -> dict[str, Any]:
     candidates = [Path(named)] if named else [Path(CONFIG_NAME), user / CONFIG_NAME]
-    path = next((candidate for candidate in candidates if candidate.is_file()), None)
+    path = next((candidate for candidate in candidates if _exists(candidate)), None)
     if path is None:
         if named:
             raise UsageError(
@@ -97,11 +98,39 @@ def _read_mapping(path: Path) -> dict[str, str]:
 
 
 def _read(path: Path, spec: Record | MapOf) -> dict[str, Any]:
-    table, problems = read_yaml(path.read_bytes(), str(path))
+    try:
+        data = read_file(path, max_bytes=MAX_BYTES)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    table, problems = read_yaml(data, str(path))
     checked = check_node(table, spec, problems, name="the file") if table is not None else None
     raise_problems(problems, area="config")
     values: dict[str, Any] = plain(checked) if checked else {}
     return values
+
+
+def _exists(path: Path) -> bool:
+    """Tell whether a configuration file is there.
+
+    Raises:
+        UsageError: Nobody can tell: a folder on the way is closed to us.
+    """
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    return True
+
+
+def _unreadable(path: Path, error: OSError) -> UsageError:
+    return UsageError(
+        "config.unreadable",
+        f"the configuration `{path}` cannot be read: {(error.strerror or str(error)).lower()}",
+        hints=["mend its permissions, or name another folder with `PROVISION_CONFIG_DIR`"],
+        context={"path": str(path)},
+    )
 
 
 def _user_folder(environ: Mapping[str, str]) -> Path:

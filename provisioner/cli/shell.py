@@ -11,7 +11,7 @@ from provisioner.cli.options import settings_flags
 from provisioner.cli.run import become
 from provisioner.ground.files import make_private_folder, write_atomically
 from provisioner.install.activation import apply_activation, find_activation, format_activation, guess_shell
-from provisioner.install.home import EnvironmentHome, load_environment
+from provisioner.install.home import EnvironmentHome
 from provisioner.pipeline.settings import Settings
 
 # The user's own start-up files run first, else they would put their folders before the environment's again.
@@ -30,7 +30,7 @@ _START: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
 def command(*, settings: Settings, environment: str) -> Any:
     """Open your shell inside ENVIRONMENT; `exit` leaves it."""
     home = EnvironmentHome(data=settings.data)
-    generation = load_environment(home, environment)
+    generation = settings.load_environment(environment)
     activation = find_activation(generation)
     shell = guess_shell(settings.environ)
     name, before, words = _START[shell]

@@ -105,8 +105,8 @@ def find_environment(home: EnvironmentHome, name: str) -> Generation | None:
     return generation
 
 
-def load_environment(home: EnvironmentHome, name: str) -> Generation:
-    """Return an environment's current generation.
+def load_environment(home: EnvironmentHome, name: str, *, hint: str) -> Generation:
+    """Return an environment's current generation; ``hint`` is what to do where there is none.
 
     Raises:
         InstallError: There is one, and it cannot be used.
@@ -118,7 +118,7 @@ def load_environment(home: EnvironmentHome, name: str) -> Generation:
         raise UsageError(
             "usage.no_environment",
             f"there is no environment `{name}`" + (f"; there are {known}" if known else ""),
-            hints=[f"run `provision create {name}`"],
+            hints=[hint],
         )
     return generation
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from provisioner.diagnose.failures.model import Match
 from provisioner.errors import InstallError
 from provisioner.events import Listener
-from provisioner.install.home import EnvironmentHome, Generation, load_environment
+from provisioner.install.home import EnvironmentHome, Generation
 from provisioner.install.plan import InstallPlan, plan_install
 from provisioner.install.transaction import find_current, install_environment
 from provisioner.lock.freshness import check_freshness
@@ -104,7 +104,7 @@ def create(settings: Settings, profile: Profile, choices: CreateChoices, *, on_e
 def repair(settings: Settings, name: str, choices: CreateChoices, *, on_event: Listener) -> Created:
     """Build an environment again from its lock, beside the damaged one; errors as from `create`."""
     try:
-        profile = load_environment(EnvironmentHome(data=settings.data), name).receipt.profile
+        profile = settings.load_environment(name).receipt.profile
     except InstallError:
         # Its receipt is what is damaged; most environments have their profile's name.
         profile = name

@@ -10,7 +10,8 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 
 from provisioner.errors import LockError, ProvisionError, UsageError
-from provisioner.events import Listener, Notice, StageFinished, StageStarted, ignore_events
+from provisioner.events import Listener, StageFinished, StageStarted, ignore_events
+from provisioner.ground.text import did_you_mean
 from provisioner.lock.assemble import make_lock
 from provisioner.lock.freshness import check_freshness
 from provisioner.lock.model import Lock
@@ -57,7 +58,11 @@ def lock_profiles(
 
     What an old lockfile holds and its profile still allows stays, but for the names in ``update``, and for
     everything with ``upgrade``.
+
+    Raises:
+        UsageError: A package to update is in no lockfile.
     """
+    _check_update(settings, profiles, update)
     with Engines(settings, on_event=on_event) as engines:
         # Made here, by one thread, for all.
         _ = engines.conda_solver, engines.pip_solver
@@ -69,10 +74,7 @@ def lock_profiles(
                 return error
 
         tasks = [partial(lock, profile) for profile in profiles]
-        outcomes = run_parallel(tasks, workers=_PROFILES_AT_ONCE, stop=engines.close)
-    for name in _find_unlocked(update, outcomes):
-        on_event(Notice(message=f"`--update {name}`: no lockfile has this package", level="warning"))
-    return outcomes
+        return run_parallel(tasks, workers=_PROFILES_AT_ONCE, stop=engines.close)
 
 
 def lock_profile(
@@ -150,16 +152,27 @@ def _read_previous(path: Path) -> dict[str, PlatformResolution]:
     }
 
 
-def _find_unlocked(update: Collection[str], outcomes: Sequence[Locked | ProvisionError]) -> list[str]:
-    """Return the names to update that no lockfile has; none where one could not be made."""
+def _check_update(settings: Settings, profiles: Sequence[Profile], update: Collection[str]) -> None:
+    """Refuse a package to update that is in no lockfile: a typing mistake would go unnoticed.
+
+    Raises:
+        UsageError: ``usage.lock_update``.
+    """
     locked: set[str] = set()
-    for outcome in outcomes:
-        if isinstance(outcome, ProvisionError):
-            return []
-        for part in outcome.lock.platforms:
+    for profile in profiles if update else ():
+        parts = _read_previous(settings.find_lockfile(profile))
+        if not parts:
+            return  # what the first lock will hold is not known
+        for part in parts.values():
             locked |= {package.name for package in part.conda}
             locked |= {package.name for package in part.pip}
-    return [name for name in update if canonicalize_name(name) not in locked and name not in locked]
+    for name in update:
+        if canonicalize_name(name) not in locked and name not in locked:
+            raise UsageError(
+                "usage.lock_update",
+                f"`--update {name}`: no lockfile has this package{did_you_mean(name, locked)}",
+                hints=["name a package as the lockfile does"],
+            )
 
 
 def _relative(profile_file: str, folder: Path) -> str:

@@ -1,5 +1,6 @@
 """What every job may need to know; `provisioner.cli.settings` reads it from flags, variables and files."""
 
+import os
 import platform
 import sys
 from collections.abc import Mapping
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import provisioner
 from provisioner.errors import UsageError
+from provisioner.install.home import EnvironmentHome, Generation, load_environment
 from provisioner.lock.store import lockfile_path
 from provisioner.profile.load import load_profile
 from provisioner.profile.model import Profile
@@ -36,8 +38,17 @@ class Settings:
     offline: bool = False
 
     def load_profile(self, name: str) -> Profile:
-        """Return a profile of the profile folders; errors as from `provisioner.profile.load`."""
+        """Return a profile by name, or by the path of its file; errors as from `provisioner.profile.load`."""
+        path = Path(name)
+        if path.suffix == ".yaml" and path.is_file():
+            return load_profile(path.stem, folders=(path.parent, *self.profile_folders))
         return load_profile(name, folders=self.profile_folders)
+
+    def load_environment(self, name: str) -> Generation:
+        """Return an environment's current generation; errors as from `provisioner.install.home`."""
+        known = any((folder / f"{name}.yaml").is_file() for folder in self.profile_folders)
+        hint = f"run `provision create {name}`" if known else "see `provision list` for the names"
+        return load_environment(EnvironmentHome(data=self.data), name, hint=hint)
 
     def find_lockfile(self, profile: Profile) -> Path:
         """Return the lockfile of a profile, for reading."""
@@ -49,7 +60,7 @@ class Settings:
             return self.lockfiles
         if Path(profile.file).parent == _packed_folder("envs"):
             return Path("lockfiles")
-        return Path(profile.file).parent.parent / "lockfiles"
+        return _beside(profile.file)
 
     def _find_lockfile_folder(self, profile_file: str) -> Path:
         if self.lockfiles is not None:
@@ -58,7 +69,12 @@ class Settings:
         name = Path(profile_file).name.removesuffix(".yaml")
         if (local / f"{name}.conda-lock.yml").is_file():
             return local
-        return Path(profile_file).parent.parent / "lockfiles"
+        return _beside(profile_file)
+
+
+def _beside(profile_file: str) -> Path:
+    """Return the folder of lockfiles beside a profile's folder, also where that is the working folder."""
+    return Path(os.path.normpath(Path(profile_file).parent / ".." / "lockfiles"))
 
 
 def builtin_folder(name: str) -> Path:

@@ -11,7 +11,7 @@ from provisioner.diagnose.failures.model import Match
 from provisioner.diagnose.failures.recognise import recognise_error
 from provisioner.engines.process.run import start_program
 from provisioner.events import Listener, StageFinished, StageStarted, ignore_events
-from provisioner.install.home import EnvironmentHome, Generation, load_environment
+from provisioner.install.home import Generation
 from provisioner.pipeline.engines import Engines
 from provisioner.pipeline.reports import write_report
 from provisioner.pipeline.settings import Settings
@@ -62,7 +62,7 @@ def validate(
         UnavailableError: The weights' file could not be had.
         InstallError: It is not the locked one.
     """
-    generation = load_environment(EnvironmentHome(data=settings.data), name)
+    generation = settings.load_environment(name)
     profile = settings.load_profile(generation.receipt.profile)
     with Engines(settings, on_event=on_event) as engines:
         report = validate_generation(generation, profile, engines, choices=choices, on_event=on_event)

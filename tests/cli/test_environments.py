@@ -189,3 +189,15 @@ def test_validate_refuses_a_report_that_has_no_place(built: Lab) -> None:
     """A report that cannot be written is told before the validation starts."""
     shown = built.run("validate", "tiny", "--html", "missing/report.html", "--json")
     assert (shown.code, shown.error["code"]) == (2, "usage.output")
+
+
+def test_a_name_that_is_neither_gets_a_hint_that_works(tiny: Lab) -> None:
+    """Where a profile has the name, `create` is the hint, else the list of names."""
+    assert tiny.run("validate", "tiny", "--json").error["hints"] == ["run `provision create tiny`"]
+    assert tiny.run("validate", "nope", "--json").error["hints"] == ["see `provision list` for the names"]
+
+
+def test_run_of_a_script_says_how(built: Lab) -> None:
+    """A script is no program: the hint is the command that runs it."""
+    (built.root / "s.py").write_text("print(1)\n", encoding="utf-8")
+    assert built.run("run", "--json", "tiny", "s.py").error["hints"] == ["run `python s.py` in it"]

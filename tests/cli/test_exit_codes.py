@@ -94,6 +94,7 @@ def test_usage_tells_every_mistake_with_its_place(lab: Lab) -> None:
         (("activate", "nothing"), "usage.no_environment"),
         (("remove", "../../etc"), "usage.environment_name"),
         (("lock",), "usage.lock_what"),
+        (("lock", "tiny", "--update", "nosuchpkg"), "usage.lock_update"),
         (("lock", "tiny", "--all"), "usage.lock_what"),
         (("lock", "tiny", "--check", "--upgrade"), "usage.lock_check"),
         (("lock", "tiny", "--check", "--update", "torch"), "usage.lock_check"),

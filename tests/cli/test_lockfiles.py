@@ -138,12 +138,14 @@ def test_all_takes_profiles_that_extend_a_builtin(lab: Lab) -> None:
     assert shown.error["code"] != "profile.not_found"
 
 
-def test_update_of_a_package_that_is_not_locked_is_told(tiny: Lab) -> None:
-    """A typing mistake in `--update` is a warning; a name in another spelling is none."""
-    shown = tiny.run("lock", "tiny", "--update", "nosuchpkg", "--update", "TinyApp")
-    assert shown.code == 0
-    assert "warning: `--update nosuchpkg`: no lockfile has this package" in shown.err
-    assert "TinyApp" not in shown.err
+def test_update_of_a_package_that_is_not_locked_is_refused(tiny: Lab) -> None:
+    """A typing mistake in `--update` is a usage error before anything is solved; another spelling is none."""
+    before = tiny.lockfile.read_bytes()
+    shown = tiny.run("lock", "tiny", "--update", "tinyap", "--json")
+    assert (shown.code, shown.error["code"]) == (2, "usage.lock_update")
+    assert "did you mean `tinyapp`" in shown.error["message"]
+    assert tiny.lockfile.read_bytes() == before
+    assert tiny.run("lock", "tiny", "--update", "TinyApp").code == 0
 
 
 def test_diff_takes_profiles_names(tiny: Lab) -> None:
@@ -217,3 +219,50 @@ def test_verify_urls_finds_what_is_gone(lab: Lab) -> None:
     shown = lab.run("lock", "--verify-urls", "tiny", "--json")
     assert shown.code == 8
     assert "tinyapp-1.0-py3-none-any.whl" in json.dumps(shown.document["errors"])
+
+
+def test_check_without_a_name_means_all(tiny: Lab) -> None:
+    """`lock --check` is `lock --check --all`."""
+    assert tiny.run("lock", "--check", "--json").data == tiny.run("lock", "--check", "--all", "--json").data
+
+
+def test_profiles_in_the_working_folder_keep_their_lockfiles_beside_it(tiny: Lab) -> None:
+    """`cd envs; provision lock --envs .` writes where `provision lock` beside the folder does."""
+    tiny.lockfile.unlink()
+    shown = tiny.spawn("lock", "tiny", "--envs", ".", cwd=tiny.envs)
+    assert shown.code == 0, shown.err
+    assert tiny.lockfile.is_file()
+    assert not (tiny.envs / "lockfiles").exists()
+
+
+def test_a_profile_is_named_by_the_path_of_its_file_too(tiny: Lab) -> None:
+    """`lock` and `create` take `envs/tiny.yaml` for `tiny`, and a file in any other folder."""
+    assert tiny.run("lock", "--check", "envs/tiny.yaml").code == 0
+    other = tiny.root / "drafts" / "mine.yaml"
+    other.parent.mkdir()
+    shutil.copy(tiny.envs / "tiny.yaml", other)
+    assert tiny.run("lock", "drafts/mine.yaml").code == 0
+    assert tiny.run("create", "drafts/mine.yaml", "--no-validate").code == 0
+
+
+def test_diff_of_a_revision_compares_all_its_lockfiles(lab: Lab) -> None:
+    """`diff HEAD` shows what differs from today's lockfiles, two revisions what differs between them."""
+    lab.offer("tinyapp", "2.0")
+    lab.lock_tiny(changes={"- tinyapp": "- tinyapp<2"})
+    git(lab, "init", "-q")
+    git(lab, "add", "lockfiles")
+    git(lab, "commit", "-q", "-m", "lock")
+    assert lab.run("diff", "HEAD").out == "no lockfile has changed\n"
+    lab.write_profile(changes={"- tinyapp": "- tinyapp>=2"})
+    assert lab.run("lock", "tiny").code == 0
+    shown = lab.run("diff", "HEAD", "--json").data
+    assert shown == {"profiles": [lab.run("diff", "tiny", "--json").data]}
+    git(lab, "add", "lockfiles")
+    git(lab, "commit", "-q", "-m", "again")
+    assert lab.run("diff", "HEAD~1", "HEAD", "--json").data == shown
+
+
+def test_diff_takes_a_profiles_name_for_the_profile_beside_a_folder_of_that_name(tiny: Lab) -> None:
+    """A folder called like the profile is no lockfile and does not hide it."""
+    (tiny.root / "tiny").mkdir()
+    assert tiny.run("diff", "tiny", "tiny").code == 0

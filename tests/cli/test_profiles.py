@@ -1,5 +1,7 @@
 """`list`, `show` and what a profile is worth before anything is built."""
 
+import os
+
 import pytest
 
 from tests.cli.lab import Lab
@@ -91,3 +93,19 @@ def test_committed_lockfiles_are_found_and_fresh(name: str, lab: Lab) -> None:
     assert shown.code == 0
     assert shown.data["profiles"][0]["fresh"]
     assert lab.server.requests == []
+
+
+def test_a_closed_configuration_folder_is_told(lab: Lab) -> None:
+    """A configuration that the system keeps from us is exit 2 with its path, not our bug."""
+    folder = lab.home / ".config" / "provision"
+    folder.parent.mkdir()
+    folder.symlink_to(folder)  # root may read every folder, and follow no link to itself
+    shown = lab.run("list", "--json")
+    assert (shown.code, shown.error["code"]) == (2, "config.unreadable")
+
+
+def test_a_pipe_in_the_configurations_place_is_refused(lab: Lab) -> None:
+    """Only a regular file is read; a pipe would wait for its writer for ever."""
+    os.mkfifo(lab.root / "provision.yaml")
+    shown = lab.spawn("list", "--json")
+    assert (shown.code, shown.error["code"]) == (2, "config.unreadable")
