@@ -1,20 +1,28 @@
-"""Which names an archive may carry: rules, on text alone."""
+"""Which names, links and places an archive's members may have: rules, on text alone.
+
+A *place* is where a member will be installed, relative to the environment's folder. Some parts of an
+environment are nobody's to bring: its interpreter, its settings, its activation, and our own files.
+"""
 
 import re
-import unicodedata
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import PurePosixPath
 
-_RESERVED = re.compile(
-    r"(?:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$)(?:\..*)?", re.IGNORECASE
+# Not possible, or a device, on Windows; a backslash separates folders there.
+_NOT_ON_WINDOWS = re.compile(
+    r".*[\\:].*|.*[. ]|(?:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$)(?:\..*)?",
+    re.IGNORECASE | re.DOTALL,
 )
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_INTERPRETER = re.compile(
-    r"pythonw?[0-9.]*(?:\.exe)?|python[0-9]*\.dll|(?:de)?activate(?:[._].*)?", re.IGNORECASE
+# pyvenv.cfg counts beside the interpreter, too.
+_OWN = re.compile(
+    r"(?:(?:bin|scripts)/)?(?:pyvenv\.cfg|pythonw?[0-9.]*t?(?:\.exe)?|python[0-9]*t?\.dll|[^/]*\._pth)"
+    r"|(?:bin|scripts)/(?:de)?activate(?:[._].*)?"
+    r"|provision-.*|conda-meta/(?:history|.*\.json)",
+    re.IGNORECASE | re.DOTALL,
 )
-_ENTRY_NAME = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.+ -]*")
-_ENTRY_TARGET = re.compile(r"[A-Za-z_][\w.]*\s*(?::\s*[A-Za-z_][\w.]*\s*)?(?:\[[\w\s,.-]*\])?")
-_DEEPEST, _LONGEST_PART_BYTES = 64, 255
+_OWN_RECORDS = ("provision-", "conda-meta/")
+_OWNERS = frozenset({"python", "conda"})
+_MOST_LINKS = 40  # as Linux follows
 
 
 def find_name_fault(name: str, *, portable: bool) -> str | None:
@@ -22,67 +30,59 @@ def find_name_fault(name: str, *, portable: bool) -> str | None:
 
     Args:
         name: As the archive spells it, ``/`` between parts.
-        portable: Whether the name has to be one on Windows too.
+        portable: Whether it has to be possible on Windows too.
     """
-    stem = name.removesuffix("/")
-    parts = stem.split("/")
-    if stem == "" or stem.startswith("/") or "" in parts:
+    parts = name.removesuffix("/").split("/")
+    if "" in parts:
         return "is empty or absolute"
     if ".." in parts or "." in parts:
         return "leaves its place"
-    if "\\" in name or _CONTROL.search(name):
-        return "has a backslash or a control character"
-    if len(parts) > _DEEPEST or any(
-        len(part.encode("utf-8", "replace")) > _LONGEST_PART_BYTES for part in parts
-    ):
-        return "is too deep or too long"
-    if portable and (":" in name or any(_RESERVED.fullmatch(part) or part[-1] in ". " for part in parts)):
+    if portable and any(_NOT_ON_WINDOWS.fullmatch(part) for part in parts):
         return "is not a file's name on Windows"
     return None
 
 
-def find_link_fault(member: str, target: str) -> str | None:
-    """Say why a symbolic link must not be unpacked: its target has to stay inside."""
-    if target == "" or target.startswith("/") or "\\" in target or ":" in target or _CONTROL.search(target):
-        return "is a link to an absolute or strange place"
-    depth = len(PurePosixPath(member).parent.parts)
-    for part in target.split("/"):
+def find_link_fault(member: str, links: Mapping[str, str], *, portable: bool) -> str | None:
+    """Say why a symbolic link must not be unpacked: its target has to stay inside, over other links too.
+
+    Args:
+        member: The link's path.
+        links: Path to target, for all links of the archive.
+        portable: Whether it may be unpacked on Windows.
+    """
+    inside = list(PurePosixPath(member).parent.parts)
+    ahead = links[member].split("/")[::-1]
+    if ahead[-1] == "" or (portable and set(links[member]) & {"\\", ":"}):
+        return "is a link to an absolute place"
+    followed = 0
+    while ahead:
+        part = ahead.pop()
         if part == "..":
-            depth -= 1
+            if not inside:
+                return "is a link that leaves the package"
+            inside.pop()
         elif part not in {"", "."}:
-            depth += 1
-        if depth < 0:
-            return "is a link that leaves the package"
+            inside.append(part)
+            target = links.get("/".join(inside))
+            if target is not None:
+                inside.pop()
+                ahead += target.split("/")[::-1]
+                followed += 1
+        if followed > _MOST_LINKS:
+            return "is a link that leads back to itself"
     return None
 
 
-def find_twins(names: Iterable[str], *, portable: bool) -> str | None:
-    """Return a name that comes twice; with ``portable``, names that differ in case or accents are one."""
-    seen: set[str] = set()
-    for name in names:
-        key = name.rstrip("/")
-        if portable:
-            key = unicodedata.normalize("NFC", key).casefold()
-        if key in seen:
-            return name
-        seen.add(key)
-    return None
+def find_place_fault(place: str, *, package: str) -> str | None:
+    """Say why a package must not install a file there: it is a part of the environment itself.
 
-
-def find_entry_point_fault(name: str, target: str) -> str | None:
-    """Say why an entry point must not become a script."""
-    if _ENTRY_NAME.fullmatch(name) is None or ".." in name or name.startswith("-"):
-        return "is no script's name"
-    if is_interpreter(name):
-        return "would replace the environment's own"
-    if _ENTRY_TARGET.fullmatch(target.strip()) is None:
-        return "does not name a function"
-    return None
-
-
-def is_interpreter(name: str) -> bool:
-    """Tell whether a file of that name beside the interpreter would replace it or its activation."""
-    return _INTERPRETER.fullmatch(name) is not None
+    Conda's own ``python`` brings the interpreter; nobody brings what records and receipts are read from.
+    """
+    if _OWN.fullmatch(place) is None:
+        return None
+    if package in _OWNERS and not place.lower().startswith(_OWN_RECORDS):
+        return None
+    return "would replace a part of the environment"
 
 
 def runs_at_start(name: str) -> bool:

@@ -1,118 +1,72 @@
-"""Scan a wheel: a zip that reads one way only, with names that stay in place and a complete RECORD.
+"""Scan a wheel: what is where, a complete RECORD, and nothing in the environment's own places.
 
-Sources: the wheel specification; the rules that indexes apply since 2025 (CVE-2025-54368).
+uv reads a zip one way only, compares names and metadata, and refuses scripts that leave their folder.
+Sources: the wheel specification; PEP 829 for ``.start`` files.
 """
 
 import configparser
 import csv
 import errno
-import stat
+import re
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
-from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
-
 from provisioner.engines.archive.names import (
-    find_entry_point_fault,
     find_name_fault,
-    find_twins,
+    find_place_fault,
     hijacks_start,
-    is_interpreter,
     runs_at_start,
 )
-from provisioner.engines.archive.scan import MOST_MEMBERS, UNREADABLE, Verdict, refuse, unpack_budget
-from provisioner.engines.archive.zip_container import check_container
+from provisioner.engines.archive.refusal import UNREADABLE, Budget, refuse
+from provisioner.install.build import StoredFile
 from provisioner.resolve.model import PipPackage
 
-_ENCRYPTED, _UTF8 = 0x01, 0x800
 _LONGEST_TEXT_BYTES = 64 * 1024 * 1024
-_SCHEMES = {"purelib", "platlib", "headers", "scripts", "data"}
+_METADATA = re.compile(r"[^/]+\.dist-info/METADATA")
+_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 _SIGNATURES = ("/RECORD", "/RECORD.jws", "/RECORD.p7s")
 _KNOWN_STARTERS = {("setuptools", "distutils-precedence.pth")}
+_SITE = "lib/site-packages"
+# Where the schemes of a wheel's `.data` folder are installed.
+_SCHEMES = {"purelib": _SITE, "platlib": _SITE, "headers": "include", "scripts": "bin", "data": ""}
 
 
-def scan_wheel(path: Path, package: PipPackage) -> Verdict:
+def scan_wheel(path: Path, package: PipPackage) -> StoredFile:
     """Scan a wheel; see `scan_package`."""
     archive = package.filename
     try:
-        with path.open("rb") as file, zipfile.ZipFile(file) as opened:
-            infos = opened.infolist()
-            check_container(file, opened, archive)
-            names = [info.orig_filename for info in infos]
-            _check_names(infos, archive, size=path.stat().st_size)
-            folder = _find_dist_info(names, package)
-            _check_metadata(_read(opened, f"{folder}/METADATA", archive), package)
+        with zipfile.ZipFile(path) as opened:
+            names = _check_members(opened, archive, size_bytes=path.stat().st_size)
+            folder = next((name.partition("/")[0] for name in names if _METADATA.fullmatch(name)), "")
             _check_record(_read(opened, f"{folder}/RECORD", archive), names, archive)
-            if f"{folder}/entry_points.txt" in names:
-                _check_entry_points(_read(opened, f"{folder}/entry_points.txt", archive), archive)
-            _check_data(names, archive)
-            return Verdict(notices=_check_starters(opened, names, package))
+            for name, place in _find_places(opened, names, folder, archive):
+                fault = find_place_fault(place, package=package.name)
+                if fault is not None:
+                    raise refuse(archive, fault, member=name)
+            return StoredFile(path=path, notices=_check_starters(opened, names, package))
     except (*UNREADABLE, OSError) as error:
         if isinstance(error, OSError) and error.errno not in {None, errno.EINVAL}:
             raise
         raise refuse(archive, f"is not a readable wheel: {error}") from error
 
 
-def _check_names(infos: list[zipfile.ZipInfo], archive: str, *, size: int) -> None:
-    for info in infos:
-        name = info.orig_filename
-        kind = stat.S_IFMT(info.external_attr >> 16)
-        fault = find_name_fault(name, portable=True)
-        if fault is None and not (name.isascii() or info.flag_bits & _UTF8):
-            fault = "is not in UTF-8"
-        if fault is None and info.flag_bits & _ENCRYPTED:
-            fault = "is encrypted"
-        if fault is None and info.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
+def _check_members(opened: zipfile.ZipFile, archive: str, *, size_bytes: int) -> list[str]:
+    budget = Budget(archive, size_bytes=size_bytes)
+    for info in opened.infolist():
+        fault = find_name_fault(info.orig_filename, portable=True)
+        if fault is None and info.compress_type not in _METHODS:
             fault = "is compressed in a way that wheels do not use"
-        if fault is None and kind not in {0, stat.S_IFREG, stat.S_IFDIR}:
-            fault = "is a link or a device"
         if fault is not None:
-            raise refuse(archive, fault, member=name)
-    twin = find_twins((info.orig_filename for info in infos), portable=True)
-    if twin is not None:
-        raise refuse(archive, "comes twice", member=twin)
-    unpacked = sum(info.file_size for info in infos)
-    if len(infos) > MOST_MEMBERS or unpacked > unpack_budget(size):
-        raise refuse(archive, f"would unpack to {len(infos)} files and {unpacked // 1_000_000} MB")
-
-
-def _find_dist_info(names: list[str], package: PipPackage) -> str:
-    folders = {name.partition("/")[0] for name in names if name.partition("/")[0].endswith(".dist-info")}
-    if len(folders) != 1:
-        raise refuse(package.filename, f"has {len(folders)} `.dist-info` folders")
-    folder = folders.pop()
-    name, _, version = folder.removesuffix(".dist-info").partition("-")
-    _check_identity(name, version, package)
-    return folder
-
-
-def _check_metadata(text: str, package: PipPackage) -> None:
-    fields: dict[str, str] = {}
-    for line in text.replace("\r\n", "\n").partition("\n\n")[0].split("\n"):
-        key, _, value = line.partition(":")
-        fields.setdefault(key.strip().lower(), value.strip())
-    _check_identity(fields.get("name", ""), fields.get("version", ""), package)
-
-
-def _check_identity(name: str, version: str, package: PipPackage) -> None:
-    try:
-        same = canonicalize_name(name) == canonicalize_name(package.name) and Version(version) == Version(
-            package.version
-        )
-    except InvalidVersion:
-        same = False
-    if not same:
-        raise refuse(package.filename, f"is {name!r} {version!r}, not `{package.name}` `{package.version}`")
+            raise refuse(archive, fault, member=info.orig_filename)
+        budget.spend(info.file_size)
+    return [info.orig_filename for info in opened.infolist()]
 
 
 def _check_record(text: str, names: list[str], archive: str) -> None:
     """Refuse a RECORD that leaves its place or leaves a file out: nobody could tell who brought it."""
-    try:
-        # some wheels made on Windows write its separator there, and installers read it as one
-        listed = {row[0].replace("\\", "/") for row in csv.reader(text.splitlines()) if row}
-    except csv.Error as error:
-        raise refuse(archive, f"has a RECORD that cannot be read: {error}") from error
+    # some wheels made on Windows write its separator there, and installers read it as one
+    listed = {row[0].replace("\\", "/") for row in csv.reader(text.splitlines()) if row}
     for name in listed:
         fault = find_name_fault(name, portable=True)
         if fault is not None:
@@ -122,37 +76,23 @@ def _check_record(text: str, names: list[str], archive: str) -> None:
             raise refuse(archive, "is not in the wheel's RECORD", member=name)
 
 
-def _check_entry_points(text: str, archive: str) -> None:
-    parser = configparser.RawConfigParser(delimiters=("=",), comment_prefixes=("#",), strict=False)
-    parser.optionxform = str  # type: ignore[assignment,method-assign] # the documented way to keep the case
-    try:
-        parser.read_string(text)
-    except configparser.Error as error:
-        raise refuse(archive, f"has entry points that cannot be read: {error}") from error
-    for section in ("console_scripts", "gui_scripts"):
-        for name, target in parser.items(section) if parser.has_section(section) else ():
-            fault = find_entry_point_fault(name, target)
-            if fault is not None:
-                raise refuse(archive, f"{fault} (an entry point)", member=name)
-
-
-def _check_data(names: list[str], archive: str) -> None:
-    """Refuse members of ``.data`` that would replace the interpreter or our own files."""
+def _find_places(
+    opened: zipfile.ZipFile, names: list[str], folder: str, archive: str
+) -> Iterator[tuple[str, str]]:
+    """Yield every member, and every script that an entry point becomes, with its place."""
     for name in names:
-        parts = name.rstrip("/").split("/")
-        if not parts[0].endswith(".data") or len(parts) < 3:
-            continue
-        scheme, rest = parts[1], parts[2:]
-        beside_python = scheme == "scripts" or (
-            scheme == "data" and (len(rest) == 1 or rest[0].lower() in {"bin", "scripts"})
-        )
-        own = scheme == "data" and (
-            rest[0].lower() in {"pyvenv.cfg", "conda-meta"} or rest[0].lower().startswith("provision-")
-        )
-        if scheme not in _SCHEMES:
-            raise refuse(archive, "goes to no place that wheels have", member=name)
-        if own or (beside_python and is_interpreter(rest[-1])):
-            raise refuse(archive, "would replace a part of the environment", member=name)
+        parts = name.split("/", 2)
+        if parts[0].endswith(".data") and len(parts) == 3 and parts[1] in _SCHEMES:
+            yield name, f"{_SCHEMES[parts[1]]}/{parts[2]}".removeprefix("/")
+        else:
+            yield name, f"{_SITE}/{name}"
+    if f"{folder}/entry_points.txt" in names:
+        parser = configparser.RawConfigParser(delimiters=("=",), comment_prefixes=("#",), strict=False)
+        parser.optionxform = str  # type: ignore[assignment,method-assign] # the documented way to keep the case
+        parser.read_string(_read(opened, f"{folder}/entry_points.txt", archive))
+        for section in {"console_scripts", "gui_scripts"} & set(parser.sections()):
+            for name in parser.options(section):
+                yield name, f"bin/{name}"
 
 
 def _check_starters(opened: zipfile.ZipFile, names: list[str], package: PipPackage) -> tuple[str, ...]:
@@ -179,10 +119,7 @@ def _check_starters(opened: zipfile.ZipFile, names: list[str], package: PipPacka
 
 
 def _read(opened: zipfile.ZipFile, name: str, archive: str) -> str:
-    try:
-        info = opened.getinfo(name)
-    except KeyError as error:
-        raise refuse(archive, f"has no `{name}`") from error
+    info = opened.getinfo(name)
     if info.file_size > _LONGEST_TEXT_BYTES:
         raise refuse(archive, "is too large for a text", member=name)
     with opened.open(info) as file:

@@ -46,7 +46,7 @@ class RattlerLinker:
             "prefix": str(prefix),
             "cache": str(self._cache),
             "platform": platform,
-            "packages": [_describe(package, files[package.sha256]) for package in packages],
+            "packages": [describe_package(package, files[package.sha256]) for package in packages],
         }
         try:
             answer = ask_rattler(task, environ=self._environ, timeout_s=_TIMEOUT_S)
@@ -81,7 +81,7 @@ def canonical_record(record: Mapping[str, Any], package: CondaPackage) -> dict[s
     return written | {"url": package.url, "channel": package.url.rsplit("/", 2)[0], "fn": package.filename}
 
 
-def _describe(package: CondaPackage, file: StoredFile) -> dict[str, Any]:
+def describe_package(package: CondaPackage, file: StoredFile) -> dict[str, Any]:
     """Return what becomes a record: the package's own ``index.json`` with the lock's dependencies."""
     depends = [f"{name} {constraint}".strip() for name, constraint in package.dependencies.items()]
     return {

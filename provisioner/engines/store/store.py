@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from provisioner.engines.archive.scan import SCANNER, Verdict, scan_package
+from provisioner.engines.archive.scan import SCANNER, scan_package
 from provisioner.errors import InstallError
 from provisioner.ground.file_lock import hold_file
 from provisioner.ground.files import make_private_folder, replace, write_atomically
@@ -83,18 +83,18 @@ class Store:
 
     def _admit(self, package: Package, path: Path) -> StoredFile:
         try:
-            verdict: Verdict = scan_package(path, package)
+            stored = scan_package(path, package)
         except InstallError:
             path.unlink()
             raise
         record = {
             "scanner": SCANNER,
             "size": path.stat().st_size,
-            "notices": list(verdict.notices),
-            "index": dict(verdict.index),
+            "notices": list(stored.notices),
+            "index": dict(stored.index),
         }
         write_atomically(_record_of(path), json.dumps(record, sort_keys=True) + "\n")
-        return StoredFile(path=path, notices=verdict.notices, index=verdict.index)
+        return stored
 
 
 def _record_of(path: Path) -> Path:

@@ -108,7 +108,10 @@ class UvInstaller:
             f"uv could not {what}; it says:\n{said}"
             if said
             else f"uv could not {what}: exit code {done.exit_code}",
-            hints=["run the same command again; if it fails again, report it with this output"],
+            hints=[
+                "choose another version or build of a package that it refuses, and lock again",
+                "run the same command again; if it fails again, report it with this output",
+            ],
             context={"exit_code": done.exit_code},
         )
 

@@ -1,0 +1,70 @@
+"""Refuse an archive: the error, the budget of what it may unpack to, and what readers raise for damage."""
+
+import struct
+import tarfile
+import zipfile
+import zlib
+
+import zstandard
+
+from provisioner.errors import InstallError
+
+UNREADABLE = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    zlib.error,
+    zstandard.ZstdError,
+    struct.error,
+    EOFError,
+    NotImplementedError,
+    OverflowError,
+    RecursionError,
+    RuntimeError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+)
+"""What the readers of archives and of JSON raise for damaged input."""
+
+_FREE_BYTES = 64 * 1024 * 1024
+_MOST_RATIO = 100
+_BLOCK_BYTES = 512
+
+
+class Budget:
+    """Counts what an archive unpacks to: a small file must not fill the disk, with bytes or with files."""
+
+    def __init__(self, archive: str, *, size_bytes: int) -> None:
+        """Allow what an honest archive of that size can need."""
+        self._archive = archive
+        self._left = unpack_budget(size_bytes)
+
+    def spend(self, count: int) -> None:
+        """Take the bytes of one file or chunk, at least a block.
+
+        Raises:
+            InstallError: ``install.archive``: the budget is used up.
+        """
+        self._left -= max(count, _BLOCK_BYTES)
+        if self._left < 0:
+            raise refuse(self._archive, "unpacks to far more than its size allows")
+
+
+def unpack_budget(size_bytes: int) -> int:
+    """Return how many bytes an archive of that size may unpack to."""
+    return max(_FREE_BYTES, _MOST_RATIO * size_bytes)
+
+
+def refuse(archive: str, why: str, *, member: str | None = None) -> InstallError:
+    """Build the error for an archive; ``why`` goes on from the member's name, or from the archive's."""
+    shown = f": member {ascii(member)[:200]} {why}" if member is not None else f": it {why}"
+    return InstallError(
+        "install.archive",
+        f"`{archive}` is refused{shown}",
+        hints=[
+            "do not install it: its author made a mistake, or means harm",
+            "choose another version or build of the package and lock again",
+        ],
+        context={"filename": archive} | ({"member": ascii(member)[:200]} if member is not None else {}),
+    )
