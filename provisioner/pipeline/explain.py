@@ -7,7 +7,7 @@ from provisioner.diagnose.failures.catalogue import load_catalogue
 from provisioner.diagnose.failures.explain import explain_text
 from provisioner.diagnose.failures.installed import explain_environment
 from provisioner.diagnose.failures.logtext import decode_stream
-from provisioner.diagnose.failures.model import Match, Platform
+from provisioner.diagnose.failures.model import Match, System
 from provisioner.engines.machine.environment import gather_environment
 from provisioner.errors import Problem
 from provisioner.install.home import EnvironmentHome, find_environment
@@ -45,7 +45,7 @@ def explain_built(settings: Settings, name: str) -> Explained | None:
     matches = explain_environment(
         facts.distributions or {},
         load_catalogue(),
-        platform=Platform.WINDOWS if windows else Platform.LINUX,
+        system=System.WINDOWS if windows else System.LINUX,
     )
     return Explained(matches=matches, failure=_find_failure(read_report(generation)))
 

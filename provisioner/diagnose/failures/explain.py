@@ -15,16 +15,15 @@ from provisioner.diagnose.failures.model import Catalogue, Evidence, Failure, Ma
 from provisioner.diagnose.failures.signature import Signature
 
 _PIECE_CHARS = 1000
-_RANK = {Severity.FATAL: 0, Severity.WARNING: 1, Severity.BENIGN: 2}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Finding:
+class _Hit:
     """Where a signature was found.
 
     Attributes:
         line: From 1.
-        order: Position that orders findings, also within one line.
+        order: Position that orders hits, also within one line.
         quote: The lines, readable.
     """
 
@@ -40,42 +39,46 @@ def explain_text(chunks: Iterable[str], catalogue: Catalogue) -> tuple[Match, ..
         chunks: The log in pieces of any size, as ``logtext.decode_stream`` gives it.
         catalogue: The known failures.
     """
-    findings = _scan(chunks, _signatures_of(catalogue.failures.values()))
-    found: dict[str, _Finding] = {}
+    hits = _scan(chunks, list_signatures(catalogue))
+    found: dict[str, _Hit] = {}
     for failure in catalogue.failures.values():
-        if finding := _find_failure(failure, findings):
-            found[failure.id] = finding
+        if hit := _find_failure(failure, hits):
+            found[failure.id] = hit
+    ranked = [catalogue.failures[name] for name in _rank(found, catalogue.failures)]
     return tuple(
-        _describe(catalogue.failures[name], found[name], findings)
-        for name in _rank(found, catalogue.failures)
+        failure.as_match(
+            _weigh_causes(failure, hits), line=found[failure.id].line, evidence=found[failure.id].quote
+        )
+        for failure in ranked
     )
 
 
-def _signatures_of(failures: Iterable[Failure]) -> Iterator[Signature]:
-    for failure in failures:
+def list_signatures(catalogue: Catalogue) -> Iterator[Signature]:
+    """Yield all that is looked for in a log."""
+    for failure in catalogue.failures.values():
         yield from (*failure.signatures, *failure.requires, *failure.unless)
-        for cause in failure.causes:
+        for cause in failure.cause:
             for evidence in cause.evidence:
                 yield from (*evidence.present, *evidence.absent)
 
 
-def _scan(chunks: Iterable[str], signatures: Iterable[Signature]) -> dict[str, _Finding]:
-    """Return the first finding of each signature, by its source."""
+def _scan(chunks: Iterable[str], signatures: Iterable[Signature]) -> dict[str, _Hit]:
+    """Return the first hit of each signature, by its source."""
     wanted: dict[bytes, dict[str, Signature]] = defaultdict(dict)
     for signature in signatures:
         wanted[signature.anchor][signature.source] = signature
-    findings: dict[str, _Finding] = {}
+    hits: dict[str, _Hit] = {}
     for number, block in enumerate(split_blocks(chunks)):
         squeezed = squeeze(block.text)
         places = _Places(block)
         for anchor in [anchor for anchor in wanted if anchor in squeezed]:
             for source, signature in tuple(wanted[anchor].items()):
                 if span := signature.find(squeezed):
-                    findings[source] = places.finding(span, number)
+                    hits[source] = places.hit(span, number)
                     del wanted[anchor][source]
             if not wanted[anchor]:
                 del wanted[anchor]
-    return findings
+    return hits
 
 
 class _Places:
@@ -86,7 +89,7 @@ class _Places:
         self._pieces: list[tuple[int, str]] = []  # line number and text; a long line is several pieces
         self._ends: list[int] = []
 
-    def finding(self, span: tuple[int, int], block_number: int) -> _Finding:
+    def hit(self, span: tuple[int, int], block_number: int) -> _Hit:
         """Return where ``span`` lies."""
         if not self._ends:
             for number, line in enumerate(self._block.text.split("\n"), start=self._block.first_line):
@@ -97,22 +100,22 @@ class _Places:
         first = min(bisect_right(self._ends, span[0]), end)
         last = min(bisect_right(self._ends, span[1] - 1), end)
         quote = quote_lines(text for _, text in self._pieces[first : last + 1])
-        return _Finding(line=self._pieces[first][0], order=(block_number, span[0]), quote=quote)
+        return _Hit(line=self._pieces[first][0], order=(block_number, span[0]), quote=quote)
 
 
-def _find_failure(failure: Failure, findings: Mapping[str, _Finding]) -> _Finding | None:
-    """Return the earliest finding of the failure, or ``None`` where the log does not show it."""
-    hits = [findings[signature.source] for signature in failure.signatures if signature.source in findings]
-    if not hits or any(signature.source in findings for signature in failure.unless):
+def _find_failure(failure: Failure, hits: Mapping[str, _Hit]) -> _Hit | None:
+    """Return the earliest hit of the failure, or ``None`` where the log does not show it."""
+    own = [hits[signature.source] for signature in failure.signatures if signature.source in hits]
+    if not own or any(signature.source in hits for signature in failure.unless):
         return None
-    if failure.requires and not any(signature.source in findings for signature in failure.requires):
+    if failure.requires and not any(signature.source in hits for signature in failure.requires):
         return None
-    return min(hits, key=lambda hit: hit.order)
+    return min(own, key=lambda hit: hit.order)
 
 
-def _rank(found: Mapping[str, _Finding], failures: Mapping[str, Failure]) -> list[str]:
+def _rank(found: Mapping[str, _Hit], failures: Mapping[str, Failure]) -> list[str]:
     """Order the ids: fatal, warning, noise; the earlier first; every root before its symptoms."""
-    by_place = sorted(found, key=lambda name: (_RANK[failures[name].severity], found[name].order))
+    by_place = sorted(found, key=lambda name: (failures[name].rank, found[name].order))
     ranked: dict[str, None] = {}
 
     def place(name: str, above: frozenset[str]) -> None:
@@ -130,28 +133,14 @@ def _rank(found: Mapping[str, _Finding], failures: Mapping[str, Failure]) -> lis
     return list(ranked)
 
 
-def _describe(failure: Failure, finding: _Finding, findings: Mapping[str, _Finding]) -> Match:
-    return Match(
-        id=failure.id,
-        title=failure.title,
-        stage=failure.stage,
-        severity=failure.severity,
-        confidence=failure.confidence,
-        cause=_weigh_causes(failure, findings),
-        fix=failure.fix,
-        line=finding.line,
-        evidence=finding.quote,
-    )
-
-
-def _weigh_causes(failure: Failure, findings: Mapping[str, _Finding]) -> str:
+def _weigh_causes(failure: Failure, hits: Mapping[str, _Hit]) -> str:
     """Return the causes in words, those that the log speaks for first."""
-    if len(failure.causes) == 1:
-        return failure.causes[0].text
+    if len(failure.cause) == 1:
+        return failure.cause[0].text
     proven: list[str] = []
     others: list[str] = []
-    for cause in failure.causes:
-        quote = _find_evidence(cause.evidence, findings)
+    for cause in failure.cause:
+        quote = _find_evidence(cause.evidence, hits)
         if quote is None:
             others.append(cause.text)
         else:
@@ -160,11 +149,11 @@ def _weigh_causes(failure: Failure, findings: Mapping[str, _Finding]) -> str:
     return "\n".join(f"{number}. {text}" for number, text in enumerate(ordered, start=1))
 
 
-def _find_evidence(evidence: Sequence[Evidence], findings: Mapping[str, _Finding]) -> str | None:
+def _find_evidence(evidence: Sequence[Evidence], hits: Mapping[str, _Hit]) -> str | None:
     """Return the quote of the first evidence that the log holds."""
     for item in evidence:
-        if all(signature.source in findings for signature in item.present) and not any(
-            signature.source in findings for signature in item.absent
+        if all(signature.source in hits for signature in item.present) and not any(
+            signature.source in hits for signature in item.absent
         ):
-            return findings[item.present[-1].source].quote
+            return hits[item.present[-1].source].quote
     return None

@@ -10,7 +10,7 @@ from provisioner.diagnose.failures.signature import Signature
 
 
 class Severity(StrEnum):
-    """What a failure does to the run."""
+    """What a failure does to the run, the worst first."""
 
     FATAL = "fatal"
     WARNING = "warning"  # the run goes on; its result is wrong or slow
@@ -25,7 +25,7 @@ class Confidence(StrEnum):
     LOW = "low"
 
 
-class Stage(StrEnum):
+class Phase(StrEnum):
     """When the failure shows itself."""
 
     RESOLVE = "resolve"
@@ -35,7 +35,7 @@ class Stage(StrEnum):
     FORWARD = "forward"
 
 
-class Platform(StrEnum):
+class System(StrEnum):
     """Where the failure was reported."""
 
     LINUX = "linux"
@@ -91,18 +91,18 @@ class FileCount:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Probe:
-    """Conditions on an environment, all of which hold where the failure is to be expected.
+class Condition:
+    """What an environment holds, all of it, where the failure is to be expected.
 
     Attributes:
-        platforms: Where it applies; empty for everywhere.
+        systems: Where it applies; empty for everywhere.
         installed: Distributions that are there.
         absent: Normalised names of which none is there.
         minor_differs: Two names whose versions differ in major or minor.
         files: Counts of files; not judged where the files are not known.
     """
 
-    platforms: tuple[Platform, ...] = ()
+    systems: tuple[System, ...] = ()
     installed: tuple[Installed, ...] = ()
     absent: tuple[str, ...] = ()
     minor_differs: tuple[str, str] | None = None
@@ -114,7 +114,7 @@ class Failure:
     """A known failure.
 
     Attributes:
-        causes: At least one; the order is the order of likelihood without evidence.
+        cause: At least one; the order is the order of likelihood without evidence.
         fix: What to do, in words.
         hints: The same as one imperative each, where the catalogue lists them.
         code: Validation's word for the cause, where an exception of the probe can have it.
@@ -123,26 +123,45 @@ class Failure:
         unless: The log must hold none of them.
         caused_by: Ids of failures that are the root of this one where both are found.
         examples: Quoted from the sources; each is recognised as this failure first.
-        probes: Any of them holds in an environment that has, or will have, the failure.
+        conditions: Any of them holds in an environment that has, or will have, the failure.
     """
 
     id: str
     title: str
-    stage: Stage
-    platforms: tuple[Platform, ...]
+    phase: Phase
+    systems: tuple[System, ...]
     severity: Severity
     confidence: Confidence
-    causes: tuple[Cause, ...]
+    cause: tuple[Cause, ...]
     fix: str
-    hints: tuple[str, ...]
-    code: str | None
+    hints: tuple[str, ...] = ()
+    code: str | None = None
     signatures: tuple[Signature, ...]
-    requires: tuple[Signature, ...]
-    unless: tuple[Signature, ...]
-    caused_by: tuple[str, ...]
+    requires: tuple[Signature, ...] = ()
+    unless: tuple[Signature, ...] = ()
+    caused_by: tuple[str, ...] = ()
     examples: tuple[str, ...]
-    probes: tuple[Probe, ...]
+    conditions: tuple[Condition, ...] = ()
     sources: tuple[str, ...]
+
+    @property
+    def rank(self) -> int:
+        """Return its place among failures that are found together: the worst first."""
+        return list(Severity).index(self.severity)
+
+    def as_match(self, cause: str, *, line: int | None, evidence: str) -> "Match":
+        """Return what is answered where it was found."""
+        return Match(
+            id=self.id,
+            title=self.title,
+            stage=self.phase,
+            severity=self.severity,
+            confidence=self.confidence,
+            cause=cause,
+            fix=self.fix,
+            line=line,
+            evidence=evidence,
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -157,6 +176,7 @@ class Match:
     """A failure recognised in a log or an environment.
 
     Attributes:
+        stage: When it shows itself.
         cause: In words; where there are several, the likeliest first.
         line: Line of the log in which the message begins, from 1; ``None`` for an environment.
         evidence: The lines of the log, or the distributions and files, that gave it away.
@@ -164,7 +184,7 @@ class Match:
 
     id: str
     title: str
-    stage: Stage
+    stage: Phase
     severity: Severity
     confidence: Confidence
     cause: str

@@ -2,7 +2,7 @@ import pytest
 
 from provisioner.diagnose.failures.catalogue import load_catalogue
 from provisioner.diagnose.failures.installed import explain_environment
-from provisioner.diagnose.failures.model import Platform
+from provisioner.diagnose.failures.model import System
 
 CATALOGUE = load_catalogue()
 
@@ -39,19 +39,17 @@ CPU = {"ipex-llm": "2.2.0", "torch": "2.13.0+cpu", "numpy": "1.26.4", "transform
 
 
 def ids(
-    distributions: dict[str, str], platform: Platform, files: tuple[str, ...] | None = ("Library/bin/uv.dll",)
+    distributions: dict[str, str], system: System, files: tuple[str, ...] | None = ("Library/bin/uv.dll",)
 ) -> list[str]:
-    return [
-        match.id for match in explain_environment(distributions, CATALOGUE, platform=platform, files=files)
-    ]
+    return [match.id for match in explain_environment(distributions, CATALOGUE, system=system, files=files)]
 
 
-@pytest.mark.parametrize("platform", list(Platform))
+@pytest.mark.parametrize("system", list(System))
 @pytest.mark.parametrize("environment", [XPU_21, XPU_26, CPU], ids=["torch 2.1", "torch 2.6", "CPU"])
-def test_a_right_environment_has_no_failure(environment: dict[str, str], platform: Platform) -> None:
+def test_a_right_environment_has_no_failure(environment: dict[str, str], system: System) -> None:
     """The pins of the released stacks trip no probe."""
     files = ("Library/bin/uv.dll", "lib/libmkl_core.so.2")
-    assert ids(environment, platform, files) == []
+    assert ids(environment, system, files) == []
 
 
 @pytest.mark.parametrize(
@@ -73,27 +71,27 @@ def test_a_broken_environment_is_recognised(changes: dict[str, str], expected: l
     """Versions that do not belong together name the failures that they lead to."""
     environment = {name: text for name, text in XPU_21.items() if name != "intel-extension-for-pytorch"}
     environment |= changes if any("tension" in name for name in changes) else XPU_21 | changes
-    assert ids(environment, Platform.LINUX, ("lib/libmkl_core.so.2",)) == expected
+    assert ids(environment, System.LINUX, ("lib/libmkl_core.so.2",)) == expected
 
 
 def test_a_torch_of_another_variant_is_recognised() -> None:
     """A torch from the default index under ipex-llm[xpu_2.6] is named."""
-    assert "torch-not-compiled-xpu" in ids(XPU_26 | {"torch": "2.6.0"}, Platform.LINUX)
+    assert "torch-not-compiled-xpu" in ids(XPU_26 | {"torch": "2.6.0"}, System.LINUX)
 
 
 def test_an_ipex_beside_a_stack_without_one_is_the_seed() -> None:
     """IPEX for XPU beside an ipex-llm that needs none, and ipex-llm without what its extra brings."""
     ipex = {"intel-extension-for-pytorch": "2.8.10+xpu"}
-    assert ids(CPU | ipex, Platform.LINUX) == ["ipex-torch-minor-mismatch", "ipex-mul-add-cpu-backend"]
-    assert ids({"ipex-llm": "2.2.0"}, Platform.LINUX) == ["pip-extra-missing"]
-    assert "pip-extra-missing" in ids(CPU | {"torch": "2.6.0+xpu"}, Platform.WINDOWS)
+    assert ids(CPU | ipex, System.LINUX) == ["ipex-torch-minor-mismatch", "ipex-mul-add-cpu-backend"]
+    assert ids({"ipex-llm": "2.2.0"}, System.LINUX) == ["pip-extra-missing"]
+    assert "pip-extra-missing" in ids(CPU | {"torch": "2.6.0+xpu"}, System.WINDOWS)
 
 
 def test_files_count_only_where_they_are_known() -> None:
     """A missing uv.dll is found in the listing, with backslashes too, and not guessed without one."""
-    assert ids(XPU_21, Platform.WINDOWS, ()) == ["win126-torch-backend-with-compiler"]
-    assert ids(XPU_21, Platform.WINDOWS, ("Library\\bin\\UV.dll",)) == []
-    assert ids(XPU_21, Platform.WINDOWS, None) == []
+    assert ids(XPU_21, System.WINDOWS, ()) == ["win126-torch-backend-with-compiler"]
+    assert ids(XPU_21, System.WINDOWS, ("Library\\bin\\UV.dll",)) == []
+    assert ids(XPU_21, System.WINDOWS, None) == []
 
 
 def test_the_evidence_names_what_was_seen() -> None:
@@ -106,4 +104,4 @@ def test_the_evidence_names_what_was_seen() -> None:
 
 def test_strange_versions_fulfil_nothing() -> None:
     """A version that is none is passed over."""
-    assert ids({"torch": "unknown", "numpy": "", "transformers": "main-branch"}, Platform.LINUX) == []
+    assert ids({"torch": "unknown", "numpy": "", "transformers": "main-branch"}, System.LINUX) == []

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.diagnose.failures.model import Confidence, Match, Severity, Stage
+from provisioner.diagnose.failures.model import Confidence, Match, Phase, Severity
 from provisioner.errors import ExitCode
 from provisioner.install.home import Generation
 from provisioner.install.receipt import Receipt
@@ -43,7 +43,7 @@ PASSED = Report(
 MATCH = Match(
     id="x-y",
     title="A title",
-    stage=next(iter(Stage)),
+    stage=next(iter(Phase)),
     severity=next(iter(Severity)),
     confidence=Confidence("high"),
     cause="x",
