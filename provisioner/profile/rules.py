@@ -11,6 +11,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 
 from provisioner.ground.text import shown
+from provisioner.profile.shell_variables import find_shells
 
 PROFILE_NAME = r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?"
 INDEX_NAME = r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?"
@@ -44,7 +45,9 @@ _FORBIDDEN_NAMES = frozenset(
         ),
     }
 )
-_FORBIDDEN_PREFIXES = ("CONDA_", "DYLD_", "LD_", "MAMBA_", "PIP_", "PROVISION_", "PYTHON", "UV_")
+_FORBIDDEN_PREFIXES = (
+    *("_PROVISION_", "CONDA_", "DYLD_", "LD_", "MAMBA_", "PIP_", "PROVISION_", "PYTHON", "UV_"),
+)
 _ALLOWED_NAMES = frozenset(
     ("LD_LIBRARY_PATH", "PYTHONHASHSEED", "PYTHONIOENCODING", "PYTHONUNBUFFERED", "PYTHONUTF8")
 )
@@ -183,6 +186,8 @@ def check_variable(name: str) -> str | None:
         return None
     if name in _FORBIDDEN_NAMES or name.startswith(_FORBIDDEN_PREFIXES):
         return f"`{name}` would break the environment's isolation"
+    if shells := find_shells(name):
+        return f"`{name}` has a meaning of its own in {', '.join(shells)}"
     return None
 
 

@@ -197,10 +197,20 @@ def test_a_secret_in_an_address_is_refused_and_not_repeated(tmp_path: Path, sect
             "BASH_ENV",
         ),
         *("HF_TOKEN", "API_KEY", "OPENAI_API_KEY", "DB_PASSWORD", "SECRET"),
+        *("LINES", "LINENO", "HISTCMD", "RANDOM", "SECONDS", "OPTIND", "STTY", "CMD_DURATION", "ERRORLEVEL"),
+        *(
+            "BASH_COMPAT",
+            "COMP_WORDS",
+            "ZSH_VERSION",
+            "FISH_VERSION",
+            "PSMODULEPATH",
+            "_",
+            "_PROVISION_SAVED_A",
+        ),
     ],
 )
 def test_variables_that_break_isolation_or_hold_secrets_are_refused(tmp_path: Path, name: str) -> None:
-    """A profile cannot choose which code runs, nor publish a token."""
+    """A profile cannot choose which code runs, publish a token, or set what a shell evaluates."""
     assert refusal(tmp_path, f"env: {{{name}: x}}\n")[0] == "profile.forbidden_variable"
 
 
