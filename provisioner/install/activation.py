@@ -13,8 +13,8 @@ from provisioner.install.home import Generation
 from provisioner.install.layout import find_path_entries
 from provisioner.install.plan import CONDA
 from provisioner.install.receipt import Receipt
+from provisioner.profile.rules import VARIABLE_NAME, check_variable
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SAVED = "_PROVISION_SAVED_"
 
 
@@ -49,8 +49,11 @@ def plan_activation(receipt: Receipt, *, path: Sequence[PurePath]) -> Activation
     )
     variables = {name: value.replace("{prefix}", prefix) for name, value in receipt.env.items()}
     for name, value in variables.items():
-        if _NAME.fullmatch(name) is None or name.upper() == "PATH" or name.startswith("_PROVISION"):
-            raise _refused(name, "is no name that an environment may set")
+        # names go into scripts as they are, and a receipt may be older than today's rules
+        if re.fullmatch(VARIABLE_NAME, name) is None:
+            raise _refused(name, "is not capitals, digits and underscores")
+        if reason := check_variable(name):
+            raise _refused(name, f"cannot be set: {reason}")
         if "\0" in value:
             raise _refused(name, "has a value with a null character")
     return Activation(
@@ -105,45 +108,85 @@ def format_activation(activation: Activation, shell: str) -> str:
 
 
 def _posix(activation: Activation) -> list[str]:
+    """Return bash's and zsh's text: a function that a subshell tries before this shell runs it.
+
+    At a variable that the user made read-only, zsh stops reading and bash goes on without it. The subshell
+    finds that out while this shell is as it was.
+    """
     changed = _changed(activation)
-    lines = ["if command -v provision_deactivate >/dev/null 2>&1; then provision_deactivate; fi"]
-    lines += [f'if [ -n "${{{name}+set}}" ]; then {_SAVED}{name}="${name}"; fi' for name in changed]
-    lines += [f"export {name}={quote_posix(value)}" for name, value in activation.variables.items()]
-    lines += [f"unset {name}" for name in activation.unset]
+    lines = ["_provision_activate() {"]
+    lines.append(
+        "  if command -v provision_deactivate >/dev/null 2>&1; then provision_deactivate || return 1; fi"
+    )
+    lines += [f'  if [ -n "${{{name}+set}}" ]; then {_SAVED}{name}="${name}"; fi' for name in changed]
+    lines += [
+        f"  export {name}={quote_posix(value)} || return 1" for name, value in activation.variables.items()
+    ]
+    lines += [f"  unset {name} || return 1" for name in activation.unset]
     folders = quote_posix(":".join(activation.path))
-    lines.append(f'export PATH={folders}"${{PATH:+:$PATH}}"')
-    lines.append("provision_deactivate() {")
+    lines.append(f'  export PATH={folders}"${{PATH:+:$PATH}}" || return 1')
+    lines.append("  provision_deactivate() {")
     for name in changed:
         lines.append(
-            f'  if [ -n "${{{_SAVED}{name}+set}}" ]; then export {name}="${_SAVED}{name}"; '
+            f'    if [ -n "${{{_SAVED}{name}+set}}" ]; then export {name}="${_SAVED}{name}"; '
             f"unset {_SAVED}{name}; else unset {name}; fi"
         )
-    lines += [
+    return [
+        *lines,
+        "    hash -r 2>/dev/null || true",
+        "    unset -f provision_deactivate",
+        "  }",
         "  hash -r 2>/dev/null || true",
-        "  unset -f provision_deactivate",
         "}",
-        "hash -r 2>/dev/null || true",
+        "if (_provision_activate); then",
+        "  _provision_activate",
+        "  unset -f _provision_activate",
+        "else",
+        "  unset -f _provision_activate",
+        f"  echo {quote_posix(_failure(activation))} >&2",
+        "  false",
+        "fi",
     ]
-    return lines
 
 
 def _fish(activation: Activation) -> list[str]:
+    """Return fish's text; what it refuses to set is taken back, for fish has no subshell to try it in."""
     changed = _changed(activation)
     lines = ["if functions -q provision_deactivate; provision_deactivate; end"]
     lines += [f"if set -q {name}; set -g {_SAVED}{name} ${name}; end" for name in changed]
-    lines += [f"set -gx {name} {_quote_fish(value)}" for name, value in activation.variables.items()]
-    lines += [f"set -e {name}" for name in activation.unset]
-    lines.append(f"set -gx PATH {' '.join(_quote_fish(folder) for folder in activation.path)} $PATH")
     lines.append("function provision_deactivate")
     for name in changed:
         lines.append(
             f"  if set -q {_SAVED}{name}; set -gx {name} ${_SAVED}{name}; set -e {_SAVED}{name}; "
             f"else; set -e {name}; end"
         )
-    return [*lines, "  functions -e provision_deactivate", "end"]
+    lines += ["  functions -e provision_deactivate", "end"]
+    lines += [f"set -e {name}" for name in activation.unset]
+    lines += [
+        "begin",
+        "  true",
+    ]  # `set` keeps the status of the command before it, so that one has to be known
+    lines += [f"  and set -gx {name} {quote_fish(value)}" for name, value in activation.variables.items()]
+    lines.append(f"  and set -gx PATH {' '.join(quote_fish(folder) for folder in activation.path)} $PATH")
+    return [
+        *lines,
+        "end",
+        "or begin",
+        "  provision_deactivate",
+        f"  echo {quote_fish(_failure(activation))} >&2",
+        "  false",
+        "end",
+    ]
+
+
+def _failure(activation: Activation) -> str:
+    return (
+        f"provision: `{activation.name}` is not active: this shell does not let one of its variables be set"
+    )
 
 
 def _powershell(activation: Activation) -> list[str]:
+    """Return PowerShell's text; when a line fails, what was set before it is taken back."""
     changed = _changed(activation)
     lines = ["if (Get-Command provision_deactivate -ErrorAction SilentlyContinue) { provision_deactivate }"]
     lines.append("$global:_PROVISION_SAVED = @{}")
@@ -151,10 +194,6 @@ def _powershell(activation: Activation) -> list[str]:
         f"if (Test-Path Env:{name}) {{ $global:_PROVISION_SAVED['{name}'] = $Env:{name} }}"
         for name in changed
     ]
-    lines += [f"$Env:{name} = {_quote_powershell(value)}" for name, value in activation.variables.items()]
-    lines += [f"Remove-Item Env:{name} -ErrorAction SilentlyContinue" for name in activation.unset]
-    for folder in reversed(activation.path):
-        lines.append(f"$Env:PATH = {_quote_powershell(folder)} + [IO.Path]::PathSeparator + $Env:PATH")
     lines.append("function global:provision_deactivate {")
     for name in changed:
         lines.append(
@@ -163,7 +202,12 @@ def _powershell(activation: Activation) -> list[str]:
             f"else {{ Remove-Item Env:{name} -ErrorAction SilentlyContinue }}"
         )
     lines.append("  Remove-Variable -Name _PROVISION_SAVED -Scope Global")
-    return [*lines, "  Remove-Item Function:provision_deactivate", "}"]
+    lines += ["  Remove-Item Function:provision_deactivate", "}", "try {"]
+    lines += [f"  $Env:{name} = {_quote_powershell(value)}" for name, value in activation.variables.items()]
+    lines += [f"  Remove-Item Env:{name} -ErrorAction SilentlyContinue" for name in activation.unset]
+    for folder in reversed(activation.path):
+        lines.append(f"  $Env:PATH = {_quote_powershell(folder)} + [IO.Path]::PathSeparator + $Env:PATH")
+    return [*lines, "} catch { provision_deactivate; throw }"]
 
 
 def _cmd(activation: Activation) -> list[str]:
@@ -183,7 +227,8 @@ def quote_posix(value: str) -> str:
     return "'" + value.replace("'", "'\"'\"'") + "'"
 
 
-def _quote_fish(value: str) -> str:
+def quote_fish(value: str) -> str:
+    """Quote for fish, where a backslash counts inside single quotes too."""
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
