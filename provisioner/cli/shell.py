@@ -1,6 +1,5 @@
 """``provision shell``: open a shell inside an environment."""
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,17 +9,29 @@ import click
 from provisioner.cli.options import settings_flags
 from provisioner.cli.run import become
 from provisioner.ground.files import make_private_folder, write_atomically
-from provisioner.install.activation import apply_activation, find_activation, format_activation, guess_shell
+from provisioner.install.activation import (
+    find_activation,
+    format_activation,
+    guess_shell,
+    quote_fish,
+    quote_posix,
+)
 from provisioner.install.home import EnvironmentHome
 from provisioner.pipeline.settings import Settings
 
 # The user's own start-up files run first, else they would put their folders before the environment's again.
-_START: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
-    "bash": ("activate.bash", "[ -f ~/.bashrc ] && . ~/.bashrc\n", ("bash", "--rcfile", "{file}", "-i")),
-    "zsh": (".zshrc", "[ -f ~/.zshrc ] && . ~/.zshrc\n", ("zsh", "-i")),
-    "fish": ("activate.fish", "", ("fish", "--init-command", "source '{file}'")),
-    "powershell": ("activate.ps1", "", ("powershell", "-NoExit", "-File", "{file}")),
-    "cmd": ("activate.bat", "", ("cmd", "/K", "{file}")),
+# zsh has no flag for one more file: it is pointed at a folder with ours, which points it back at the user's.
+_ZSHRC = """\
+{zdotdir}
+if [ -f "${{ZDOTDIR:-$HOME}}/.zshenv" ]; then . "${{ZDOTDIR:-$HOME}}/.zshenv"; fi
+if [ -f "${{ZDOTDIR:-$HOME}}/.zshrc" ]; then . "${{ZDOTDIR:-$HOME}}/.zshrc"; fi
+"""
+_FILES: Mapping[str, tuple[str, str]] = {
+    "bash": ("activate.bash", "if [ -f ~/.bashrc ]; then . ~/.bashrc; fi\n"),
+    "zsh": (".zshrc", _ZSHRC),
+    "fish": ("activate.fish", ""),
+    "powershell": ("activate.ps1", ""),
+    "cmd": ("activate.bat", ""),
 }
 
 
@@ -31,15 +42,28 @@ def command(*, settings: Settings, environment: str) -> Any:
     """Open your shell inside ENVIRONMENT; `exit` leaves it."""
     home = EnvironmentHome(data=settings.data)
     generation = settings.load_environment(environment)
-    activation = find_activation(generation)
     shell = guess_shell(settings.environ)
-    name, before, words = _START[shell]
     make_private_folder(home.cache)
     folder = make_private_folder(home.cache / f"shell-{environment}")
-    write_atomically(folder / name, before + format_activation(activation, shell=shell))
-    variables = apply_activation(activation, settings.environ, windows=sys.platform == "win32")
+    name, before = _FILES[shell]
+    variables = dict(settings.environ)
     if shell == "zsh":
-        variables |= {"ZDOTDIR": str(folder)}
-    return become(
-        [word.replace("{file}", str(Path(folder, name))) for word in words], variables, where="this machine"
-    )
+        before = before.format(zdotdir=_restore_zdotdir(variables.get("ZDOTDIR")))
+        variables["ZDOTDIR"] = str(folder)
+    write_atomically(folder / name, before + format_activation(find_activation(generation), shell=shell))
+    return become(_plan_start(shell, folder / name), variables, where="this machine")
+
+
+def _plan_start(shell: str, file: Path) -> list[str]:
+    """Return the command that starts a shell which reads a file before the first prompt."""
+    return {
+        "bash": ["bash", "--rcfile", str(file), "-i"],
+        "zsh": ["zsh", "-i"],
+        "fish": ["fish", "--init-command", f"source {quote_fish(str(file))}"],
+        "powershell": ["powershell", "-NoExit", "-File", str(file)],
+        "cmd": ["cmd", "/K", str(file)],
+    }[shell]
+
+
+def _restore_zdotdir(folder: str | None) -> str:
+    return "unset ZDOTDIR" if folder is None else f"export ZDOTDIR={quote_posix(folder)}"
