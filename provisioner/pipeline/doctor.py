@@ -22,6 +22,7 @@ from provisioner.engines.net.addresses import host_and_port, local_path
 from provisioner.engines.net.download import Downloader
 from provisioner.engines.store.store import Store
 from provisioner.errors import LockError, UnavailableError, UsageError
+from provisioner.ground.files import read_file
 from provisioner.install.home import EnvironmentHome, Generation, find_environment
 from provisioner.lock.store import read_lock
 from provisioner.pipeline.engines import Engines
@@ -29,6 +30,8 @@ from provisioner.pipeline.reports import read_report
 from provisioner.pipeline.settings import Settings, host_platform
 from provisioner.profile.model import DEFAULT_INDEX, Profile
 from provisioner.resolve.model import CondaPackage, PipPackage
+
+_MAX_FACTS_BYTES = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -107,14 +110,25 @@ def _find_target(settings: Settings, target: str | None) -> tuple[Profile | None
 
 def _load_facts(path: Path) -> HostFacts:
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UsageError(
-            "doctor.bad_facts",
-            f"`--from {path}`: {error}",
-            hints=["name a file that `provision doctor --save` wrote"],
-        ) from error
-    return parse_facts(document)
+        data = read_file(path, max_bytes=_MAX_FACTS_BYTES)
+        if len(data) > _MAX_FACTS_BYTES:
+            raise _bad_file(path, f"it is larger than {_MAX_FACTS_BYTES >> 20} MiB")
+        return parse_facts(json.loads(data))
+    except OSError as error:
+        raise _bad_file(path, (error.strerror or str(error)).lower()) from error
+    except RecursionError as error:
+        raise _bad_file(path, "its lists and objects are nested too deeply") from error
+    except ValueError as error:  # no JSON, or no text
+        raise _bad_file(path, f"it is not JSON: {str(error)[:1].lower()}{str(error)[1:]}") from error
+
+
+def _bad_file(path: Path, why: str) -> UsageError:
+    return UsageError(
+        "doctor.bad_facts",
+        f"cannot read the machine's facts from `{path}`: {why}",
+        hints=["name a file that `provision doctor --save` wrote"],
+        context={"path": str(path)},
+    )
 
 
 def _gather_environment(generation: Generation) -> EnvironmentFacts:

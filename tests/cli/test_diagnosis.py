@@ -150,3 +150,30 @@ def test_doctor_judges_a_healthy_machine(lab: Lab) -> None:
 def test_doctor_with_nothing_judged_is_not_all_good(lab: Lab) -> None:
     """A layer that is not needed proves nothing."""
     assert lab.run("doctor", "llama3-cpu", "--layer", "gpu", "--json").code == 7
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (b"[" * 100_000, "nested too deeply"),
+        (b'{"schema": "provision.host/1",\n ?}', "line 2 column 2"),
+        (b"\xff\xfe\xfd", "it is not JSON"),
+        (b'{"schema": "provision.host/1", "os": 7}', "`$.os` is not `str`"),
+        (b" " * (9 << 20), "larger than 8 MiB"),
+    ],
+)
+def test_doctor_refuses_files_that_hold_no_facts(lab: Lab, data: bytes, why: str) -> None:
+    """Saved facts come from anyone: what is no such document is a usage error that says where and why."""
+    lab.root.joinpath("facts.json").write_bytes(data)
+    shown = lab.run("doctor", "--from", "facts.json", "--json")
+    assert (shown.code, shown.error["code"]) == (2, "doctor.bad_facts")
+    assert why in shown.error["message"]
+
+
+def test_doctor_does_not_wait_for_a_pipe(lab: Lab) -> None:
+    """A pipe where a file with facts belongs is refused at once."""
+    if sys.platform == "win32":
+        pytest.skip("Windows has no named pipes in folders")
+    os.mkfifo(lab.root / "facts.json")
+    shown = lab.run("doctor", "--from", "facts.json", "--json")
+    assert (shown.code, shown.error["code"]) == (2, "doctor.bad_facts")

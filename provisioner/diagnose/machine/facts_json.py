@@ -4,11 +4,12 @@ import re
 import types
 import typing
 from collections.abc import Iterable, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import asdict, fields, is_dataclass
 from typing import Any
 
 from provisioner.diagnose.machine.facts import HostFacts
 from provisioner.errors import UsageError
+from provisioner.ground.text import escape_controls, replace_controls, shown
 
 SCHEMA = "provision.host/1"
 
@@ -28,9 +29,7 @@ _FREE_TEXT = {
 
 def as_json(facts: HostFacts) -> dict[str, Any]:
     """Return the document that `parse_facts` reads; unknown values are left out."""
-    document: dict[str, Any] = {"schema": SCHEMA}
-    document.update(_write(facts))
-    return document
+    return {"schema": SCHEMA} | asdict(facts, dict_factory=_drop_unknown)
 
 
 def parse_facts(document: object) -> HostFacts:
@@ -59,10 +58,11 @@ def scrub(facts: HostFacts, *, variables: Mapping[str, str]) -> HostFacts:
     def hide(value: Any, *, free: bool) -> Any:
         if isinstance(value, dict):
             return {key: hide(item, free=free or key in _FREE_TEXT) for key, item in value.items()}
-        if isinstance(value, list):
+        if isinstance(value, tuple):
             return [hide(item, free=free) for item in value]
         if isinstance(value, str):
-            return _plain(hide_private(value, homes=homes, words=words) if free else value, _LONGEST_TEXT)
+            text = hide_private(value, homes=homes, words=words) if free else value
+            return replace_controls(text[:_LONGEST_TEXT], "?")
         return value
 
     return parse_facts(hide(as_json(facts), free=False))
@@ -86,13 +86,8 @@ def hide_private(text: str, *, homes: Iterable[str] = (), words: Iterable[str] =
     return text
 
 
-def _write(value: Any) -> Any:
-    if is_dataclass(value):
-        pairs = ((each.name, getattr(value, each.name)) for each in fields(value))
-        return {name: _write(item) for name, item in pairs if item is not None}
-    if isinstance(value, tuple):
-        return [_write(item) for item in value]
-    return dict(value) if isinstance(value, Mapping) else value
+def _drop_unknown(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {name: value for name, value in pairs if value is not None}
 
 
 def _read_dataclass(kind: type, value: Any, where: str) -> Any:
@@ -112,7 +107,7 @@ def _read(kind: Any, value: Any, where: str) -> Any:
     if origin is types.UnionType:
         return None if value is None else _read(arguments[0], value, where)
     if origin is tuple:
-        if not isinstance(value, list) or len(value) > _LONGEST_LIST:
+        if not isinstance(value, list | tuple) or len(value) > _LONGEST_LIST:
             raise _bad(where, "a list")
         return tuple(_read(arguments[0], item, f"{where}[{at}]") for at, item in enumerate(value))
     if origin is Mapping:
@@ -131,11 +126,7 @@ def _read(kind: Any, value: Any, where: str) -> Any:
 def _bad(where: str, wanted: str) -> UsageError:
     return UsageError(
         "doctor.bad_facts",
-        f"cannot read the machine's facts: `{_plain(where)}` is not {wanted}",
+        f"cannot read the machine's facts: {shown(where)} is not {wanted}",
         hints=("write the file again with `provision doctor --save FILE`",),
-        context={"where": _plain(where)},
+        context={"where": escape_controls(where)},
     )
-
-
-def _plain(text: str, longest: int = 200) -> str:
-    return "".join(char if char.isprintable() else "?" for char in text[:longest])
