@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
+from provisioner.diagnose.machine.doctor import judge_layers
 from provisioner.diagnose.machine.facts import HostFacts
+from provisioner.diagnose.machine.layers.model import LayerState, WantedHost
 from provisioner.engines.machine.windows import SCRIPT, gather_windows, parse_windows_facts
 
 PRINTED: dict[str, Any] = {
@@ -102,12 +104,21 @@ def test_hostile_values_are_not_kept() -> None:
 
 def test_the_script_can_be_one_argument() -> None:
     """The script holds no double quote, which the command line would need to escape, and no wmic."""
-    assert '"' not in SCRIPT
-    assert "wmic" not in SCRIPT.lower()
-    assert len(SCRIPT) < 8000
+    script = SCRIPT.read_text(encoding="utf-8")
+    assert '"' not in script
+    assert "wmic" not in script.lower()
+    assert len(script) < 8000
 
 
-def test_without_powershell_everything_is_unknown() -> None:
-    """Where PowerShell cannot be started, the facts are unknown and there is no error."""
-    facts = gather_windows({"SYSTEMROOT": "/nowhere"})
-    assert facts == HostFacts(os="windows", container=False, wsl=False)
+def test_without_powershell_the_reason_is_kept() -> None:
+    """Where PowerShell cannot be started, or prints nothing as under Wine, doctor says so and no more."""
+    missing = gather_windows({"SYSTEMROOT": "/nowhere"})
+    assert missing == HostFacts(os="windows", container=False, wsl=False, unread=missing.unread)
+    assert "powershell.exe` could not be started: " in str(missing.unread)
+    silent = parse_windows_facts("")
+    assert silent.unread == "PowerShell printed nothing"
+    for facts in (missing, silent):
+        result = judge_layers(facts, WantedHost(device="xpu"))["gpu"]
+        assert result.state is LayerState.UNKNOWN
+        assert str(facts.unread) in result.evidence
+        assert "sandbox" not in f"{result.evidence} {result.hint}"

@@ -24,6 +24,7 @@ _FREE_TEXT = {
     "error",
     "missing_libraries",
     "opencl_vendors",
+    "unread",
 }
 
 

@@ -9,8 +9,11 @@ from pathlib import Path
 
 from provisioner.diagnose.machine.facts import HostFacts, Reach, keep_variables
 from provisioner.diagnose.machine.facts_json import scrub
-from provisioner.engines.machine.linux import LinuxSystem, gather_linux
-from provisioner.engines.machine.windows import gather_windows
+
+if sys.platform == "win32":
+    from provisioner.engines.machine.windows import gather_windows
+else:
+    from provisioner.engines.machine.linux import LinuxSystem, gather_linux
 
 
 def gather_host(*, target: Path, variables: Mapping[str, str]) -> HostFacts:

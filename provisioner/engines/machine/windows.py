@@ -13,50 +13,31 @@ from typing import Any
 
 from provisioner.diagnose.machine.facts import DisplayDevice, HostFacts, Library
 from provisioner.engines.process.run import ProgramTimeoutError, run_program
+from provisioner.ground.text import replace_controls, shorten, shown
 
 TIMEOUT_S = 10.0
 
-# No double quotes: it travels as one argument of the command line.
-SCRIPT = r"""
-$ErrorActionPreference = 'SilentlyContinue'
-[Console]::OutputEncoding = [Text.Encoding]::UTF8
-$videos = @(Get-CimInstance Win32_VideoController)
-$displays = @(Get-CimInstance Win32_PnPEntity -Filter 'DeviceID LIKE ''PCI%''' |
-  Where-Object { $_.PNPClass -eq 'Display' -or ($_.CompatibleID -match 'CC_03') } | ForEach-Object {
-  $entity = $_
-  $video = $videos | Where-Object { $_.PNPDeviceID -eq $entity.PNPDeviceID } | Select-Object -First 1
-  $bars = @(Get-CimAssociatedInstance -InputObject $entity -ResultClassName Win32_DeviceMemoryAddress |
-    ForEach-Object { [string]([uint64]$_.EndingAddress - [uint64]$_.StartingAddress + 1) })
-  @{ id = $entity.PNPDeviceID; name = $entity.Name; service = $entity.Service;
-     problem = $entity.ConfigManagerErrorCode; version = $video.DriverVersion; bars = $bars } })
-$system = [Environment]::SystemDirectory
-$loader = Get-Item (Join-Path $system 'ze_loader.dll')
-$runtime = Get-Item (Join-Path $system 'vcruntime140_1.dll')
-$os = Get-CimInstance Win32_OperatingSystem
-$long = (Get-ItemProperty 'HKLM:\SYSTEM\CurrentControlSet\Control\FileSystem').LongPathsEnabled
-@{ release = $os.Caption; kernel = $os.Version; displays = $displays; long_paths = $long;
-   loader = $(if ($loader) { $loader.VersionInfo.FileVersion } else { '' });
-   loader_path = $(if ($loader) { $loader.FullName } else { '' });
-   vc_runtime = $(if ($runtime) { $runtime.VersionInfo.FileVersion } else { '' }) } |
-  ConvertTo-Json -Depth 5 -Compress
-"""
+# As text in `-Command`: Windows' default policy runs no script files.
+SCRIPT = Path(__file__).with_name("windows.ps1")
 
 _PNP_ID = re.compile(r"^PCI\\VEN_([0-9A-F]{4})&DEV_([0-9A-F]{4})", re.IGNORECASE)
 
 
 def gather_windows(variables: Mapping[str, str]) -> HostFacts:
-    """Return the machine's facts; all unknown where PowerShell does not answer.
+    """Return the machine's facts; where PowerShell does not answer, why (``unread``).
 
     Args:
         variables: The inherited environment: PowerShell needs it whole, it stays on this machine.
     """
     folder = Path(variables.get("SYSTEMROOT") or variables.get("SystemRoot") or r"C:\Windows") / "System32"
     program = folder / "WindowsPowerShell" / "v1.0" / "powershell.exe"
-    argv = (program, "-NoProfile", "-NonInteractive", "-Command", SCRIPT)
+    argv = (program, "-NoProfile", "-NonInteractive", "-Command", SCRIPT.read_text(encoding="utf-8"))
     try:
         done = run_program(argv, env=variables, cwd=folder, timeout_s=TIMEOUT_S)
-    except (OSError, ProgramTimeoutError):
-        return HostFacts(os="windows", container=False, wsl=False)
+    except ProgramTimeoutError:
+        return _unread(f"PowerShell did not answer within {TIMEOUT_S:g} s")
+    except OSError as error:
+        return _unread(f"`{program}` could not be started: {(error.strerror or str(error)).lower()}")
     return parse_windows_facts(done.stdout)
 
 
@@ -67,7 +48,8 @@ def parse_windows_facts(text: str) -> HostFacts:
     except ValueError:
         data = None
     if not isinstance(data, dict):
-        return HostFacts(os="windows", container=False, wsl=False)
+        said = shorten(text, 120)
+        return _unread(f"PowerShell answered {shown(said)}" if said else "PowerShell printed nothing")
     loader = data.get("loader")
     long_paths = data.get("long_paths")
     displays = data.get("displays")
@@ -82,6 +64,10 @@ def parse_windows_facts(text: str) -> HostFacts:
         long_paths=bool(long_paths) if isinstance(long_paths, int) else None,
         vc_runtime=_text(data.get("vc_runtime")),
     )
+
+
+def _unread(why: str) -> HostFacts:
+    return HostFacts(os="windows", container=False, wsl=False, unread=why)
 
 
 def _read_displays(items: Any) -> tuple[DisplayDevice, ...]:
@@ -121,4 +107,4 @@ def _read_loader(version: Any, path: Any) -> tuple[Library, ...] | None:
 def _text(value: Any) -> str | None:
     if not isinstance(value, str):
         return None
-    return "".join(char for char in value if char.isprintable()).strip()
+    return replace_controls(value, "").strip()

@@ -26,6 +26,7 @@ _PROBLEMS = {
     31: "driver failed",
     43: "stopped",
 }
+_NO_BUS = "the machine's devices could not be read, see the layer `gpu`"
 _OTHER_PROFILE = "choose a profile for the CPU, or add an Intel Arc card"
 _WINDOWS_DRIVER = "install the current Intel Arc graphics driver and restart"
 
@@ -67,7 +68,7 @@ def check_kernel_driver(facts: HostFacts, wanted: WantedHost) -> LayerResult:
     if facts.wsl:
         return _check_wsl_device(facts)
     if facts.displays is None:
-        return _explain_no_bus(facts)
+        return unknown(_NO_BUS)
     intel = find_usable(facts) or find_intel(facts)
     if not intel:
         return not_needed("no Intel GPU to drive")
@@ -113,7 +114,7 @@ def check_resizable_bar(  # noqa: PLR0911 # one return per cause
     if facts.wsl:
         return not_needed("Windows owns the card")
     if facts.displays is None:
-        return _explain_no_bus(facts)
+        return unknown(_NO_BUS)
     cards = [(display, gpu) for display, gpu in find_usable(facts) if gpu.architecture.discrete]
     if not cards:
         return not_needed("no Intel card with memory of its own")
