@@ -61,10 +61,10 @@ class _Handler(BaseHTTPRequestHandler):
         headers = {name.lower(): value for name, value in self.headers.items()}
         self.loopback.requests.append(Request(method=self.command, path=self.path, headers=headers))
         time.sleep(self.loopback.delay_s)
-        _, _, path = self.path.partition("://")
-        if path:  # asked as a proxy: serve the path of whatever host
-            path = "/" + path.partition("/")[2]
-        mode, _, name = (path or self.path).partition("?")[0].lstrip("/").partition("/")
+        path = self.path
+        if not path.startswith("/"):  # asked as a proxy: serve the path of whatever host
+            path = "/" + path.partition("://")[2].partition("/")[2]
+        mode, _, name = path.partition("?")[0].lstrip("/").partition("/")
         body = self.loopback.files.get(name)
         if body is None and mode not in {"html", "redirect", "loop"}:
             self._send(404, b"no such file")

@@ -7,6 +7,7 @@ from typing import Any
 
 import platformdirs
 
+from provisioner.engines.net.addresses import check_address, parse_address
 from provisioner.errors import UsageError
 from provisioner.ground.files import read_file
 from provisioner.ground.yaml_fields import ListOf, MapOf, Record, Text, check_node
@@ -21,7 +22,7 @@ _CONFIG = Record(
     fields={
         "mirrors": MapOf(
             key=Text(description="Canonical prefix of an address."),
-            value=Text(description="What is asked instead."),
+            value=Text(description="What is asked instead.", check=check_address),
             description="Mirrors of indexes, channels and files.",
         ),
         "find_links": ListOf(item=Text(), description="Folders or pages that hold wheels."),
@@ -30,7 +31,9 @@ _CONFIG = Record(
         "data_dir": Text(description="Folder for environments and downloads."),
     },
 )
-_MIRRORS = MapOf(key=Text(), value=Text(), description="Canonical prefix to mirror prefix.")
+_MIRRORS = MapOf(
+    key=Text(), value=Text(check=check_address), description="Canonical prefix to mirror prefix."
+)
 
 
 def read_settings(
@@ -70,7 +73,10 @@ def read_settings(
         lockfiles=Path(chosen) if chosen else None,
         data=Path(data).expanduser().absolute() if data else _platform_folder("data"),
         mirrors=written.get("mirrors", {}) | (_read_mapping(Path(mirrors)) if mirrors else {}),
-        find_links=(*find_links, *written.get("find_links", ())),
+        find_links=tuple(
+            parse_address(link, place="find_links") if "://" in link else link
+            for link in (*find_links, *written.get("find_links", ()))
+        ),
         offline=offline,
     )
 

@@ -250,6 +250,18 @@ def test_no_gate_builds_all_the_same(lab: Lab) -> None:
     assert shown.data["verdict"] == "unvalidated"
 
 
+@pytest.mark.parametrize("name", ["PIP_INDEX_URL", "UV_INDEX", "HTTPS_PROXY", "PROVISION_FIND_LINKS"])
+@pytest.mark.parametrize("address", ["http://127.0.0.1:99999/simple", "http://[::1/simple"])
+def test_usage_of_a_malformed_address(lab: Lab, name: str, address: str) -> None:
+    """2: an address from outside is judged where it comes in, and its place is named."""
+    lab.offer("torch", "2.13.0+cpu", index="torch")
+    lab.write_profile()
+    lab.environ[name] = address
+    shown = lab.run("lock", "tiny", "--json")
+    assert (shown.code, shown.error["code"]) == (ExitCode.USAGE, "usage.address")
+    assert name.removeprefix("PROVISION_").lower() in shown.error["message"].lower()
+
+
 def test_unavailable_names_the_host(lab: Lab) -> None:
     """8: an index that does not answer is that, not `no solution`; its host is named."""
     lab.offer("torch", "2.13.0+cpu", index="torch")

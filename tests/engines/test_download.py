@@ -224,6 +224,30 @@ def test_an_endless_page_is_cut_off(server: Loopback) -> None:
     assert caught.value.code == "unavailable.too_large"
 
 
+@pytest.mark.parametrize(
+    "address", ["http://127.0.0.1:99999/x", "http://[::1/x", "ftp://127.0.0.1/x", "http://127.0.0.1/\x01"]
+)
+def test_a_malformed_address_is_nobodys_crash(server: Loopback, tmp_path: Path, address: str) -> None:
+    """An index may list what it likes, and a server may redirect to where it likes."""
+    with pytest.raises(UnavailableError) as caught:
+        client().get(address)
+    assert caught.value.code == "unavailable.address"
+    with pytest.raises(UnavailableError) as caught:
+        fetch(address, tmp_path / "a.part")
+    assert caught.value.code == "unavailable.address"
+    with pytest.raises(UnavailableError):
+        client(tries=1).get(f"{server.url}/redirect/x?to={address}")
+
+
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1", "ftp://127.0.0.1:1"])
+def test_a_proxy_of_another_kind_is_told(server: Loopback, proxy: str) -> None:
+    """SOCKS is not spoken here; nothing goes past the proxy."""
+    with pytest.raises(UnavailableError) as caught:
+        client(proxies={"all": proxy}).get(f"{server.url}/ok/page.json")
+    assert caught.value.code == "unavailable.proxy"
+    assert server.requests == []
+
+
 def test_credentials_go_to_their_host_only(server: Loopback, tmp_path: Path) -> None:
     """A redirect to another host does not take the password along."""
     address = server.url.replace("://", "://ada:CANARY@")

@@ -8,6 +8,7 @@ import pytest
 from provisioner.engines.net.addresses import host_and_port, redact, redact_text, to_canonical, to_mirror
 from provisioner.engines.net.pip_config import PackageSettings
 from provisioner.engines.net.settings import NetworkSettings, read_network_settings
+from provisioner.errors import UsageError
 
 
 def read(environ: Mapping[str, str], **packages: object) -> NetworkSettings:
@@ -25,7 +26,12 @@ def test_proxies_come_from_the_environment() -> None:
 
 def test_pips_proxy_wins() -> None:
     """What the user told pip holds for every address."""
-    assert read({"HTTPS_PROXY": "http://e:1"}, proxy="p:2").proxy_for("https://x/") == "http://p:2"
+    assert (
+        read({"HTTPS_PROXY": "http://e:1"}, proxy="p:2", sources={"proxy": "PIP_PROXY"}).proxy_for(
+            "https://x/"
+        )
+        == "http://p:2"
+    )
 
 
 @pytest.mark.parametrize(
@@ -49,6 +55,16 @@ def test_exceptions_are_hosts_suffixes_ports_and_networks(entry: str, url: str, 
     """`NO_PROXY` is read as curl and pip read it."""
     settings = read({"ALL_PROXY": "http://p:1", "NO_PROXY": f"other.invalid,{entry}"})
     assert (settings.proxy_for(url) is None) is direct
+
+
+@pytest.mark.parametrize(
+    "address", ["http://h:99999", "http://[::1", "http://:80", "http://ada:SEC/RET@h", "ftp://h", "h:port"]
+)
+def test_a_malformed_proxy_is_named_by_its_variable(address: str) -> None:
+    """Where it stands is said, what stands there is not: it may hold a password."""
+    with pytest.raises(UsageError, match="`HTTPS_PROXY`") as caught:
+        read({"HTTPS_PROXY": address})
+    assert "SEC" not in str(caught.value.as_json())
 
 
 def test_credentials_belong_to_their_origin(tmp_path: Path) -> None:
@@ -91,6 +107,7 @@ def test_mirrors_swap_whole_segments_and_back() -> None:
         "https://host/x#SECRET",
         "https://user:SECRET@host:1/t/SECRET/x?SECRET#SECRET",
         "http://[bad:SECRET@/x",
+        "https://user:SECRET/half@host/x",
     ],
 )
 def test_no_secret_survives_redaction(url: str) -> None:

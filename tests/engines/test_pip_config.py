@@ -6,14 +6,13 @@ from pathlib import Path
 import pytest
 
 from provisioner.engines.net.pip_config import PackageSettings, list_pip_config_files, read_pip_settings
+from provisioner.errors import UsageError
 
 HOME = {"HOME": "/home/ada"}
 
 
-def read(
-    files: Mapping[str, str], environ: Mapping[str, str], *, windows: bool = False, prefix: str | None = None
-) -> PackageSettings:
-    return read_pip_settings(environ, windows=windows, prefix=prefix, read_text=files.get)
+def read(files: Mapping[str, str], environ: Mapping[str, str], *, windows: bool = False) -> PackageSettings:
+    return read_pip_settings(environ, windows=windows, read_text=files.get)
 
 
 def test_nothing_said_means_no_index() -> None:
@@ -22,14 +21,13 @@ def test_nothing_said_means_no_index() -> None:
 
 
 def test_later_files_win() -> None:
-    """The user's file beats the machine's, the interpreter's beats the user's."""
+    """The user's file beats the machine's, key by key."""
     files = {
         "/etc/pip.conf": "[global]\nindex-url = https://site/simple\ncert = /site.pem\nproxy = http://p:1\n",
         "/home/ada/.config/pip/pip.conf": "[global]\nindex-url = https://user/simple\ncert = /ada.pem\n",
-        "/opt/env/pip.conf": "[global]\nindex-url = https://env/simple\n",
     }
-    settings = read(files, HOME, prefix="/opt/env")
-    assert settings.default_index == "https://env/simple"
+    settings = read(files, HOME)
+    assert settings.default_index == "https://user/simple"
     assert settings.cert == "/ada.pem"
     assert settings.proxy == "http://p:1"
     assert settings.sources["cert"] == "/home/ada/.config/pip/pip.conf"
@@ -59,12 +57,11 @@ def test_lists_are_separated_by_white_space_and_replaced() -> None:
     """Multi-line lists are split; a variable replaces the file's list."""
     files = {
         "/etc/pip.conf": "[global]\nfind-links =\n    /srv/wheels\n    ~/wheels\n    https://host/w/\n"
-        "extra-index-url = https://a/simple file:///b/simple\ntrusted-host = a b\n"
+        "extra-index-url = https://a/simple file:///b/simple\n"
     }
     settings = read(files, HOME)
     assert settings.find_links == ("/srv/wheels", "/home/ada/wheels", "https://host/w/")
     assert settings.extra_indexes == ("https://a/simple", "file:///b/simple")
-    assert settings.trusted_hosts == ("a", "b")
     assert read(files, HOME | {"PIP_FIND_LINKS": "/x /y"}).find_links == ("/x", "/y")
     assert read(files, HOME | {"UV_FIND_LINKS": "/x,/y"}).find_links == ("/x", "/y")
 
@@ -82,6 +79,22 @@ def test_no_index_is_seen() -> None:
     assert not read({}, HOME | {"PIP_NO_INDEX": "0"}).no_index
 
 
+@pytest.mark.parametrize(
+    "address",
+    ["http://h:99999/simple", "http://[::1/simple", "https:///simple", "h/simple", "ftp://h/simple"],
+)
+def test_a_malformed_address_is_named_by_its_place(address: str) -> None:
+    """The variable or the file is said; the command line answers with exit code 2."""
+    with pytest.raises(UsageError, match="`PIP_INDEX_URL`"):
+        read({}, HOME | {"PIP_INDEX_URL": address})
+    with pytest.raises(UsageError, match="`UV_INDEX`"):
+        read(
+            {}, HOME | {"UV_INDEX": f"https://good/simple inside={address}" if "//" in address else "ftp://x"}
+        )
+    with pytest.raises(UsageError, match=r"`/etc/pip\.conf`"):
+        read({"/etc/pip.conf": f"[global]\nindex-url = {address}\n"}, HOME)
+
+
 def test_a_named_file_is_read_last_and_the_null_device_switches_files_off(tmp_path: Path) -> None:
     """PIP_CONFIG_FILE is the strongest file, replaces the user's, and `/dev/null` means none at all."""
     named = tmp_path / "mine.conf"
@@ -93,21 +106,20 @@ def test_a_named_file_is_read_last_and_the_null_device_switches_files_off(tmp_pa
     settings = read(files, HOME | {"PIP_CONFIG_FILE": str(named)})
     assert settings.default_index == "https://named/simple"
     assert settings.cert is None
-    assert list_pip_config_files(HOME | {"PIP_CONFIG_FILE": "/dev/null"}, windows=False, prefix="/p") == ()
+    assert list_pip_config_files(HOME | {"PIP_CONFIG_FILE": "/dev/null"}, windows=False) == ()
 
 
 def test_windows_looks_in_the_windows_places() -> None:
-    """ProgramData, the profile folder, AppData and the interpreter, each with `pip.ini`."""
+    """ProgramData, the profile folder and AppData, each with `pip.ini`."""
     environ = {
         "USERPROFILE": r"C:\Users\ada",
         "APPDATA": r"C:\Users\ada\AppData\Roaming",
         "PROGRAMDATA": r"D:\PD",
     }
-    assert list_pip_config_files(environ, windows=True, prefix=r"C:\Py311") == (
+    assert list_pip_config_files(environ, windows=True) == (
         r"D:\PD\pip\pip.ini",
         r"C:\Users\ada\pip\pip.ini",
         r"C:\Users\ada\AppData\Roaming\pip\pip.ini",
-        r"C:\Py311\pip.ini",
     )
     files = {r"C:\Users\ada\AppData\Roaming\pip\pip.ini": "[global]\nfind-links = D:\\wheels ~\\w\n"}
     assert read(files, environ, windows=True).find_links == (r"D:\wheels", r"C:\Users\ada\w")

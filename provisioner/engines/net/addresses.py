@@ -2,9 +2,11 @@
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
+
+from provisioner.errors import UsageError
 
 _TOKEN = re.compile(r"/t/[^/]+(?=/|$)")
 _DRIVE = re.compile(r"^/+(?=[A-Za-z]:)")
@@ -36,6 +38,7 @@ def redact(url: str) -> str:
     """Return ``url`` without user information, token, query and fragment; doing it twice changes nothing."""
     try:
         parts = urlsplit(url)
+        parts.port  # noqa: B018 - a password that holds a slash ends where the port should be
         host = parts.netloc.rpartition("@")[2]
     except ValueError:
         return "****"
@@ -49,14 +52,57 @@ def redact_text(text: str) -> str:
     return _URL.sub(lambda match: redact(match.group()), text)
 
 
+def parse_address(text: str, *, place: str, schemes: Collection[str] = ("https", "http", "file")) -> str:
+    """Return an address from outside that can be asked; ``place`` is the variable or file that it stands in.
+
+    Raises:
+        UsageError: It cannot.
+    """
+    why = check_address(text, schemes=schemes)
+    if why is not None:
+        raise UsageError(
+            "usage.address",
+            f"the address in `{place}` cannot be used: {why}",
+            hints=[f"correct `{place}`"],
+            context={"place": place},
+        )
+    return text
+
+
+def check_address(text: str, *, schemes: Collection[str] = ("https", "http", "file")) -> str | None:
+    """Say why ``text`` is no address that can be asked.
+
+    The address is not repeated: where it is malformed, a password in it cannot be found.
+    """
+    if not text.isprintable():
+        return "it holds a character that cannot be printed"
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return "its host is malformed"
+    try:
+        parts.port  # noqa: B018 - it is read for its error
+    except ValueError:
+        return "its port is not a number from 0 to 65535"
+    if parts.scheme not in schemes:
+        return f"it does not begin with {' or '.join(f'`{scheme}://`' for scheme in schemes)}"
+    return None if parts.hostname or parts.scheme == "file" else "it names no host"
+
+
 def host_and_port(url: str) -> str:
-    """Return ``host:port``, with the scheme's port where the address names none; the path for ``file:``."""
-    parts = urlsplit(url)
+    """Return ``host:port``, with the scheme's port where the address names none; the path for ``file:``.
+
+    A malformed address, as a server may send one, gives an empty host.
+    """
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return ":0"
     if parts.scheme == "file":
         return parts.path
     default = {"http": 80, "https": 443}.get(parts.scheme, 0)
-    host = parts.hostname or ""
-    return f"{f'[{host}]' if ':' in host else host}:{parts.port or default}"
+    return f"{f'[{host}]' if ':' in host else host}:{port or default}"
 
 
 def split_credentials(url: str) -> tuple[str, tuple[str, str] | None]:

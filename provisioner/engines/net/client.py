@@ -6,13 +6,12 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from urllib.parse import urlsplit
 
 import certifi
 import httpx
 
 from provisioner.engines.net import errors as failures
-from provisioner.engines.net.addresses import host_and_port, origin_of, redact_text, split_credentials
+from provisioner.engines.net.addresses import check_address, origin_of, redact, redact_text, split_credentials
 from provisioner.engines.net.errors import NETWORK_HINTS, Attempt, failure
 from provisioner.engines.net.settings import NetworkSettings
 from provisioner.errors import UnavailableError
@@ -55,6 +54,8 @@ class HttpClient:
             for _ in range(_MOST_REDIRECTS):
                 attempt.proxy = self._settings.proxy_for(url)
                 login = self._logins.get(origin_of(url)) or self._settings.credentials_for(url)
+                if attempt.proxy and not attempt.proxy.startswith(("http://", "https://")):
+                    raise failures.bad_proxy(attempt)
                 client = self._client(attempt.proxy)
                 with client.stream(method, url, headers=dict(headers), auth=login) as answer:
                     if not answer.has_redirect_location:
@@ -64,14 +65,14 @@ class HttpClient:
                         yield answer
                         return
                     target, _ = split_credentials(str(httpx.URL(url).join(answer.headers["location"])))
-                scheme = urlsplit(target).scheme
-                if scheme not in {"http", "https"} or (scheme == "http" and url.startswith("https:")):
-                    raise failures.bad_redirect(
-                        attempt, f"it sends us from https to `{scheme}://{host_and_port(target)}`"
-                    )
+                allowed = ("https",) if url.startswith("https:") else ("https", "http")
+                if why := check_address(target, schemes=allowed):
+                    raise failures.bad_redirect(attempt, f"it sends us on to `{redact(target)}`: {why}")
                 url = target
         except httpx.HTTPError as error:
             raise from_transport(attempt, error) from error
+        except httpx.InvalidURL as error:
+            raise failures.bad_address(attempt, "its address is malformed") from error
         raise failures.bad_redirect(attempt, f"it sends us on more than {_MOST_REDIRECTS} times")
 
     def _client(self, proxy: str | None) -> httpx.Client:
@@ -139,11 +140,9 @@ def from_transport(attempt: Attempt, error: httpx.HTTPError) -> UnavailableError
         code, why = "unavailable.timeout", f"it sent nothing more{_how_far(attempt)}"
     elif isinstance(error, httpx.ConnectError):
         why = reason
-    elif isinstance(error, httpx.UnsupportedProtocol):
-        code, why, hints = "unavailable.address", "its address is not http or https", ("correct the address",)
     else:
         why = f"the connection broke{_how_far(attempt)}: {reason}"
-    return failure(attempt, code, why, hints=hints, retryable=code != "unavailable.address")
+    return failure(attempt, code, why, hints=hints, retryable=True)
 
 
 def _tls(attempt: Attempt, error: ssl.SSLError) -> UnavailableError:

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from provisioner.engines.net import errors as failures
 from provisioner.engines.net.addresses import (
+    check_address,
     filename_of,
     local_path,
     redact,
@@ -98,7 +99,7 @@ class Downloader:
             NotFoundError: The server says that there is no such page.
             UnavailableError: Anything else that keeps us from the page.
         """
-        attempt = self._attempt(url, what=f"`{urlsplit(redact(url)).path}`")
+        attempt = self._attempt(url, is_page=True)
         if urlsplit(attempt.asked).scheme == "file":
             return _read_local(attempt)
         headers = {"accept": accept} | ({"if-none-match": etag} if etag else {})
@@ -124,7 +125,7 @@ class Downloader:
 
     def head(self, url: str) -> Response:
         """Return status and headers of a page without its body; errors as in `get`."""
-        attempt = self._attempt(url, what=f"`{filename_of(url)}`")
+        attempt = self._attempt(url)
         if urlsplit(attempt.asked).scheme == "file":
             return _read_local(attempt)
 
@@ -155,7 +156,7 @@ class Downloader:
                 gone; ``install.disk…``: it could not be written.
             UnavailableError: It could not be had; ``part`` stays for the next try.
         """
-        attempt = self._attempt(url, what=f"`{filename_of(url)}`")
+        attempt = self._attempt(url)
         try:
             transfer = Transfer(part, on_bytes=on_bytes)
             if sha256 is None:
@@ -175,10 +176,13 @@ class Downloader:
         except OSError as error:
             raise disk_error(part, error) from error
 
-    def _attempt(self, url: str, *, what: str) -> Attempt:
+    def _attempt(self, url: str, *, is_page: bool = False) -> Attempt:
         asked = to_mirror(url, self._settings.mirrors)
+        if why := check_address(asked):  # an index may list what it likes
+            raise failures.bad_address(Attempt(url=url, asked=asked, what="a file"), why)
         plain, login = split_credentials(asked)
-        return Attempt(url=url, asked=plain, what=what, login=login)
+        what = urlsplit(redact(url)).path if is_page else filename_of(url)
+        return Attempt(url=url, asked=plain, what=f"`{what}`", login=login)
 
     def _fetch(self, attempt: Attempt, transfer: Transfer) -> None:
         if urlsplit(attempt.asked).scheme == "file":

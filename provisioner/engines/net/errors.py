@@ -115,6 +115,17 @@ def too_large(attempt: Attempt, limit_bytes: int) -> UnavailableError:
     return failure(attempt, "unavailable.too_large", why, hints=("check the address",))
 
 
+def bad_address(attempt: Attempt, why: str) -> UnavailableError:
+    """Nobody can be asked at such an address."""
+    return failure(attempt, "unavailable.address", why, hints=("correct the address",))
+
+
+def bad_proxy(attempt: Attempt) -> UnavailableError:
+    """The proxy is of a kind that we do not speak."""
+    hints = ("name an http proxy in `HTTPS_PROXY`, or the host in `NO_PROXY`",)
+    return failure(attempt, "unavailable.proxy", "the proxy is not an http proxy", hints=hints)
+
+
 def bad_redirect(attempt: Attempt, why: str) -> UnavailableError:
     """The server sends us somewhere we do not go."""
     return failure(

@@ -1,18 +1,32 @@
 """Read what the user told pip and uv about indexes, wheelhouses, certificates and proxies.
 
-pip's rules (``pip._internal.configuration``): site-wide files, then the user's, then the interpreter's, then
-the file that ``PIP_CONFIG_FILE`` names, then ``PIP_…`` variables; the later wins. A command's section wins
+pip's rules (``pip._internal.configuration``): site-wide files, then the user's, then the file that
+``PIP_CONFIG_FILE`` names, then ``PIP_…`` variables; the later wins. A command's section wins
 over ``[global]``. Lists are separated by white space and are replaced, not added to. uv's variables win over
 pip's: whoever sets one means the engine that we run.
 """
 
 import configparser
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 
+from provisioner.engines.net.addresses import parse_address
+
 _SECTIONS = ("global", "download", "install")  # the later wins
+# Weakest of all, then pip's files, then pip's variables, then uv's; in each row the later wins.
+_WEAK_VARIABLES = (("CURL_CA_BUNDLE", "cert"), ("REQUESTS_CA_BUNDLE", "cert"))
+_UV_VARIABLES = (
+    ("UV_INDEX_URL", "index-url"),
+    ("UV_DEFAULT_INDEX", "index-url"),
+    ("UV_EXTRA_INDEX_URL", "extra-index-url"),
+    ("UV_INDEX", "extra-index-url"),
+    ("UV_FIND_LINKS", "find-links"),
+    ("UV_NO_INDEX", "no-index"),
+    ("UV_HTTP_TIMEOUT", "timeout"),
+    ("SSL_CERT_FILE", "cert"),
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,7 +41,6 @@ class PackageSettings:
         cert: Path of a CA bundle.
         proxy: Address of a proxy; may hold credentials.
         timeout_s: Seconds without a byte; None for our own default.
-        trusted_hosts: Hosts whose certificate pip would not check. Reported, never followed.
         sources: Field name to the file or variable that said it.
     """
 
@@ -38,7 +51,6 @@ class PackageSettings:
     cert: str | None = None
     proxy: str | None = None
     timeout_s: float | None = None
-    trusted_hosts: tuple[str, ...] = ()
     sources: Mapping[str, str] = field(default_factory=dict)
 
     def find_default_index(self) -> str:
@@ -61,7 +73,6 @@ def read_pip_settings(
     environ: Mapping[str, str],
     *,
     windows: bool = os.name == "nt",
-    prefix: str | None = None,
     read_text: Callable[[str], str | None] | None = None,
 ) -> PackageSettings:
     """Read pip's configuration files and pip's and uv's variables.
@@ -69,50 +80,44 @@ def read_pip_settings(
     Args:
         environ: The environment of the process.
         windows: Whether to look where pip looks on Windows.
-        prefix: Folder of the interpreter whose ``pip.conf`` counts; None for none.
         read_text: Returns a file's text, or None where there is no such file; tests give their own.
+
+    Raises:
+        UsageError: An address is malformed; the message names the variable or file.
     """
-    values = _from_files(environ, windows=windows, prefix=prefix, read_text=read_text or _read_text)
-    values |= _from_pip_variables(environ)
-    index = (
-        _first(environ, "UV_DEFAULT_INDEX", "UV_INDEX_URL")
-        or values.get("index-url")
-        or values.get("pypi-url")
-    )
-    extra = _first(environ, "UV_INDEX", "UV_EXTRA_INDEX_URL") or values.get("extra-index-url")
-    links = _first(environ, "UV_FIND_LINKS") or values.get("find-links")
-    cert = (
-        _first(environ, "SSL_CERT_FILE")
-        or values.get("cert")
-        or _first(environ, "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-    )
-    timeout = _first(environ, "UV_HTTP_TIMEOUT") or values.get("timeout") or values.get("default-timeout")
+    values = {
+        **_from_variables(environ, _WEAK_VARIABLES),
+        **_from_files(environ, windows=windows, read_text=read_text or _read_text),
+        **_from_variables(environ, [(name, name[4:]) for name in environ if name.startswith("PIP_")]),
+        **_from_variables(environ, _UV_VARIABLES),
+    }
+    index = values.get("index-url") or values.get("pypi-url")
+    timeout = values.get("timeout") or values.get("default-timeout")
     found = {
         "default_index": index,
-        "extra_indexes": extra,
-        "find_links": links,
-        "no_index": _first(environ, "UV_NO_INDEX") or values.get("no-index"),
-        "cert": cert,
+        "extra_indexes": values.get("extra-index-url"),
+        "find_links": values.get("find-links"),
+        "no_index": values.get("no-index"),
+        "cert": values.get("cert"),
         "proxy": values.get("proxy"),
         "timeout_s": timeout,
-        "trusted_hosts": values.get("trusted-host"),
     }
+    links = (_without_home(word, environ, windows=windows) for word in _words(found["find_links"]))
     return PackageSettings(
-        default_index=_without_name(index.text) if index else None,
-        extra_indexes=tuple(_without_name(part) for part in _words(extra)),
-        find_links=tuple(_without_home(part, environ, windows=windows) for part in _words(links)),
+        default_index=parse_address(_without_name(index.text), place=index.source) if index else None,
+        extra_indexes=_parse_addresses(
+            map(_without_name, _words(found["extra_indexes"])), found["extra_indexes"]
+        ),
+        find_links=_parse_addresses(links, found["find_links"]),
         no_index=_is_true(found["no_index"]),
-        cert=cert.text if cert else None,
-        proxy=found["proxy"].text if found["proxy"] else None,
+        cert=_text(found["cert"]),
+        proxy=_text(found["proxy"]),
         timeout_s=_seconds(timeout),
-        trusted_hosts=_words(found["trusted_hosts"]),
         sources={name: value.source for name, value in found.items() if value is not None},
     )
 
 
-def list_pip_config_files(
-    environ: Mapping[str, str], *, windows: bool, prefix: str | None
-) -> tuple[str, ...]:
+def list_pip_config_files(environ: Mapping[str, str], *, windows: bool) -> tuple[str, ...]:
     """Return the files that pip would read, weakest first, whether they exist or not."""
     named = environ.get("PIP_CONFIG_FILE")
     if named == os.devnull:
@@ -131,18 +136,17 @@ def list_pip_config_files(
         ]
         config = environ.get("XDG_CONFIG_HOME") or str(flavour(home, ".config"))
         user = [flavour(home, ".pip", name), flavour(config, "pip", name)]
-    interpreter = [flavour(prefix, name)] if prefix else []
     # pip leaves the user's own files out when a file is named that exists
     middle = [] if named and Path(named).exists() else user
-    return tuple(str(path) for path in (*site, *middle, *interpreter)) + ((named,) if named else ())
+    return tuple(str(path) for path in (*site, *middle)) + ((named,) if named else ())
 
 
 def _from_files(
-    environ: Mapping[str, str], *, windows: bool, prefix: str | None, read_text: Callable[[str], str | None]
+    environ: Mapping[str, str], *, windows: bool, read_text: Callable[[str], str | None]
 ) -> dict[str, _Value]:
     """Return key to value, merged over all files, then over the sections."""
     by_section: dict[str, dict[str, _Value]] = {section: {} for section in _SECTIONS}
-    for path in list_pip_config_files(environ, windows=windows, prefix=prefix):
+    for path in list_pip_config_files(environ, windows=windows):
         text = read_text(path)
         if text is None:
             continue
@@ -162,11 +166,10 @@ def _from_files(
     return merged
 
 
-def _from_pip_variables(environ: Mapping[str, str]) -> dict[str, _Value]:
+def _from_variables(environ: Mapping[str, str], keys: Iterable[tuple[str, str]]) -> dict[str, _Value]:
+    """Return key to value for the variables that are set; ``keys`` are pairs of variable and key."""
     return {
-        _normal_key(name[4:]): _Value(text=value, source=name)
-        for name, value in environ.items()
-        if name.startswith("PIP_") and value
+        _normal_key(key): _Value(text=environ[name], source=name) for name, key in keys if environ.get(name)
     }
 
 
@@ -174,8 +177,8 @@ def _normal_key(key: str) -> str:
     return key.lower().replace("_", "-").removeprefix("--")
 
 
-def _first(environ: Mapping[str, str], *names: str) -> _Value | None:
-    return next((_Value(text=environ[name], source=name) for name in names if environ.get(name)), None)
+def _text(value: _Value | None) -> str | None:
+    return value.text if value else None
 
 
 def _words(value: _Value | None) -> tuple[str, ...]:
@@ -183,6 +186,12 @@ def _words(value: _Value | None) -> tuple[str, ...]:
         return ()
     text = value.text.replace(",", " ") if value.source == "UV_FIND_LINKS" else value.text
     return tuple(text.split())
+
+
+def _parse_addresses(words: Iterable[str], value: _Value | None) -> tuple[str, ...]:
+    """Return the words, of which those that are addresses and no paths must be good ones."""
+    place = value.source if value else ""
+    return tuple(parse_address(word, place=place) if "://" in word else word for word in words)
 
 
 def _without_name(index: str) -> str:
