@@ -4,7 +4,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any, NoReturn
 
@@ -12,6 +12,7 @@ import click
 
 from provisioner import __version__
 from provisioner.errors import ErrorList, ExitCode, InternalError, ProvisionError, UsageError
+from provisioner.ground.text import did_you_mean
 from provisioner.render.answer import Answer
 from provisioner.render.result import Result
 
@@ -64,7 +65,7 @@ class VerbGroup(click.Group):
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
             if args and not args[0].startswith("-"):
-                message = f"no such verb `{args[0]}`{_did_you_mean(args[0], VERBS)}"
+                message = f"no such verb `{args[0]}`{did_you_mean(args[0], VERBS)}"
                 raise click.UsageError(message, ctx=ctx) from error
             raise
 
@@ -143,7 +144,7 @@ def _errors_of(error: BaseException, arguments: Sequence[str]) -> Sequence[Provi
             return (_stopped(error.args[0]),)
         case click.ClickException():
             return (_usage_error(error),)
-    from provisioner.cli.crash import write_crash_report  # noqa: PLC0415 - only when we crash
+    from provisioner.cli.crash import write_crash_report  # noqa: PLC0415 - 20 ms that every other run saves
 
     return (_system_error(error) or write_crash_report(error, arguments),)
 
@@ -165,7 +166,7 @@ def _usage_error(error: click.ClickException) -> UsageError:
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         return UsageError("usage.no_verb", "no verb was given", hints=[f"run `{path} --help`"])
     if isinstance(error, click.NoSuchOption):
-        near = _did_you_mean(error.option_name, error.possibilities or ())
+        near = did_you_mean(error.option_name, error.possibilities or ())
         return UsageError(
             "usage.command_line",
             f"no such option `{error.option_name}`{near}",
@@ -175,13 +176,6 @@ def _usage_error(error: click.ClickException) -> UsageError:
     message = " ".join(re.sub(r"'([^'\n]*)'", r"`\1`", error.format_message().rstrip(".")).split())
     message = message.replace(". Choose", "; choose")
     return UsageError("usage.command_line", message[:1].lower() + message[1:], hints=[f"run `{path} --help`"])
-
-
-def _did_you_mean(word: str, known: Iterable[str]) -> str:
-    from difflib import get_close_matches  # noqa: PLC0415 - only after a typing mistake
-
-    near = get_close_matches(word, known, n=1)
-    return f"; did you mean `{near[0]}`?" if near else ""
 
 
 def _stopped(name: str) -> StoppedError:

@@ -131,7 +131,7 @@ def test_unknown_verb_names_the_nearest(lab: Lab) -> None:
     """A typing mistake is answered with what was probably meant."""
     shown = lab.run("crate", "llama3-cpu")
     assert (shown.code, shown.out) == (2, "")
-    assert "no such verb `crate`; did you mean `create`?" in shown.err
+    assert "no such verb `crate` (did you mean `create`?)" in shown.err
     assert "hint: run `provision --help`" in shown.err
 
 
@@ -139,7 +139,7 @@ def test_unknown_option_names_the_nearest(lab: Lab) -> None:
     """The same for options; the sentence is one of ours."""
     shown = lab.run("create", "x", "--no-validat")
     assert shown.code == 2
-    assert shown.err.startswith("error: no such option `--no-validat`; did you mean `--no-validate`?")
+    assert shown.err.startswith("error: no such option `--no-validat` (did you mean `--no-validate`?)")
 
 
 def test_no_verb_is_a_usage_error(lab: Lab) -> None:
