@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TextIO
 
 from provisioner.events import Event, Listener, Notice, Progress, StageFinished, StageStarted
+from provisioner.render.amounts import format_progress
 from provisioner.render.streams import printable, write_text
 
 
@@ -65,12 +66,4 @@ class PlainLines:
         if now - self._last < self._EVERY_S:
             return None
         self._last = now
-        return f"{event.stage}: {event.item} {describe(event)}"
-
-
-def describe(event: Progress) -> str:
-    """Return how far it is: ``12.3 of 45.6 MB`` or ``12 of 45 files``."""
-    if event.unit != "bytes":
-        return f"{event.done} of {event.total} {event.unit}" if event.total else f"{event.done} {event.unit}"
-    done = f"{event.done / 1e6:.1f}"
-    return f"{done} of {event.total / 1e6:.1f} MB" if event.total else f"{done} MB"
+        return f"{event.stage}: {event.item} {format_progress(event.done, event.total, event.unit)}"

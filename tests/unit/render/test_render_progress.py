@@ -1,12 +1,14 @@
 """Progress: lines for logs, bars for people, and who gets which."""
 
 import io
+import re
 import sys
 
 import pytest
 
 from provisioner.events import Event, Notice, Progress, StageFinished, StageStarted
-from provisioner.render.progress import PlainLines, describe, show_progress
+from provisioner.render.amounts import format_bytes, format_progress, format_remaining, shorten_name
+from provisioner.render.progress import PlainLines, show_progress
 
 
 class Terminal(io.StringIO):
@@ -63,22 +65,32 @@ def test_bytes_do_not_flood_a_log(monkeypatch: pytest.MonkeyPatch) -> None:
         now = 100.0 + step
         listener(Progress(stage="fetch", item="torch.whl", done=step * 1_000_000, total=40_000_000))
     assert stream.getvalue().splitlines() == [
-        f"fetch: torch.whl {step}.0 of 40.0 MB" for step in (10, 20, 30, 40)
+        f"fetch: torch.whl {step} MB of 40 MB" for step in (10, 20, 30, 40)
     ]
 
 
 @pytest.mark.parametrize(
-    ("event", "text"),
+    ("done", "total", "unit", "text"),
     [
-        (Progress(stage="s", item="i", done=1_500_000, total=None), "1.5 MB"),
-        (Progress(stage="s", item="i", done=0, total=0), "0.0 MB"),
-        (Progress(stage="s", item="i", done=3, total=9, unit="files"), "3 of 9 files"),
-        (Progress(stage="s", item="i", done=3, total=None, unit="files"), "3 files"),
+        (1_500_000, None, "bytes", "1.5 MB"),
+        (0, 0, "bytes", "0 bytes"),
+        (12_000_000, 2_100_000_000, "bytes", "12 MB of 2.1 GB"),
+        (3, 9, "files", "3 of 9 files"),
+        (3, None, "files", "3 files"),
     ],
 )
-def test_amounts_have_units(event: Progress, text: str) -> None:
-    """Bytes are megabytes, other things are counted; an unknown total is left out."""
-    assert describe(event) == text
+def test_amounts_have_units(done: int, total: int | None, unit: str, text: str) -> None:
+    """Bytes have the unit that fits, other things are counted; an unknown total is left out."""
+    assert format_progress(done, total, unit) == text
+
+
+def test_words_for_amounts() -> None:
+    """Small and large numbers read well, and a long name keeps its end."""
+    assert [format_bytes(count) for count in (7, 2_500, 950_000_000)] == ["7 bytes", "2.5 kB", "950 MB"]
+    assert [format_remaining(s) for s in (4.4, 200, 4_800)] == ["4 s", "3 min", "1 h 20 min"]
+    short = shorten_name("torch-2.9.1+xpu-cp311-cp311-manylinux_2_28_x86_64.whl", 24)
+    assert short == "torch-2.9.1+xpu…6_64.whl"
+    assert len(short) == 24
 
 
 @pytest.mark.parametrize(
@@ -123,3 +135,26 @@ def test_bars_show_events_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = terminal.getvalue()
     assert "✓ fetch ipex-llm[xpu] (2.0 s)" in shown
     assert "warning: mind [this]" in shown
+
+
+def test_a_download_fits_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One line tells of the whole with totals and what is left, one of each running file; none is cut."""
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("COLUMNS", "80")
+    now = 100.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    name = "intel_extension_for_pytorch-2.1.10+xpu-cp311-cp311-linux_x86_64.whl"
+    with show_progress({"TERM": "xterm"}) as listener:
+        listener(StageStarted(stage="fetch", detail="45 files"))
+        listener(Progress(stage="fetch", item="all", done=0, total=2_000_000_000))
+        listener(Progress(stage="fetch", item="all", done=12, total=45, unit="files"))
+        listener(Progress(stage="fetch", item=name, done=0, total=800_000_000))
+        now = 110.0
+        listener(Progress(stage="fetch", item=name, done=200_000_000, total=800_000_000))
+    shown = terminal.getvalue()
+    assert "12 of 45 files, 200 MB of 2.0 GB, 20 MB/s, 2 min left" in shown
+    assert "200 MB of 800 MB" in shown
+    assert "x_x86_64.whl" in shown
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown)
+    assert max(len(line) for line in re.split(r"[\r\n]", plain)) <= 80
