@@ -78,10 +78,10 @@ def create(settings: Settings, profile: Profile, choices: CreateChoices, *, on_e
     if done is not None:
         return done
 
-    from provisioner.pipeline import validate  # noqa: PLC0415 - 0.1 s of engines that a run with nothing to do saves
-    from provisioner.pipeline.engines import Engines  # noqa: PLC0415 - with the line above
+    from provisioner.pipeline import engines as tools  # noqa: PLC0415 - 0.1 s that a run with nothing to do saves
+    from provisioner.pipeline import validate  # noqa: PLC0415 - with the line above
 
-    with Engines(settings, on_event=on_event, fresh=choices.rebuild) as engines:
+    with tools.Engines(settings, on_event=on_event, fresh=choices.rebuild) as engines:
         generation = install_environment(
             plan,
             home=engines.home,
@@ -112,24 +112,12 @@ def repair(settings: Settings, name: str, choices: CreateChoices, *, on_event: L
 
 
 def _pass_gate(settings: Settings, profile: Profile, choices: CreateChoices) -> str | None:
-    """Return the class of this machine's GPU as an XPU profile names it; a CPU profile asks for none.
-
-    Raises:
-        InstallError: The disk has no room.
-        UnvalidatedError: There is no GPU that the built environment could be validated on.
-    """
+    """Return the class of this machine's GPU as an XPU profile names it; a CPU profile asks for none."""
     if profile.device is not Device.XPU:
         return None
-    from provisioner.diagnose.machine import gate  # noqa: PLC0415 - 60 ms that a CPU profile saves
-    from provisioner.engines.machine.host import gather_host  # noqa: PLC0415 - with the line above
+    from provisioner.pipeline.gate import pass_gate  # noqa: PLC0415 - 60 ms that a CPU profile saves
 
-    facts = gather_host(target=settings.data, variables=settings.environ)
-    if choices.gate and choices.device != "cpu":
-        wanted = gate.wanted_host(profile, platform=host_platform())
-        obstacle = gate.find_obstacle(facts, wanted, profile=profile.name)
-        if obstacle is not None:
-            raise obstacle
-    return gate.find_gpu_class(facts)
+    return pass_gate(settings, profile, enforce=choices.gate and choices.device != "cpu")
 
 
 def _lock(settings: Settings, profile: Profile, *, on_event: Listener) -> None:
