@@ -18,7 +18,6 @@ def entry(
         requires_python=python,
         uploaded=uploaded,
         yanked=yanked,
-        metadata=True,
         size=None,
     )
 

@@ -41,7 +41,6 @@ def page_of(filenames: list[str]) -> list[IndexFile]:
             requires_python=None,
             uploaded=None,
             yanked=None,
-            metadata=True,
             size=None,
         )
         for name in filenames

@@ -27,17 +27,16 @@ class IndexFile(NamedTuple):
         sha256: Lower-case hex; None where the index says none.
         uploaded: ISO time of the upload; None where the index says none.
         yanked: The reason, empty where none was given; None where the file is not yanked.
-        metadata: Whether the index serves the wheel's metadata beside it (PEP 658).
+        size: Bytes; None where the index says none.
     """
 
     filename: str
     url: str
-    sha256: str | None
-    requires_python: str | None
-    uploaded: str | None
-    yanked: str | None
-    metadata: bool
-    size: int | None
+    sha256: str | None = None
+    requires_python: str | None = None
+    uploaded: str | None = None
+    yanked: str | None = None
+    size: int | None = None
 
 
 class FetchedPage(NamedTuple):
@@ -109,7 +108,6 @@ def _from_json(file: Mapping[str, Any], base: str) -> IndexFile:
     url = file["url"].partition("#")[0]
     if not url.startswith("https://") or "/." in url:  # joining takes most of a big page's time
         url = urljoin(base, url)
-    core = file.get("core-metadata", file.get("dist-info-metadata", False))
     return IndexFile(
         filename=file["filename"],
         url=url,
@@ -117,7 +115,6 @@ def _from_json(file: Mapping[str, Any], base: str) -> IndexFile:
         requires_python=_text(file.get("requires-python")),
         uploaded=_text(file.get("upload-time")),
         yanked=None if yanked is False else (yanked if isinstance(yanked, str) else ""),
-        metadata=bool(core),
         size=file.get("size"),
     )
 
@@ -141,7 +138,6 @@ def _from_html(text: str, *, url: str, project: str) -> list[IndexFile]:
             requires_python=package.requires_python,
             uploaded=package.upload_time.isoformat() if package.upload_time else None,
             yanked=(package.yanked_reason or "") if package.is_yanked else None,
-            metadata=bool(package.has_metadata),
             size=package.size,
         )
         for package in page.packages

@@ -3,7 +3,6 @@
 import hashlib
 import io
 import re
-import shutil
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from threading import Lock
@@ -13,6 +12,7 @@ from provisioner.engines.index.page import FetchedPage, IndexFile, fetch_page
 from provisioner.engines.index.remote_wheel import RemoteFile
 from provisioner.engines.net.download import Downloader, NotFoundError
 from provisioner.errors import UnavailableError
+from provisioner.ground.files import replace
 
 _FOR_ANY_TARGET = re.compile(r"(?:any|[-._]x86_64|[-._]amd64)\.whl$|\.tar\.gz$", re.IGNORECASE)
 
@@ -111,5 +111,5 @@ class IndexReader:
                 folder.mkdir(parents=True, exist_ok=True)
                 part = folder / f"{file.filename}.part"
                 self._downloader.fetch_to(file.url, part=part, sha256=file.sha256)
-                shutil.move(part, path)
+                replace(part, path)
         return path

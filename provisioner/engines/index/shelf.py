@@ -43,7 +43,6 @@ class Shelf:
         self.source = source
         self.failures: list[ProvisionError] = []
         self.shown: dict[str, Choice] = {}
-        self._names: dict[str, dict[str, Version]] = {}
         self._guard = Lock()
 
     def index_of(self, project: str) -> str:
@@ -134,17 +133,6 @@ class Shelf:
         version = max(versions, default=None)
         return None if version is None else (project, version, chosen[version])
 
-    def list_files(self, project: str) -> dict[str, IndexFile]:
-        """Return the project's files by the name that the resolver sees.
-
-        Raises:
-            UnavailableError: As from `show`.
-        """
-        named = {shown_name(project, version, file): version for version, file in self.show(project).items()}
-        with self._guard:
-            self._names[project] = named
-        return {name: self.shown[project][version] for name, version in named.items()}
-
     def read_metadata(self, project: str, version: Version) -> bytes:
         """Return a shown file's METADATA.
 
@@ -154,14 +142,6 @@ class Shelf:
         if project in self.request.provided:
             return f"Metadata-Version: 2.1\nName: {project}\nVersion: {version}\n\n".encode()
         return self.source.read_metadata(self.shown[project][version])
-
-    def read_metadata_of(self, project: str, name: str) -> bytes:
-        """Return the METADATA of the file that the resolver sees under a name.
-
-        Raises:
-            UnavailableError: It could not be read.
-        """
-        return self.read_metadata(project, self._names[project][name])
 
 
 def _no_upload_times(project: str) -> UnavailableError:
@@ -193,16 +173,7 @@ def _universal_wheel(project: str, version: Version) -> str:
 
 def _provided_file(project: str, version: Version) -> IndexFile:
     filename = _universal_wheel(project, version)
-    return IndexFile(
-        filename=filename,
-        url=filename,
-        sha256=None,
-        requires_python=None,
-        uploaded=None,
-        yanked=None,
-        metadata=True,
-        size=None,
-    )
+    return IndexFile(filename=filename, url=filename)
 
 
 @contextmanager
@@ -257,8 +228,8 @@ class _Handler(StreamRequestHandler):
                 kind, body = "application/vnd.pypi.simple.v1+json", self._page(canonicalize_name(parts[1]))
                 status = "200 OK"
             elif len(parts) == 3 and parts[2].endswith(".metadata"):
-                name = parts[2].removesuffix(".metadata")
-                kind, body = "application/octet-stream", self.shelf.read_metadata_of(parts[1], name)
+                version = Version(parts[2].split("-")[1])
+                kind, body = "application/octet-stream", self.shelf.read_metadata(parts[1], version)
                 status = "200 OK"
         except ProvisionError as error:
             self.shelf.failures.append(error)
@@ -270,13 +241,13 @@ class _Handler(StreamRequestHandler):
     def _page(self, project: str) -> bytes:
         files = [
             {
-                "filename": name,
+                "filename": (name := shown_name(project, version, file)),
                 # Nothing that a filename or a project may hold has to be quoted.
                 "url": f"/simple/{project}/{name}",
                 "hashes": {},
                 "core-metadata": True,
                 **({"requires-python": file.requires_python} if file.requires_python else {}),
             }
-            for name, file in self.shelf.list_files(project).items()
+            for version, file in self.shelf.show(project).items()
         ]
         return json.dumps({"meta": {"api-version": "1.1"}, "name": project, "files": files}).encode()

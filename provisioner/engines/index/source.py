@@ -2,11 +2,9 @@
 
 import hashlib
 import json
-import os
-import tempfile
 import time
 from collections.abc import Callable
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -18,11 +16,12 @@ from provisioner.engines.index.page import IndexFile
 from provisioner.engines.index.reader import IndexReader
 from provisioner.engines.net.pip_config import PackageSettings
 from provisioner.errors import UnavailableError
+from provisioner.ground.files import write_atomically
 from provisioner.profile.model import DEFAULT_INDEX
 
 # What indexes themselves allow in Cache-Control; a lock made twice within it reads no page again.
 FRESH_S = 600.0
-_FORMAT = "provision.index-page/2"
+_FORMAT = "provision.index-page/3"
 
 Choice = dict[Version, IndexFile]
 """The one file of each version that a request may see."""
@@ -260,18 +259,10 @@ def _load_files(path: Path) -> tuple[str, tuple[IndexFile, ...]]:
 
 
 def _write(path: Path, body: bytes) -> None:
-    """Write atomically; two processes may write the same page at once."""
+    """Keep something that can be fetched again; two processes may write the same page at once."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent)
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(body)
-            with suppress(PermissionError) if path.is_file() else nullcontext():
-                # Windows does not replace a file that another process is reading; that one is as new.
-                Path(name).replace(path)
-        finally:
-            Path(name).unlink(missing_ok=True)
+        write_atomically(path, body, sync=False)
     except OSError as error:
         raise UnavailableError(
             "unavailable.cache",
