@@ -8,6 +8,9 @@ import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+import tomli_w
 
 from provisioner.engines.net.addresses import redact_text
 from provisioner.engines.uv.interpreter import find_interpreter
@@ -118,16 +121,14 @@ class UvInstaller:
 
 def format_pylock(packages: Sequence[PipPackage], files: Mapping[str, StoredFile]) -> str:
     """Return a ``pylock.toml`` (PEP 751) of wheels and source archives in the store."""
-    lines = ['lock-version = "1.0"', 'created-by = "provision"']
-    for package in packages:
-        lines += [
-            "",
-            "[[packages]]",
-            f"name = {_toml(package.name)}",
-            f"version = {_toml(package.version)}",
-            _pylock_file(package, files[package.sha256].path.as_posix()),
-        ]
-    return "\n".join(lines) + "\n"
+    described = [_describe(package, files[package.sha256].path) for package in packages]
+    return tomli_w.dumps({"lock-version": "1.0", "created-by": "provision", "packages": described})
+
+
+def _describe(package: PipPackage, path: Path) -> dict[str, Any]:
+    file = {"name": package.filename, "path": path.as_posix(), "hashes": {"sha256": package.sha256}}
+    kind = {"wheels": [file]} if package.filename.endswith(".whl") else {"sdist": file}
+    return {"name": package.name, "version": package.version, **kind}
 
 
 def _read_version(path: Path) -> str:
@@ -137,19 +138,3 @@ def _read_version(path: Path) -> str:
         if key.strip() in {"version_info", "version"}:
             return ".".join(value.strip().split(".")[:3])
     raise InternalError("internal.uv", f"uv made a virtual environment without a version in `{path}`")
-
-
-def _pylock_file(package: PipPackage, path: str) -> str:
-    file = (
-        f"{{ name = {_toml(package.filename)}, path = {_toml(path)}, "
-        f"hashes = {{ sha256 = {_toml(package.sha256)} }} }}"
-    )
-    return f"wheels = [{file}]" if package.filename.endswith(".whl") else f"sdist = {file}"
-
-
-def _toml(text: str) -> str:
-    """Return a basic string of TOML."""
-    escaped = "".join(
-        f"\\u{ord(char):04x}" if ord(char) < 0x20 or char in {'"', "\\", "\x7f"} else char for char in text
-    )
-    return f'"{escaped}"'
