@@ -4,9 +4,9 @@ from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from provisioner.engines.index.addresses import IndexAddresses
+from provisioner.engines.index.files import IndexFiles
 from provisioner.engines.net.download import Downloader
-from provisioner.errors import ProvisionError, UnavailableError
+from provisioner.errors import InstallError, ProvisionError, UnavailableError
 from provisioner.lock.export import Format, export_lock
 from provisioner.lock.store import read_lock
 from provisioner.lock.verify_urls import FileCheck, HeadAnswer, judge_answers, plan_file_checks
@@ -33,29 +33,28 @@ def export(
     """Return a lockfile in another tool's format: file names and texts."""
     lock = read_lock(settings.find_lockfile(profile))
     with Engines(settings) as engines:
-        return export_lock(lock, form, absolute=_addresses(engines), platforms=platforms)
+        absolute = _index_files(engines).find_in_default_index
+        return export_lock(lock, form, absolute=absolute, platforms=platforms)
 
 
 def verify_urls(settings: Settings, profiles: Sequence[Profile]) -> tuple[Verified, ...]:
     """Ask for every file of the lockfiles and report those that are gone, refused or replaced."""
     with Engines(settings) as engines:
-        addresses = _addresses(engines)
-        return tuple(_verify(settings, profile, engines.downloader, addresses) for profile in profiles)
+        files = _index_files(engines)
+        return tuple(_verify(settings, profile, engines.downloader, files) for profile in profiles)
 
 
-def _addresses(engines: Engines) -> IndexAddresses:
-    return IndexAddresses(engines.downloader, default_index=engines.default_index)
+def _index_files(engines: Engines) -> IndexFiles:
+    return IndexFiles(engines.downloader, engines.packages)
 
 
-def _verify(
-    settings: Settings, profile: Profile, downloader: Downloader, addresses: IndexAddresses
-) -> Verified:
+def _verify(settings: Settings, profile: Profile, downloader: Downloader, files: IndexFiles) -> Verified:
     missing: list[ProvisionError] = []
 
     def absolute(package: PipPackage) -> str:
         try:
-            return addresses(package)
-        except UnavailableError as error:
+            return files.find_in_default_index(package)
+        except (InstallError, UnavailableError) as error:
             missing.append(error)
             return ""
 

@@ -7,22 +7,22 @@ or in the default index, then in the user's further indexes. Everywhere it needs
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 
-from provisioner.engines.index.page import IndexFile, fetch_page
-from provisioner.engines.net.addresses import local_path, redact
+from provisioner.engines.index.files import IndexFiles
+from provisioner.engines.net.addresses import local_path
 from provisioner.engines.net.download import Downloader
 from provisioner.engines.net.pip_config import PackageSettings
 from provisioner.engines.store.store import Package, Store
 from provisioner.errors import ErrorList, InstallError, ProvisionError, UnavailableError
 from provisioner.events import Listener, Progress, ignore_events
 from provisioner.install.build import StoredFile
-from provisioner.resolve.model import PipPackage
+from provisioner.resolve.model import CondaPackage
 
 _JOBS = 8
+_LOCKED = "the place that the lock names"
 _TELL_EVERY_S = 0.1
 _SLICE_S = 0.2
 _Outcome = tuple[Package, StoredFile | BaseException]
@@ -53,11 +53,11 @@ class StoreFetcher:
         """
         self._store = store
         self._downloader = downloader
-        self._packages = packages
-        self._wheelhouses = (*wheelhouses, *packages.find_links)
+        self._index_files = IndexFiles(downloader, packages)
+        self._extra_indexes = packages.extra_indexes
+        self._wheel_sources = (*wheelhouses, *packages.find_links, _LOCKED, *packages.extra_indexes)
         self._on_event = on_event
         self._jobs = jobs
-        self._pages: dict[str, Mapping[str, IndexFile]] = {}
         self._lock = threading.Lock()
 
     def fetch(self, files: Sequence[Package]) -> Mapping[str, StoredFile]:
@@ -130,9 +130,9 @@ class StoreFetcher:
             if stored is not None:
                 return stored
             failed: dict[str, ProvisionError] = {}
-            for source, find_url in self._sources(package):
+            for source in self._sources(package):
                 try:
-                    url = find_url()
+                    url = self._find_address(source, package)
                     if url is None:
                         continue
                     self._downloader.fetch_to(
@@ -144,68 +144,24 @@ class StoreFetcher:
                     return self._store.publish(package, part)
         # a file that is there and is another one matters more than a host that cannot be reached
         changed = next((error for error in failed.values() if isinstance(error, InstallError)), None)
-        raise changed or failed["locked"]
+        raise changed or failed[_LOCKED]
 
-    def _sources(self, package: Package) -> Iterator[tuple[str, Callable[[], str | None]]]:
-        """Yield functions that return where the file is, or None where that source does not have it."""
-        if not isinstance(package, PipPackage):
-            yield "locked", lambda: package.url
-            return
-        for wheelhouse in self._wheelhouses:
-            yield wheelhouse, partial(self._find_in_wheelhouse, wheelhouse, package)
-        if package.url.startswith("pypi:"):
-            yield (
-                "locked",
-                lambda: self._find_in_index(self._packages.find_default_index(), package, needed=True),
-            )
-        else:
-            yield "locked", lambda: package.url
-        for index in self._packages.extra_indexes:
-            yield index, partial(self._find_in_index, index, package, needed=False)
+    def _sources(self, package: Package) -> tuple[str, ...]:
+        """Return where to look, in this order; conda packages lie nowhere but where the lock says."""
+        return (_LOCKED,) if isinstance(package, CondaPackage) else self._wheel_sources
 
-    def _find_in_wheelhouse(self, wheelhouse: str, package: PipPackage) -> str | None:
-        """Return the address of a file of the name in a folder or on a page."""
-        folder = local_path(wheelhouse) if wheelhouse.startswith("file:") else Path(wheelhouse)
-        if "://" not in wheelhouse or folder.is_dir():
+    def _find_address(self, source: str, package: Package) -> str | None:
+        """Return where the file is, None where the source does not have it; errors as from `IndexFiles`."""
+        if source == _LOCKED:
+            listed = package.url.startswith("pypi:")
+            return self._index_files.find_in_default_index(package) if listed else package.url
+        if source in self._extra_indexes:
+            return self._index_files.find_in_index(source, package)
+        folder = local_path(source) if source.startswith("file:") else Path(source)
+        if "://" not in source or folder.is_dir():
             path = folder / package.filename
             return path.absolute().as_uri() if path.is_file() else None
-        return self._find_on_page(wheelhouse, package)
-
-    def _find_in_index(self, index: str, package: PipPackage, *, needed: bool) -> str | None:
-        """Return the file's address from its project's page.
-
-        Raises:
-            InstallError: ``install.hash_mismatch``: the index has a file of that name with another digest.
-            UnavailableError: The page could not be read; with ``needed``, also where the file is not on it.
-        """
-        address = f"{index.rstrip('/')}/{package.name}/"
-        url = self._find_on_page(address, package)
-        if url is None and needed:
-            raise UnavailableError(
-                "unavailable.not_found",
-                f"`{package.filename}` is not in the index `{redact(index)}` any more",
-                hints=[
-                    "lock again: the file was removed, or the index is another one than when it was locked"
-                ],
-                context={"index": redact(index), "filename": package.filename},
-            )
-        return url
-
-    def _find_on_page(self, address: str, package: PipPackage) -> str | None:
-        """Return the address of a file of the name; every page is read once."""
-        with self._lock:
-            files = self._pages.get(address)
-        if files is None:
-            page = fetch_page(self._downloader, address, project=package.name)
-            files = {file.filename: file for file in page.files or ()}
-            with self._lock:
-                self._pages[address] = files
-        file = files.get(package.filename)
-        if file is None:
-            return None
-        if file.sha256 not in {None, package.sha256}:
-            raise _another_file(package, address, got=file.sha256)
-        return file.url
+        return self._index_files.find_on_page(source, package)
 
     def _teller(self, package: Package) -> Callable[[int, int | None], None]:
         last = 0.0
@@ -229,16 +185,3 @@ def _wait(results: "queue.SimpleQueue[_Outcome]") -> "_Outcome":
     while True:
         with suppress(queue.Empty):
             return results.get(timeout=_SLICE_S)
-
-
-def _another_file(package: PipPackage, address: str, *, got: str | None) -> InstallError:
-    return InstallError(
-        "install.hash_mismatch",
-        f"`{package.filename}` in `{redact(address)}` is not the locked file: "
-        f"expected sha256 `{package.sha256}`, the index says `{got}`",
-        hints=[
-            "find out why it changed before trusting it: the index or a mirror may serve another file",
-            "lock again if the change is wanted",
-        ],
-        context={"url": redact(address), "expected": package.sha256, "got": got},
-    )
