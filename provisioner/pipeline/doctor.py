@@ -136,6 +136,7 @@ def _gather_environment(generation: Generation) -> EnvironmentFacts:
     return gather_environment(
         generation.prefix,
         platform=receipt.platform,
+        interpreter=generation.python,
         locked={package.name: package.version for package in receipt.packages if package.kind == "wheel"},
     )
 

@@ -46,6 +46,6 @@ def _list_lines(data: Mapping[str, Any]) -> list[str]:
     lines = []
     for layer in data["layers"]:
         lines.append(f"{layer['name']:<14} {layer['verdict']:<10} {layer['evidence']}")
-        if layer["hint"] and layer["verdict"] in {"fail", "unknown"}:
+        if layer["hint"] and layer["verdict"] in {"fail", "unknown", "not asked"}:
             lines.append(f"{'':<14} {'':<10} hint: {layer['hint']}")
     return [*lines, f"outcome: {data['outcome']}"]

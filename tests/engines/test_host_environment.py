@@ -127,11 +127,56 @@ def test_missing_libraries_of_windows_are_named(windows: Path) -> None:
     assert mended.missing_libraries == ()
 
 
-def test_a_folder_without_packages_is_unknown(tmp_path: Path) -> None:
-    """A folder that is no environment has unknown packages, not none."""
+def test_libraries_of_torch_are_compared_with_its_record(linux: Path) -> None:
+    """A library that is gone, cut short or no library is named; the rest of the record is not looked at."""
+    site = linux / "env/lib/python3.11/site-packages"
+    _write_elf(site / "torch/lib/libc10.so", needed=("libc.so.6",))
+    _write_elf(site / "torch/lib/libtorch.so", needed=("libc.so.6",))
+    (site / "torch/__init__.py").write_text("", encoding="utf-8")
+    (site / "torch/lib/libshm.so").write_bytes(b"no ELF file, and as long as the record says")
+    sizes = {path.name: path.stat().st_size for path in (site / "torch/lib").iterdir()}
+    rows = [f"torch/lib/{name},sha256=x,{size}" for name, size in sizes.items()]
+    rows += ["torch/lib/libgone.so.1,sha256=x,7", "torch/utils/notes.txt,sha256=x,5", "torch/RECORD,,"]
+    rows += ["torch/__init__.py,sha256=x,0", "torch/lib/libodd.so,sha256=x,much"]
+    record = site / "torch-2.1.0a0+cxx11.abi.dist-info/RECORD"
+    record.write_text("\n".join(rows), encoding="utf-8")
+    whole = (site / "torch/lib/libc10.so").read_bytes()
+    (site / "torch/lib/libc10.so").write_bytes(whole[:100])
+    facts = gather_environment(linux / "env", platform="linux-64", system_folders=[linux / "system"])
+    assert facts.damage is not None
+    assert set(facts.damage) == {
+        f"`torch/lib/libc10.so` has 100 bytes, and had {len(whole)} when it was installed",
+        "`torch/lib/libc10.so` is no library that this system can load",
+        "`torch/lib/libgone.so.1` is missing",
+        "`torch/lib/libshm.so` is no library that this system can load",
+    }
+
+
+def test_the_build_is_read_from_torch_itself(linux: Path) -> None:
+    """The default index's torch names its build in its code only."""
+    site = linux / "env/lib/python3.11/site-packages"
+    (site / "torch").mkdir()
+    code = "from typing import Optional\n__version__ = '2.13.0+cu130'\ndebug = False\n"
+    (site / "torch/version.py").write_text(code, encoding="utf-8")
+    assert gather_environment(linux / "env", platform="linux-64").torch_version == "2.13.0+cu130"
+
+
+def test_a_windows_interpreter_is_a_windows_program(windows: Path) -> None:
+    """On Windows the interpreter starts as every program there does, and conda's needs no `pyvenv.cfg`."""
+    python = windows / "env/python.exe"
+    python.write_bytes(b"MZ and more")
+    assert gather_environment(windows / "env", platform="win-64", interpreter=python).damage == ()
+    python.write_bytes(b"\x7fELF")
+    facts = gather_environment(windows / "env", platform="win-64", interpreter=python)
+    assert facts.damage == ("the interpreter `python.exe` is no program that this system can start",)
+
+
+def test_a_folder_without_packages_has_unknown_ones(tmp_path: Path) -> None:
+    """A folder that is no environment has unknown packages, not none, and its lack of them is damage."""
     facts = gather_environment(tmp_path, platform="linux-64")
     assert facts.distributions is None
     assert facts.missing_libraries is None
+    assert facts.damage == ("the folder of packages (`site-packages`) is missing",)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads an ELF library that was not built here")

@@ -31,7 +31,7 @@ LAYERS: Mapping[str, Callable[[HostFacts, WantedHost], LayerResult]] = {
 """Every layer by name, in order; the first line of each function's text says what it looks at."""
 
 
-_WORST_FIRST = ("fail", "unknown", "not needed", "pass")
+_WORST_FIRST = ("fail", "unknown", "not asked", "not needed", "pass")
 
 
 class Outcome(StrEnum):

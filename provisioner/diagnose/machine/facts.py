@@ -111,26 +111,32 @@ class EnvironmentFacts:
     Attributes:
         distributions: Normalised name to version.
         locked: The same, of what was installed from the lock.
+        torch_version: What torch's own files say (``torch/version.py``); its build is told there, too.
+        damage: What is missing or broken of the files that nothing works without, one sentence each.
         missing_libraries: ``library (needed by file)``, one each.
     """
 
     python: str | None = None
     distributions: Mapping[str, str] | None = None
     locked: Mapping[str, str] | None = None
+    torch_version: str | None = None
+    damage: tuple[str, ...] | None = None
     missing_libraries: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TorchFacts:
-    """What torch itself said, in a child process of the environment.
+    """What torch itself said when the environment was last validated; doctor does not start it.
 
     Attributes:
+        asked_at: When that was, as an ISO time in UTC.
         devices: Names of the devices that it lists; empty: it lists none.
         kernel_ran: Whether a small matrix product came back right from the device.
         error: The first line of what went wrong.
-        unasked: Why it was not asked, where that is known.
+        unasked: Why the validation did not come so far.
     """
 
+    asked_at: str | None = None
     version: str | None = None
     devices: tuple[str, ...] | None = None
     kernel_ran: bool | None = None

@@ -22,6 +22,7 @@ _FREE_TEXT = {
     "path",
     "detail",
     "error",
+    "damage",
     "missing_libraries",
     "opencl_vendors",
     "unread",

@@ -7,11 +7,13 @@ from provisioner.validate.model import Report, Status
 def read_torch_facts(report: Report, *, device: str) -> TorchFacts:
     """Return what a stored report says of torch on a kind of device."""
     if str(report.device.get("asked", device)).partition(":")[0] != device:
-        return TorchFacts(version=report.versions.get("torch"))  # another device answered
+        # Another device answered.
+        return TorchFacts(asked_at=report.created_at, version=report.versions.get("torch"))
     imports, seen, kernels = (_read_outcome(report, name) for name in ("imports", "device", "kernels"))
     about_torch = False in (imports, seen, kernels)
-    stopped = f"the last validation ended before, at stage {report.stage}: {report.reason}"
+    stopped = f"ended before, at stage {report.stage}: {report.reason}"
     return TorchFacts(
+        asked_at=report.created_at,
         version=None if imports is False else report.versions.get("torch"),
         devices=None if seen is None else ((str(report.device.get("name")),) if seen else ()),
         kernel_ran=kernels,

@@ -1,5 +1,7 @@
-"""Read a built environment from its files: packages, and libraries that its binaries ask for in vain."""
+"""Read a built environment from its files: its Python, its packages, and what they lack; nothing is run."""
 
+import csv
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -23,18 +25,21 @@ _LINUX_SYSTEM = tuple(
 _WINDOWS_SYSTEM = (Path("C:/Windows/System32"),)
 # The binaries whose failure users see as a stack trace; the hundreds below them are reached through these.
 _BINARIES = (
-    "torch/lib/*.so*",
-    "torch/lib/*.dll",
+    "torch/lib/*",
     "torch/_C*",
-    "torchvision/*.so",
-    "torchvision/*.pyd",
-    "intel_extension_for_pytorch/lib/*.so*",
-    "intel_extension_for_pytorch/bin/*.dll",
+    "torchvision/*",
+    "intel_extension_for_pytorch/lib/*",
+    "intel_extension_for_pytorch/bin/*",
     "intel_extension_for_pytorch/_C*",
     "xe_linear*",
     "xe_addons*",
     "xe_batch*",
 )
+_LIBRARY = re.compile(r"\.(so(\.[0-9.]+)?|dll|pyd)$")
+# Packages without which no model runs; their records are compared with the disk.
+_RECORDED = ("torch-", "torchvision-", "intel_extension_for_pytorch-", "bigdl_core_")
+_FIRST_READ = ("torch/__init__.py", "torch/version.py")
+_MAGIC = {True: (b"MZ",), False: (b"\x7fELF", b"#!")}
 _PROVIDERS = (
     "torch/lib",
     "intel_extension_for_pytorch/lib",
@@ -49,6 +54,7 @@ def gather_environment(
     prefix: Path,
     *,
     platform: str,
+    interpreter: Path | None = None,
     locked: Mapping[str, str] | None = None,
     system_folders: Iterable[Path] | None = None,
 ) -> EnvironmentFacts:
@@ -57,19 +63,26 @@ def gather_environment(
     Args:
         prefix: Folder of the venv or conda prefix.
         platform: ``linux-64`` or ``win-64``: the layout to read.
+        interpreter: Where its Python belongs; None: it is not looked at.
         locked: Normalised name to version of what was installed from the lock, where the caller knows.
         system_folders: Where the system's own libraries are; the platform's usual folders by default.
     """
     windows = platform == "win-64"
+    damage = [] if interpreter is None else list(_find_broken_python(prefix, interpreter, windows=windows))
     site = _find_site_packages(prefix, windows=windows)
     if site is None:
-        return EnvironmentFacts(locked=locked)
+        damage.append("the folder of packages (`site-packages`) is missing")
+        return EnvironmentFacts(locked=locked, damage=tuple(damage))
+    binaries = _read_binaries(site)
     folders = tuple(system_folders or (_WINDOWS_SYSTEM if windows else _LINUX_SYSTEM))
+    damage += _find_damaged_files(site, binaries)
     return EnvironmentFacts(
         python=_read_python(prefix, site),
         distributions=_list_distributions(site),
         locked=locked,
-        missing_libraries=_list_missing(prefix, site, folders, windows=windows),
+        torch_version=_read_torch_version(site),
+        damage=tuple(damage),
+        missing_libraries=_list_missing(prefix, site, folders, binaries, windows=windows),
     )
 
 
@@ -84,10 +97,7 @@ def _read_python(prefix: Path, site: Path) -> str | None:
     records = sorted(path.name for path in (prefix / "conda-meta").glob("python-3*.json"))
     if records:
         return records[0].split("-")[1]
-    try:
-        text = (prefix / "pyvenv.cfg").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        text = ""
+    text = _read_text(prefix / "pyvenv.cfg")
     match = re.search(r"^version(?:_info)?\s*=\s*(\d+(?:\.\d+)+)", text, re.MULTILINE)
     if match:
         return match.group(1)
@@ -103,8 +113,88 @@ def _list_distributions(site: Path) -> dict[str, str]:
     return found
 
 
+def _find_broken_python(prefix: Path, interpreter: Path, *, windows: bool) -> Iterator[str]:
+    name = interpreter.relative_to(prefix).as_posix()
+    try:
+        with interpreter.open("rb") as file:
+            magic = file.read(4)
+    except FileNotFoundError:
+        target = os.path.realpath(interpreter)
+        gone = f" is a link to `{target}`, which is gone" if interpreter.is_symlink() else " is missing"
+        yield f"the interpreter `{name}`{gone}"
+    except OSError as error:
+        yield f"the interpreter `{name}` cannot be read: {(error.strerror or str(error)).lower()}"
+    else:
+        if not magic.startswith(_MAGIC[windows]):
+            yield f"the interpreter `{name}` is no program that this system can start"
+        elif not windows and not os.access(interpreter, os.X_OK):
+            yield f"the interpreter `{name}` may not be run: it is not marked as executable"
+    settings = prefix / "pyvenv.cfg"
+    if (prefix / "conda-meta").is_dir():
+        return
+    home = re.search(r"^home\s*=\s*(.+?)\s*$", _read_text(settings), re.MULTILINE)
+    if home is None:
+        yield "`pyvenv.cfg`, by which Python finds this environment's packages, is missing or damaged"
+    elif not Path(home.group(1)).is_dir():
+        yield f"the environment's Python came from `{home.group(1)}`, which is gone"
+
+
+def _find_damaged_files(site: Path, binaries: Mapping[Path, Needs | None]) -> Iterator[str]:
+    """Compare torch and the native parts with their packages' records, and find unreadable libraries."""
+    for record in sorted(site.glob("*.dist-info/RECORD")):
+        for path, size in _list_recorded_files(record):
+            try:
+                found = (site / path).stat().st_size
+            except OSError:
+                yield f"`{path}` is missing"
+                continue
+            if found != size:
+                yield f"`{path}` has {found} bytes, and had {size} when it was installed"
+    for binary, needs in binaries.items():
+        if needs is None:
+            yield f"`{binary.relative_to(site).as_posix()}` is no library that this system can load"
+
+
+def _list_recorded_files(record: Path) -> Iterator[tuple[str, int]]:
+    """Yield path and size of the files of a package that decide whether torch starts.
+
+    Source: the PyPA's specification of RECORD.
+    """
+    if not any(record.parent.name.startswith(name) for name in _RECORDED):
+        return
+    rows = csv.reader(_read_text(record).splitlines())
+    for row in sorted(rows, key=lambda row: row[:1] not in ([name] for name in _FIRST_READ)):
+        if len(row) == 3 and row[2].isdecimal() and (row[0] in _FIRST_READ or _LIBRARY.search(row[0])):
+            yield row[0], int(row[2][:15])
+
+
+def _read_torch_version(site: Path) -> str | None:
+    """Return the version that torch's own code carries, with the build that the record may leave out."""
+    match = re.search(
+        r"^__version__ = ['\"]([^'\"\n]+)['\"]", _read_text(site / _FIRST_READ[1]), re.MULTILINE
+    )
+    return match.group(1) if match else None
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _read_binaries(site: Path) -> dict[Path, Needs | None]:
+    found = {path for pattern in _BINARIES for path in site.glob(pattern) if _LIBRARY.search(path.name)}
+    return {path: read_needs(path) for path in sorted(found) if path.is_file()}
+
+
 def _list_missing(
-    prefix: Path, site: Path, system_folders: tuple[Path, ...], *, windows: bool
+    prefix: Path,
+    site: Path,
+    system_folders: tuple[Path, ...],
+    binaries: Mapping[Path, Needs | None],
+    *,
+    windows: bool,
 ) -> tuple[str, ...]:
     provided = {
         _fold(path.name, windows=windows)
@@ -112,13 +202,12 @@ def _list_missing(
         for path in _list_files(folder)
     }
     missing: dict[str, str] = {}
-    for binary in sorted({path for pattern in _BINARIES for path in site.glob(pattern) if path.is_file()}):
-        needs = read_needs(binary) or Needs(names=())
-        for name in needs.names:
+    for binary, needs in binaries.items():
+        for name in needs.names if needs else ():
             known = _fold(name, windows=windows) in provided
             if known or (windows and name.lower().startswith(_PARTS_OF_WINDOWS)):
                 continue
-            if not _is_found(name, binary, needs, system_folders):
+            if needs and not _is_found(name, binary, needs, system_folders):
                 missing.setdefault(name, f"{name} (needed by {binary.relative_to(site).as_posix()})")
     return tuple(missing.values())
 

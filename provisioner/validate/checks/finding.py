@@ -1,5 +1,6 @@
 """Why a check did not pass."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -33,12 +34,8 @@ def name_environment(hints: tuple[str, ...], environment: str | None) -> tuple[s
     """Return the hints with the environment's name in the commands that need one."""
     if not environment:
         return hints
-    return tuple(
-        hint.replace("`provision repair`", f"`provision repair {environment}`").replace(
-            "`provision run`", f"`provision run {environment}`"
-        )
-        for hint in hints
-    )
+    named = rf"`provision \1 {environment}`"
+    return tuple(re.sub("`provision (repair|run|validate|explain)`", named, hint) for hint in hints)
 
 
 def choose_hints(hints: tuple[str, ...], device_kind: str) -> tuple[str, ...]:

@@ -64,7 +64,9 @@ def _one(name: str, facts: HostFacts, wanted: WantedHost = XPU) -> LayerResult:
 
 def _installed(**distributions: str) -> HostFacts:
     named = {name.replace("_", "-"): version for name, version in distributions.items()}
-    return replace(LINUX, environment=EnvironmentFacts(distributions=named, locked={}, missing_libraries=()))
+    return replace(
+        LINUX, environment=EnvironmentFacts(distributions=named, locked={}, damage=(), missing_libraries=())
+    )
 
 
 def test_nothing_known_is_never_a_pass() -> None:
@@ -370,19 +372,23 @@ def test_drift_and_missing_libraries_are_named() -> None:
 @pytest.mark.parametrize(
     ("torch", "device", "expected"),
     [
-        (TorchFacts(version="2.6.0", devices=("Arc A770",), kernel_ran=True), "xpu", ("pass", "pass")),
+        (
+            TorchFacts(version="2.6.0", devices=("Arc A770",), kernel_ran=True),
+            "xpu",
+            ("not asked", "not asked"),
+        ),
         (TorchFacts(version="2.6.0", devices=(), kernel_ran=None), "xpu", ("fail", "unknown")),
-        (TorchFacts(version="2.6.0", devices=("Arc A770",), kernel_ran=False), "xpu", ("pass", "fail")),
+        (TorchFacts(version="2.6.0", devices=("Arc A770",), kernel_ran=False), "xpu", ("not asked", "fail")),
         (TorchFacts(error="libze_loader.so.1: no such file"), "xpu", ("fail", "unknown")),
         (TorchFacts(), "xpu", ("unknown", "unknown")),
         (TorchFacts(version="2.6.0", unasked="it ended before"), "xpu", ("unknown", "unknown")),
         (TorchFacts(version="2.6.0", unasked="it ended before"), "cpu", ("unknown", "unknown")),
-        (TorchFacts(version="2.13.0", kernel_ran=True), "cpu", ("pass", "pass")),
+        (TorchFacts(version="2.13.0", kernel_ran=True), "cpu", ("not asked", "not asked")),
         (TorchFacts(error="no module named torch"), "cpu", ("fail", "unknown")),
     ],
 )
 def test_what_torch_says_is_judged(torch: TorchFacts, device: str, expected: tuple[str, str]) -> None:
-    """Seeing the device and running a kernel are two layers, and silence is unknown."""
+    """Seeing the device and running a kernel are two layers; what was seen earlier is no pass for today."""
     results = judge_layers(
         replace(LINUX, torch=torch), WantedHost(device=device, built=True), layers=["torch", "kernel"]
     )

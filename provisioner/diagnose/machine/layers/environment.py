@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator, Mapping
 
-from provisioner.diagnose.machine.facts import EnvironmentFacts, HostFacts
+from provisioner.diagnose.machine.facts import EnvironmentFacts, HostFacts, TorchFacts
 from provisioner.diagnose.machine.layers.model import (
     LayerResult,
     WantedHost,
     failed,
+    not_asked,
     not_needed,
     passed,
     unknown,
@@ -26,92 +27,97 @@ _RUNTIME = (
     "onemkl-sycl-blas",
 )
 
-_Problem = tuple[str, str]
+_VALIDATE_HINT = "run `provision validate` to start torch now"
+_EXPLAIN_HINT = "run `provision explain` for the cause, and `provision validate` when it is mended"
 
 
 def check_environment(facts: HostFacts, wanted: WantedHost) -> LayerResult:
-    """Judge what is installed against the profile, the lock and the rules of Intel's packages."""
-    if facts.environment is None or facts.environment.distributions is None:
-        return _absent(wanted)
+    """Judge the environment's files: Python, torch's build, Intel's packages, differences to the lock."""
     environment = facts.environment
+    if environment is None:
+        return _explain_absence(wanted)
     problems = list(_find_problems(environment, wanted))
     if problems:
-        evidence, hint = problems[0]
         more = f" (and {len(problems) - 1} more)" if problems[1:] else ""
-        return failed(evidence + more, hint)
-    open_points = [
-        name
-        for name, value in (
-            ("differences to the lock", environment.locked),
-            ("missing libraries", environment.missing_libraries),
-        )
-        if value is None
-    ]
-    distributions = environment.distributions or {}
-    torch = distributions.get("torch")
-    summary = f"{len(distributions)} packages" + (f", torch {torch}" if torch else "")
-    if open_points:
-        return unknown(f"{summary}; not looked at: {', '.join(open_points)}")
+        return failed(problems[0] + more, REBUILD_HINT)
+    parts = {
+        "packages": environment.distributions,
+        "interpreter and torch's files": environment.damage,
+        "differences to the lock": environment.locked,
+        "missing libraries": environment.missing_libraries,
+    }
+    packages = environment.distributions or {}
+    torch = f", torch {packages['torch']}" if "torch" in packages else ""
+    summary = f"Python {environment.python or '?'}, {len(packages)} packages{torch}"
+    unread = [name for name, value in parts.items() if value is None]
+    if unread:
+        return unknown(f"{summary}; not looked at: {', '.join(unread)}")
     return passed(summary)
 
 
-def check_torch(  # noqa: PLR0911 # one return per cause
-    facts: HostFacts, wanted: WantedHost
-) -> LayerResult:
-    """Judge whether torch imports and lists the device."""
-    if facts.torch is None:
-        return _absent(wanted)
+def check_torch(facts: HostFacts, wanted: WantedHost) -> LayerResult:
+    """Tell what the last validation saw of torch: whether it imports and lists the device."""
     said = facts.torch
-    if wanted.uses_gpu:
-        if said.devices:
-            return passed(f"torch {said.version or '?'} lists {said.devices[0]}")
-        if said.devices is None and said.error is None:
-            return unknown(said.unasked or "torch was not asked for its devices")
-        return failed(
-            f"torch {said.version or '?'} lists no XPU device" + (f": {said.error}" if said.error else ""),
-            "repair the first layer above that fails",
-        )
-    if said.unasked and not said.devices:
-        return unknown(said.unasked)
-    if said.version:
-        return passed(f"torch {said.version} imports")
-    if said.error:
-        return failed(f"torch does not import: {said.error}", "run `provision explain` on the message")
-    return unknown("torch was not asked")
+    if said is None:
+        return _explain_absence(wanted)
+    version = f"torch {said.version or 'of unknown version'}"
+    if wanted.uses_gpu and said.devices:
+        did = f"saw {version} list {said.devices[0]}"
+        return not_asked(f"doctor does not start torch; {_name_validation(said)} {did}")
+    if not wanted.uses_gpu and said.version and said.unasked is None:
+        return not_asked(f"doctor does not start torch; {_name_validation(said)} imported {version}")
+    if said.error is None and said.devices is None:
+        return _explain_silence(said)
+    did = f"{version} listed no XPU device" if wanted.uses_gpu else "torch did not import"
+    return _explain_failure(said, did)
 
 
 def check_kernel(facts: HostFacts, wanted: WantedHost) -> LayerResult:
-    """Judge whether a small matrix product came back right from the device."""
-    if facts.torch is None:
-        return _absent(wanted)
-    if facts.torch.kernel_ran is None:
-        return unknown(facts.torch.unasked or "no kernel was started")
-    if facts.torch.kernel_ran:
-        return passed(f"a matrix product came back right from the {wanted.device}")
-    error = facts.torch.error or "the result was wrong"
-    return failed(f"a matrix product failed: {error}", "run `provision explain` on the message")
+    """Tell whether a small matrix product came back right from the device at the last validation."""
+    said = facts.torch
+    if said is None:
+        return _explain_absence(wanted)
+    if said.kernel_ran is None:
+        return _explain_silence(said)
+    if said.kernel_ran:
+        did = f"got a right matrix product from the {wanted.device}"
+        return not_asked(f"doctor starts no kernel; {_name_validation(said)} {did}", _VALIDATE_HINT)
+    return _explain_failure(said, "a matrix product failed")
 
 
-def _absent(wanted: WantedHost) -> LayerResult:
-    return (
-        unknown("the environment was not looked at")
-        if wanted.built
-        else not_needed("no environment was named")
-    )
+def _explain_absence(wanted: WantedHost) -> LayerResult:
+    if wanted.built:
+        return unknown("this environment has not been validated yet", _VALIDATE_HINT)
+    return not_needed("no environment was named")
 
 
-def _find_problems(environment: EnvironmentFacts, wanted: WantedHost) -> Iterator[_Problem]:
-    installed = environment.distributions or {}
-    yield from _check_variant(installed, wanted)
-    yield from _check_ipex(installed)
-    yield from _check_cores(installed)
-    yield from _check_runtimes(installed)
-    for library in environment.missing_libraries or ():
-        yield f"`{library}` is missing", REBUILD_HINT
+def _name_validation(said: TorchFacts) -> str:
+    return f"the validation of {said.asked_at[:10]}" if said.asked_at else "the last validation"
+
+
+def _explain_silence(said: TorchFacts) -> LayerResult:
+    return unknown(f"{_name_validation(said)} {said.unasked or 'did not come so far'}", _VALIDATE_HINT)
+
+
+def _explain_failure(said: TorchFacts, did: str) -> LayerResult:
+    error = f": {said.error}" if said.error else ""
+    return failed(f"at {_name_validation(said)} {did}{error}", _EXPLAIN_HINT)
+
+
+def _find_problems(environment: EnvironmentFacts, wanted: WantedHost) -> Iterator[str]:
+    yield from environment.damage or ()
+    if environment.distributions is None:
+        return
+    installed = environment.distributions
+    yield from _find_other_build(environment, installed, wanted)
+    yield from _find_foreign_ipex(installed)
+    yield from _find_foreign_cores(installed)
+    yield from _find_mixed_runtimes(installed)
+    yield from (f"the library `{library}` is missing" for library in environment.missing_libraries or ())
     for name, version in sorted((environment.locked or {}).items()):
         if installed.get(name) != version:
             found = installed.get(name, "is missing")
-            yield f"changed since it was built: {name} {found} (locked {version})", REBUILD_HINT
+            yield f"changed since it was built: {name} {found} (locked {version})"
 
 
 def variant_of(version: str) -> str:
@@ -129,62 +135,56 @@ def variant_of(version: str) -> str:
     return "untagged"
 
 
-def _check_variant(installed: Mapping[str, str], wanted: WantedHost) -> Iterator[_Problem]:
+def _find_other_build(
+    environment: EnvironmentFacts, installed: Mapping[str, str], wanted: WantedHost
+) -> Iterator[str]:
     if wanted.torch is None:
         return
     if "torch" not in installed:
-        yield "torch is not installed", REBUILD_HINT
+        yield "torch is not installed"
+    said, recorded = environment.torch_version, installed.get("torch")
+    if said and recorded and said not in {recorded, f"{recorded}+{said.partition('+')[2]}"}:
+        yield f"torch's files are those of {said}, its package record is that of {recorded}"
     cuda = any(name.startswith("nvidia-c") or name == "cuda-toolkit" for name in installed)
     for name in ("torch", "torchvision", "torchaudio"):
         if name not in installed:
             continue
-        variant = variant_of(installed[name])
+        version = said if name == "torch" and said else installed[name]
+        variant = variant_of(version)
         if variant == "untagged" and wanted.torch == "cpu" and not cuda:
             continue  # the default index's wheel for Windows is the CPU build and carries no tag
         if variant != wanted.torch:
             yield (
-                f"{name} {installed[name]} is the `{variant}` build; `{wanted.torch}` is wanted",
-                f"{REBUILD_HINT}: another install replaced it",
+                f"{name} {version} is the `{variant}` build, `{wanted.torch}` is wanted: "
+                "another install replaced it"
             )
 
 
-def _check_ipex(installed: Mapping[str, str]) -> Iterator[_Problem]:
+def _find_foreign_ipex(installed: Mapping[str, str]) -> Iterator[str]:
     ipex, torch = installed.get(IPEX), installed.get("torch")
     if ipex is None or torch is None:
         return
     if _minor(ipex) != _minor(torch):
-        yield (
-            f"IPEX {ipex} is built for torch {_minor(ipex)}, torch {torch} is installed",
-            f"{REBUILD_HINT}, without the separate IPEX",
-        )
+        yield f"IPEX {ipex} is built for torch {_minor(ipex)}, torch {torch} is installed"
     if variant_of(torch) in {"xpu", "ipex"} and "xpu" not in ipex.partition("+")[2]:
-        yield (
-            f"IPEX {ipex} is the CPU build beside torch {torch}",
-            f"{REBUILD_HINT}, without the separate IPEX",
-        )
+        yield f"IPEX {ipex} is the CPU build beside torch {torch}"
 
 
-def _check_cores(installed: Mapping[str, str]) -> Iterator[_Problem]:
+def _find_foreign_cores(installed: Mapping[str, str]) -> Iterator[str]:
     torch = installed.get("torch")
     cores = [name for name in _CORE_TORCH if name in installed]
     for name in cores:
         if torch is not None and _minor(torch) != _CORE_TORCH[name]:
-            yield (
-                f"{name} is built for torch {_CORE_TORCH[name]}, torch {torch} is installed",
-                REBUILD_HINT,
-            )
+            yield f"{name} is built for torch {_CORE_TORCH[name]}, torch {torch} is installed"
     if cores == ["bigdl-core-xe-all"] and IPEX in installed:
-        yield (
-            f"IPEX {installed[IPEX]} stands beside ipex-llm[xpu-2-6], which works without it",
-            f"{REBUILD_HINT}, without the separate IPEX",
-        )
+        yield f"IPEX {installed[IPEX]} is installed beside ipex-llm[xpu-2-6], which works without it"
 
 
-def _check_runtimes(installed: Mapping[str, str]) -> Iterator[_Problem]:
+def _find_mixed_runtimes(installed: Mapping[str, str]) -> Iterator[str]:
     years = {name: installed[name].partition(".")[0] for name in _RUNTIME if name in installed}
     if len(set(years.values())) > 1:
         names = ", ".join(f"{name} {installed[name]}" for name in years)
-        yield f"oneAPI runtimes of several years: {names}", REBUILD_HINT
+        yield f"oneAPI runtimes of several years: {names}"
 
 
 def _minor(version: str) -> str:

@@ -7,11 +7,15 @@ from typing import Any
 
 
 class LayerState(StrEnum):
-    """What is known about one layer; ``unknown`` is never a pass."""
+    """What is known about one layer; ``unknown`` is never a pass.
+
+    ``not asked`` is what an earlier validation saw and nobody looked at today: neither a pass nor a fault.
+    """
 
     PASS = "pass"  # noqa: S105 # a state, no password
     FAIL = "fail"
     UNKNOWN = "unknown"
+    NOT_ASKED = "not asked"
     NOT_NEEDED = "not needed"
 
 
@@ -78,6 +82,11 @@ def failed(evidence: str, hint: str) -> LayerResult:
 def unknown(evidence: str, hint: str | None = None) -> LayerResult:
     """Return that it could not be found out."""
     return LayerResult(state=LayerState.UNKNOWN, evidence=evidence, hint=hint)
+
+
+def not_asked(evidence: str, hint: str | None = None) -> LayerResult:
+    """Return what was seen earlier, with its date."""
+    return LayerResult(state=LayerState.NOT_ASKED, evidence=evidence, hint=hint)
 
 
 def not_needed(evidence: str) -> LayerResult:
