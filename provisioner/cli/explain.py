@@ -9,9 +9,9 @@ import click
 
 from provisioner.cli.options import settings_flags
 from provisioner.errors import UsageError
+from provisioner.ground.names import check_profile_name
 from provisioner.pipeline.explain import explain_built, explain_log
 from provisioner.pipeline.settings import Settings
-from provisioner.profile.rules import check_profile_name
 from provisioner.render.explain import render_environment, render_log
 from provisioner.render.result import Result
 

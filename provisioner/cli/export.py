@@ -7,10 +7,10 @@ import click
 from provisioner.cli.options import flag, settings_flags
 from provisioner.cli.output import check_output, write_output
 from provisioner.errors import UsageError
+from provisioner.ground.names import PLATFORMS
 from provisioner.lock.export import Format
 from provisioner.pipeline.export import export
 from provisioner.pipeline.settings import Settings
-from provisioner.profile.model import PLATFORMS
 from provisioner.render.result import Result
 
 _FORMATS = {**{form.value: form for form in Format}, "pip": Format.REQUIREMENTS}

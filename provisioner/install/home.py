@@ -15,10 +15,10 @@ from pathlib import Path
 
 from provisioner.errors import InstallError, UsageError
 from provisioner.ground.files import make_private_folder, remove_tree, write_atomically
+from provisioner.ground.names import check_profile_name
 from provisioner.install.layout import find_python
 from provisioner.install.plan import InstallPlan
 from provisioner.install.receipt import RECEIPT_NAME, REPORT_NAME, Receipt, parse_receipt
-from provisioner.profile.rules import check_profile_name
 
 MARK_NAME = "provision-environment.json"
 _MARK = {"schema": "provision.environment/1"}

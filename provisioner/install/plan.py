@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
 from provisioner.errors import LockError, UsageError
+from provisioner.ground.names import check_profile_name
 from provisioner.lock.model import Lock
-from provisioner.profile.rules import check_profile_name
 from provisioner.resolve.model import CondaPackage, PipPackage
 
 CONDA = "conda"

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 from provisioner.errors import InternalError
+from provisioner.ground.names import DEFAULT_INDEX
 from provisioner.ground.yaml_writer import Value, write_yaml
 from provisioner.lock.document import (
     DamageError,
@@ -38,7 +39,6 @@ from provisioner.lock.rules import (
     refuse_platform,
     refuse_profile_name,
 )
-from provisioner.profile.model import DEFAULT_INDEX
 from provisioner.resolve.model import CondaPackage, PipPackage
 
 _Key = TypeVar("_Key", str, tuple[str, bool])

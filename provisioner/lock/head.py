@@ -7,6 +7,7 @@ conda-lock's ``custom_metadata`` maps text to text. Our keys there are ``<kind> 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from provisioner.ground.names import DEFAULT_INDEX
 from provisioner.ground.yaml_writer import Value
 from provisioner.lock.document import (
     DamageError,
@@ -27,7 +28,6 @@ from provisioner.lock.rules import (
     refuse_platform,
     refuse_profile_name,
 )
-from provisioner.profile.model import DEFAULT_INDEX
 
 FORMAT = 1
 CONDA_LOCK_VERSION = 1

@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from provisioner.profile.model import DEFAULT_INDEX, PLATFORMS
+from provisioner.ground.names import DEFAULT_INDEX, PLATFORMS
 from provisioner.resolve.model import CondaPackage, PipPackage
 
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from provisioner.engines.process.git import Git
 from provisioner.errors import UsageError
+from provisioner.ground.names import check_profile_name
 from provisioner.lock.diff import LockDiff, diff_locks
 from provisioner.lock.model import Lock
 from provisioner.lock.store import SUFFIX, read_lock
 from provisioner.pipeline.settings import Settings
-from provisioner.profile.rules import check_profile_name
 
 _HINT = "name a lockfile, a profile, a git revision, or REVISION:PATH of a lockfile in this repository"
 

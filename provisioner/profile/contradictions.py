@@ -6,11 +6,12 @@ from collections.abc import Collection, Iterator, Sequence
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
+from provisioner.ground.names import DEFAULT_INDEX
 from provisioner.ground.text import did_you_mean, shown
 from provisioner.ground.yaml_tree import Leaf, Origin, PlacedProblem
 from provisioner.profile import rules
 from provisioner.profile.merge import Merged, Section, default_backend
-from provisioner.profile.model import DEFAULT_INDEX, Device, TorchVariant
+from provisioner.profile.model import Device, TorchVariant
 
 CONTRADICTION = "contradiction"
 # torch comes from pip, in one variant; conda's builds of it would stand beside it unseen.

@@ -1,8 +1,10 @@
 """Every key of a profile: one table for the parser, the JSON Schema and the editor that completes it."""
 
+from provisioner.ground import names
+from provisioner.ground.names import PLATFORMS
 from provisioner.ground.yaml_fields import Flag, ListOf, MapOf, Number, Record, Spec, Text
 from provisioner.profile import rules
-from provisioner.profile.model import PLATFORMS, Device, Family, State, TorchVariant
+from provisioner.profile.model import Device, Family, State, TorchVariant
 
 GPU_CLASSES = ("arc-a", "arc-b", "integrated", "flex", "max")
 BACKENDS = ("ipex-llm", "transformers")
@@ -19,12 +21,12 @@ def _line(description: str) -> Text:
 
 
 _PROFILE_NAME = Text(
-    pattern=rules.PROFILE_NAME,
+    pattern=names.PROFILE_NAME,
     expected="a profile's name",
-    check=rules.check_profile_name,
+    check=names.check_profile_name,
     code="bad_name",
 )
-_PACKAGE_NAME = Text(pattern=rules.PACKAGE_NAME, expected="a package's name", code="bad_package")
+_PACKAGE_NAME = Text(pattern=names.PACKAGE_NAME, expected="a package's name", code="bad_package")
 _REQUIREMENT = Text(check=rules.check_requirement, code="bad_requirement", expected="a requirement")
 _EXACT = Text(
     check=rules.check_exact_requirement,
@@ -69,7 +71,7 @@ PIP = Record(
         ),
         "routes": MapOf(
             key=_PACKAGE_NAME,
-            value=Text(pattern=rules.INDEX_NAME, expected="an index's name"),
+            value=Text(pattern=names.INDEX_NAME, expected="an index's name"),
             description="Package to the only index that it may come from; `pypi` takes a stack's route back.",
         ),
         "prereleases": ListOf(item=_PACKAGE_NAME, description="Packages whose pre-releases are allowed."),
@@ -160,12 +162,12 @@ PROFILE = Record(
         "status": STATUS,
         "indexes": MapOf(
             key=Text(
-                pattern=rules.INDEX_NAME,
+                pattern=names.INDEX_NAME,
                 expected="an index's name (small letters, digits and `-`)",
-                check=rules.check_index_name,
+                check=names.check_index_name,
                 code="bad_name",
             ),
-            value=Text(check=rules.check_url, code="bad_url", expected="an address"),
+            value=Text(check=names.check_address, code="bad_url", expected="an address"),
             description="Package indexes besides the default one: name to address.",
         ),
         **SECTIONS,

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from provisioner.errors import ErrorList, Problem, UsageError
 from provisioner.ground.files import NotRegularError, read_file
+from provisioner.ground.names import check_profile_name
 from provisioner.ground.text import did_you_mean, shown
 from provisioner.ground.yaml_reader import MAX_BYTES, read_yaml
 from provisioner.ground.yaml_tree import Leaf, Origin, PlacedProblem, raise_problems
-from provisioner.profile import rules
 from provisioner.profile.contradictions import find_contradictions, find_unknown_indexes
 from provisioner.profile.merge import build_profile, find_missing, merge_files
 from provisioner.profile.model import Device, Family, Profile, Upstream
@@ -41,7 +41,7 @@ def load_profile(name: str, *, folders: Sequence[Path]) -> Profile:
         ErrorList: Of ``UsageError``, every problem of the profile and of its stacks at once.
         UsageError: ``profile.bad_name``, ``profile.not_found``, ``profile.is_stack``.
     """
-    if reason := rules.check_profile_name(name):
+    if reason := check_profile_name(name):
         raise UsageError("profile.bad_name", reason, hints=("`provision list` shows the names",))
     path = _find(name, folders)
     if path is None:
@@ -73,7 +73,7 @@ def list_profiles(folders: Sequence[Path], *, stacks: bool = False) -> tuple[Pro
 
 
 def _entry(name: str, path: Path, folders: Sequence[Path]) -> ProfileEntry:
-    if reason := rules.check_profile_name(name):
+    if reason := check_profile_name(name):
         error = UsageError("profile.bad_name", reason, hints=(f"rename {shown(path.name)}",))
         return ProfileEntry(name=name, file=str(path), error=error)
     try:

@@ -10,13 +10,12 @@ from dataclasses import dataclass, field
 
 from packaging.utils import canonicalize_name
 
+from provisioner.ground.names import DEFAULT_INDEX, PLATFORMS
 from provisioner.ground.text import shown
 from provisioner.ground.yaml_tree import Leaf, Node, Origin, PlacedProblem, Table, plain
 from provisioner.profile import rules
 from provisioner.profile.keys import GPU_CLASSES, REQUIRED_MERGED
 from provisioner.profile.model import (
-    DEFAULT_INDEX,
-    PLATFORMS,
     Decision,
     Device,
     Family,

@@ -6,9 +6,6 @@ from enum import StrEnum
 
 from provisioner.ground.yaml_tree import Origin
 
-PLATFORMS = ("linux-64", "win-64")
-DEFAULT_INDEX = "pypi"
-
 
 class Family(StrEnum):
     """Model families that validation can run."""

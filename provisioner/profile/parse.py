@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from provisioner.ground.names import PLATFORMS
 from provisioner.ground.text import shown
 from provisioner.ground.yaml_fields import check_node
 from provisioner.ground.yaml_tree import Branch, Kind, Leaf, Node, PlacedProblem, Table
 from provisioner.profile import rules
 from provisioner.profile.keys import PROFILE, REQUIRED_MERGED
-from provisioner.profile.model import PLATFORMS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -4,27 +4,21 @@ import re
 from collections.abc import Callable
 from datetime import date
 from functools import cache
-from urllib.parse import urlsplit
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 
+from provisioner.ground.names import CONDA_NAME, check_address
 from provisioner.ground.text import shown
 from provisioner.profile.shell_variables import find_shells
 
-PROFILE_NAME = r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?"
-INDEX_NAME = r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?"
-PACKAGE_NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?"
 VARIABLE_NAME = r"[A-Z_][A-Z0-9_]{0,99}"
 CHANNEL_NAME = r"[a-z0-9](?:[a-z0-9._/-]{0,98}[a-z0-9])?"
 NameOf = Callable[[str], str]
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
-# Windows' device names are no file names, with or without an extension; `base` is conda's own environment.
-_RESERVED = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?|base")
 _CONDA_SPEC = re.compile(
-    r"(?P<name>[a-z0-9_][a-z0-9._-]*)"
+    rf"(?P<name>{CONDA_NAME})"
     r"(?:\s*(?:==?|!=|~=|[<>]=?)\s*[0-9A-Za-z*][0-9A-Za-z.*+!_=<>,|~ -]*|\s+[0-9*][0-9A-Za-z.*+!_=<>,|~ -]*)?"
 )
 _PLACEHOLDER = re.compile(r"\{[^{}]*\}")
@@ -52,20 +46,6 @@ _ALLOWED_NAMES = frozenset(
     ("LD_LIBRARY_PATH", "PYTHONHASHSEED", "PYTHONIOENCODING", "PYTHONUNBUFFERED", "PYTHONUTF8")
 )
 _SECRET_NAME = re.compile(r"(?:.*_)?(?:TOKEN|SECRET|PASSWORD|PASSWD|API_?KEY|CREDENTIALS?)")
-
-
-def check_profile_name(text: str) -> str | None:
-    """Say why ``text`` cannot name a profile: it becomes a file's name on Linux and Windows, never a path."""
-    if not re.fullmatch(PROFILE_NAME, text) or ".." in text:
-        return f"{shown(text)} is not a profile's name: small letters, digits, `.`, `_` and `-`, at most 64"
-    if _RESERVED.fullmatch(text):
-        return f"{shown(text)} is a reserved name"
-    return None
-
-
-def check_index_name(text: str) -> str | None:
-    """Say why ``text`` cannot name an index of a profile."""
-    return "`pypi` is the default index and has no address here" if text == "pypi" else None
 
 
 @cache
@@ -148,31 +128,10 @@ def conda_name(text: str) -> str:
     return found["name"] if found else text
 
 
-def check_url(text: str) -> str | None:
-    """Say why ``text`` is not the address of an index: https without credentials; http on this machine only.
-
-    The address is not repeated where it holds a secret.
-    """
-    try:
-        parts = urlsplit(text)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        return "this is not an address"
-    if parts.username is not None or parts.password is not None:
-        return "credentials have no place in a profile; keep them in `.netrc` or pip's configuration"
-    if parts.query or parts.fragment or "?" in text or "#" in text:
-        return "an address of an index has no `?` and no `#`"
-    if not host or not re.fullmatch(r"[!-~]+", text) or "\\" in text:
-        return f"{shown(text)} is not an address"
-    if parts.scheme == "https" or (parts.scheme == "http" and host in LOOPBACK):
-        return None
-    return f"{shown(text)} is not fetched over https"
-
-
 def check_channel(text: str) -> str | None:
     """Say why ``text`` is neither a channel's name nor an address."""
     if "://" in text:
-        return check_url(text)
+        return check_address(text)
     if not re.fullmatch(CHANNEL_NAME, text) or ".." in text or "//" in text:
         return f"{shown(text)} is not a channel such as `conda-forge`"
     return None

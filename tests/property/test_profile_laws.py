@@ -11,11 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from provisioner.errors import ErrorList, ProvisionError
+from provisioner.ground.names import PLATFORMS
 from provisioner.ground.yaml_reader import read_yaml
 from provisioner.ground.yaml_tree import PlacedProblem, plain
 from provisioner.profile.keys import GPU_CLASSES
 from provisioner.profile.load import load_profile
-from provisioner.profile.model import PLATFORMS
 from provisioner.profile.parse import parse_file
 from provisioner.profile.schema import json_schema
 

@@ -23,7 +23,7 @@ from provisioner.engines.index.source import Choice, IndexSource
 from provisioner.engines.index.wheel_choice import Limits, choose_wheels, count_hidden
 from provisioner.engines.net.addresses import host_and_port
 from provisioner.errors import InternalError, ProvisionError, UnavailableError
-from provisioner.profile.model import DEFAULT_INDEX
+from provisioner.ground.names import DEFAULT_INDEX
 from provisioner.resolve.request import PipRequest
 
 _LONGEST_LINE = 64 * 1024

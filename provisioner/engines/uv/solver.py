@@ -20,7 +20,7 @@ from provisioner.engines.net.addresses import host_and_port
 from provisioner.engines.process.run import Completed
 from provisioner.engines.uv.program import Uv
 from provisioner.errors import ErrorList, InternalError, ProvisionError, ResolveError, UnavailableError
-from provisioner.profile.model import DEFAULT_INDEX
+from provisioner.ground.names import DEFAULT_INDEX
 from provisioner.resolve.model import PipPackage
 from provisioner.resolve.request import PipRequest, PipSolution
 from provisioner.resolve.target import find_target, marker_environment

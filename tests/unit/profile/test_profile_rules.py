@@ -165,6 +165,7 @@ def test_other_addresses_are_refused(tmp_path: Path, url: str) -> None:
         "https://user:hunter2@example.org/x",
         "https://hunter2@example.org/x",
         "https://example.org/x?token=hunter2",
+        "https://example.org/t/tk-hunter2/x",
     ],
 )
 def test_a_secret_in_an_address_is_refused_and_not_repeated(tmp_path: Path, section: str, url: str) -> None:
