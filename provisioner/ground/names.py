@@ -46,7 +46,7 @@ def check_platform(text: str) -> str | None:
     return None if text in PLATFORMS else f"platform {shown(text)} is none of {', '.join(PLATFORMS)}"
 
 
-def check_address(text: str) -> str | None:
+def check_canonical_address(text: str) -> str | None:
     """Say why nothing may be fetched from an address; a secret in it is not repeated.
 
     Only https, and http on this machine. Nothing that could carry a secret (user, query, conda's token), and

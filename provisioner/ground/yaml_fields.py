@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from provisioner.ground.text import did_you_mean, shown
-from provisioner.ground.yaml_tree import Branch, Entry, Kind, Leaf, Node, PlacedProblem, Table
+from provisioner.ground.yaml_tree import MAX_PROBLEMS, Branch, Entry, Kind, Leaf, Node, PlacedProblem, Table
 
 Reason = str
 MAX_TEXT = 1000
@@ -88,7 +88,8 @@ _WORDS = {Text: "text", Flag: "`true` or `false`", Number: "a number"}
 def check_node(node: Node, spec: Spec, problems: list[PlacedProblem], *, name: str) -> Node | None:
     """Return ``node`` with everything in it that fits ``spec``; add a problem for everything that does not.
 
-    A single item under ``ListOf(or_one=True)`` comes back as a list of one.
+    A single item under ``ListOf(or_one=True)`` comes back as a list of one. After ``MAX_PROBLEMS`` nothing
+    more is looked at, so that a file of a hundred thousand mistakes is answered soon.
 
     Args:
         node: A tree of ``yaml_reader``.
@@ -96,6 +97,8 @@ def check_node(node: Node, spec: Spec, problems: list[PlacedProblem], *, name: s
         problems: Receives the problems.
         name: The key's name for messages.
     """
+    if len(problems) > MAX_PROBLEMS:
+        return None
     match spec:
         case Text() | Flag() | Number():
             return _check_leaf(node, spec, problems, name=name)
@@ -149,7 +152,8 @@ def _check_list(node: Node, spec: ListOf, problems: list[PlacedProblem], *, name
     if len(node.items) < spec.min_items:
         _note_wrong_type(node, "a list that is not empty", problems, name=name)
         return None
-    checked = [check_node(item, spec.item, problems, name=f"an item of {name}") for item in node.items]
+    item_name = f"an item of {name}"
+    checked = [check_node(item, spec.item, problems, name=item_name) for item in node.items]
     return Branch(node.origin, [item for item in checked if item is not None])
 
 

@@ -8,13 +8,24 @@ nothing is expanded.
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import accumulate
 from typing import Any
 
 import yaml
 
 from provisioner.ground.text import shown
-from provisioner.ground.yaml_tree import Branch, Entry, Kind, Leaf, Node, Origin, PlacedProblem, Table
+from provisioner.ground.yaml_tree import (
+    MAX_PROBLEMS,
+    Branch,
+    Entry,
+    Kind,
+    Leaf,
+    Node,
+    Origin,
+    PlacedProblem,
+    Table,
+)
 
 MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 32
@@ -254,16 +265,19 @@ class _Reader:
         return Origin(self.file, mark.line + 1, mark.column + 1) if mark else Origin(self.file, 1, 1)
 
     def _note(self, code: str, message: str, origin: Origin, *hints: str) -> None:
-        self.problems.append(PlacedProblem(code=code, message=message, origin=origin, hints=hints))
+        self._stop(code, message, origin, *hints)
+        if len(self.problems) > MAX_PROBLEMS:
+            raise _Stop
 
     def _stop(self, code: str, message: str, origin: Origin, *hints: str) -> _Stop:
-        self._note(code, message, origin, *hints)
+        self.problems.append(PlacedProblem(code=code, message=message, origin=origin, hints=hints))
         return _Stop(message)
 
     def _stop_too_deep(self, origin: Origin) -> _Stop:
         return self._stop("too_deep", f"values are nested more than {self.max_depth} deep", origin)
 
 
+@lru_cache(maxsize=4096)  # the keys of a lockfile's entries return by the thousand
 def _plain_kind(text: str) -> Kind:
     """Return what an unquoted scalar is to YAML 1.1 or 1.2, whichever takes it for more than text."""
     if text[:1] in "0123456789+-." and text:

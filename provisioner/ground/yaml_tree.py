@@ -1,6 +1,6 @@
 """What a YAML file says, with the place of every value: the reader builds this tree, and parsers read it."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -103,7 +103,7 @@ def raise_problems(problems: Iterable[PlacedProblem], *, area: str) -> None:
         area: First part of the errors' codes: ``profile``, ``config``.
 
     Raises:
-        ErrorList: Of ``UsageError``; beyond ``MAX_PROBLEMS`` only their number is told.
+        ErrorList: Of ``UsageError``; of more than ``MAX_PROBLEMS`` the rest is not told.
     """
     unique = list(dict.fromkeys(problems))
     if not unique:
@@ -112,7 +112,7 @@ def raise_problems(problems: Iterable[PlacedProblem], *, area: str) -> None:
     unique.sort(key=lambda p: (files[p.origin.file], p.origin.line, p.origin.column))
     errors = [problem.as_error(area) for problem in unique[:MAX_PROBLEMS]]
     if len(unique) > MAX_PROBLEMS:
-        errors.append(UsageError(f"{area}.more", f"and {len(unique) - MAX_PROBLEMS} more problems"))
+        errors.append(UsageError(f"{area}.more", "and more problems"))
     raise ErrorList(errors)
 
 
@@ -134,3 +134,26 @@ def plain(node: Node) -> Any:
     if isinstance(node, Table):
         return {key: plain(entry.value) for key, entry in node.entries.items()}
     return [plain(item) for item in node.items]
+
+
+def find_node(node: Node | None, *path: str) -> Node | None:
+    """Return what lies under nested keys, None where one is absent."""
+    for key in path:
+        node = node.get(key) if isinstance(node, Table) else None
+    return node
+
+
+def find_items(node: Node | None, *path: str) -> Sequence[Node]:
+    """Return the items of the list under nested keys; nothing for what is absent or not a list."""
+    found = find_node(node, *path)
+    return found.items if isinstance(found, Branch) else ()
+
+
+def find_origin(node: Node, *path: str) -> Origin:
+    """Return the place of what lies under nested keys, or of the mapping in which a key is absent."""
+    for key in path:
+        below = find_node(node, key)
+        if below is None:
+            break
+        node = below
+    return node.origin

@@ -4,53 +4,57 @@ Source of the format: ``conda_lock/lockfile/v1/models.py`` of conda-lock 4. With
 file has a sha256, every address belongs to a channel or index of the head, which agrees with the entries.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import TypeVar
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from provisioner.errors import InternalError
-from provisioner.ground.names import DEFAULT_INDEX
-from provisioner.ground.yaml_writer import Value, write_yaml
-from provisioner.lock.document import (
-    DamageError,
-    Table,
-    check_keys,
-    read_items,
-    read_table,
-    read_text,
-    read_text_table,
+from provisioner.ground.names import (
+    DEFAULT_INDEX,
+    check_canonical_address,
+    check_index_name,
+    check_platform,
+    check_profile_name,
 )
+from provisioner.ground.yaml_fields import Flag, ListOf, MapOf, Record, Spec, Text
+from provisioner.ground.yaml_tree import Table, find_items, find_origin
+from provisioner.ground.yaml_writer import Value, write_yaml
 from provisioner.lock.fingerprint import sdists_of_inputs
 from provisioner.lock.head import (
     CONDA_LOCK_VERSION,
+    HEAD,
+    DamageError,
     ParsedHead,
-    parse_head,
-    refuse_inputs,
+    check_inputs,
+    read_document,
+    read_head,
+    refuse,
     render_custom_metadata,
     render_metadata,
 )
 from provisioner.lock.model import Lock, LockedPlatform
-from provisioner.lock.rules import (
-    filename_of,
-    origin_of,
-    refuse_address,
-    refuse_conda_package,
-    refuse_index,
-    refuse_pip_package,
-    refuse_platform,
-    refuse_profile_name,
-)
+from provisioner.lock.rules import check_conda_package, check_pip_package, filename_of
 from provisioner.resolve.model import CondaPackage, PipPackage
-
-_Key = TypeVar("_Key", str, tuple[str, bool])
-_Package = TypeVar("_Package", CondaPackage, PipPackage)
 
 MAIN = "main"
 VALIDATION = "validation"
-_ROOT = frozenset({"version", "metadata", "package"})
-_ENTRY = frozenset(
-    {"name", "version", "manager", "platform", "dependencies", "url", "hash", "category", "optional"}
+# Manager to the digests of its packages, and to the pairs of category and ``optional`` that they may have.
+_HASHES = {"conda": {"md5", "sha256"}, "pip": {"sha256"}}
+_CATEGORIES = {"conda": {(MAIN, False)}, "pip": {(MAIN, False), (VALIDATION, True)}}
+_ENTRY: dict[str, Spec] = {
+    "name": Text(),
+    "version": Text(),
+    "manager": Text(choices=tuple(_HASHES)),
+    "platform": Text(),
+    "dependencies": MapOf(key=Text(), value=Text()),
+    "url": Text(),
+    "hash": Record(fields={"md5": Text(), "sha256": Text()}),
+    "category": Text(),
+    "optional": Flag(),
+}
+_LOCKFILE = Record(
+    fields={**HEAD.fields, "package": ListOf(item=Record(fields=_ENTRY, required=tuple(_ENTRY)))},
+    required=(*HEAD.required, "package"),
 )
-_HASH = {"conda": frozenset({"md5", "sha256"}), "pip": frozenset({"sha256"})}
 
 
 def dump_lock(lock: Lock) -> str:
@@ -95,41 +99,44 @@ def parse_lock(root: Table) -> Lock:
         NewerError: The format's version is above ours.
         DamageError: Something in it is wrong.
     """
-    parsed = parse_head(root)
-    check_keys(root, "a lockfile", required=_ROOT, allowed=_ROOT)
-    conda: dict[str, dict[str, CondaPackage]] = {name: {} for name in parsed.counts}
-    pip: dict[str, dict[tuple[str, bool], PipPackage]] = {name: {} for name in parsed.counts}
-    for node in read_items(root.entries["package"], "package"):
-        entry = read_table(node, "package")
-        check_keys(entry, "an entry", required=_ENTRY, allowed=_ENTRY)
-        platform = read_text(entry.entries["platform"], "platform")
-        if platform not in parsed.counts:
-            raise DamageError(entry.line, f"platform `{platform}` is not one of the file's platforms")
-        if _manager(entry) == "conda":
-            package = _parse_conda(entry, platform, parsed)
-            _add(conda[platform], package.name, package, entry.line)
+    document = read_document(root, _LOCKFILE)
+    parsed = read_head(root, document)
+    head = parsed.head
+    conda: dict[str, dict[str, CondaPackage]] = {name: {} for name in parsed.fingerprints}
+    pip: dict[str, dict[tuple[str, bool], PipPackage]] = {name: {} for name in parsed.fingerprints}
+    sdists = {name: sdists_of_inputs(head.inputs, name) for name in parsed.fingerprints}
+    for entry, node in zip(document["package"], find_items(root, "package"), strict=True):
+        platform = entry["platform"]
+        for key, reason in _find_mistakes(entry, parsed):
+            raise DamageError(find_origin(node, key), reason)
+        if entry["manager"] == "conda":
+            package = _make_conda(entry)
+            first = conda[platform].setdefault(package.name, package) is package
+            refused = check_conda_package(package, platform, head.channels)
         else:
-            wheel = _parse_pip(entry, platform, parsed)
-            _add(pip[platform], (wheel.name, wheel.validation), wheel, entry.line)
+            wheel = _make_pip(entry, parsed)
+            first = pip[platform].setdefault((wheel.name, wheel.validation), wheel) is wheel
+            refused = check_pip_package(wheel, head.indexes, sdists[platform])
+        refuse(refused if first else f"`{entry['name']}` is there twice for one platform", node.origin)
     lock = Lock(
-        profile=parsed.head.profile,
-        source=parsed.head.source,
+        profile=head.profile,
+        source=head.source,
+        channels=head.channels,
+        indexes=head.indexes,
+        inputs=head.inputs,
+        notes=head.notes,
+        fingerprint_version=head.fingerprint_version,
         platforms=tuple(
             LockedPlatform(
                 platform=name,
-                fingerprint=parsed.head.fingerprints[name],
+                fingerprint=parsed.fingerprints[name],
                 conda=tuple(conda[name][key] for key in sorted(conda[name])),
                 pip=tuple(pip[name][key] for key in sorted(pip[name])),
             )
-            for name in parsed.counts
+            for name in sorted(parsed.fingerprints)
         ),
-        channels=parsed.head.channels,
-        indexes=parsed.head.indexes,
-        inputs=parsed.head.inputs,
-        notes=parsed.head.notes,
-        fingerprint_version=parsed.head.fingerprint_version,
     )
-    _check_head(lock, parsed)
+    _check_head(lock, parsed.custom, root)
     return lock
 
 
@@ -159,30 +166,32 @@ def _find_problem(lock: Lock) -> str | None:
     names = [platform.platform for platform in lock.platforms]
     if not names or names != sorted(set(names)):
         return "its platforms are not sorted, or one is there twice"
+    fingerprints = {platform.platform: platform.fingerprint for platform in lock.platforms}
     reasons: Iterable[str | None] = (
-        refuse_profile_name(lock.profile),
-        *(refuse_platform(name) for name in names),
-        *(refuse_address(channel) for channel in lock.channels),
-        *(refuse_index(name, address) for name, address in lock.indexes.items()),
+        check_profile_name(lock.profile),
+        *(check_platform(name) for name in names),
+        *(check_canonical_address(channel) for channel in lock.channels),
         *(
-            refuse_conda_package(package, platform.platform, lock.channels)
+            check_index_name(name) or check_canonical_address(address)
+            for name, address in lock.indexes.items()
+        ),
+        *(
+            check_conda_package(package, platform.platform, lock.channels)
             for platform in lock.platforms
             for package in platform.conda
         ),
         *(
-            refuse_pip_package(package, lock.indexes, sdists_of_inputs(lock.inputs, platform.platform))
+            check_pip_package(package, lock.indexes, sdists_of_inputs(lock.inputs, platform.platform))
             for platform in lock.platforms
             for package in platform.pip
         ),
-        *(_refuse_order(platform) for platform in lock.platforms),
-        refuse_inputs(
-            lock.inputs, {p.platform: p.fingerprint for p in lock.platforms}, lock.fingerprint_version
-        ),
+        *(_check_order(platform) for platform in lock.platforms),
+        check_inputs(lock.inputs, fingerprints, lock.fingerprint_version),
     )
     return next((reason for reason in reasons if reason is not None), None)
 
 
-def _refuse_order(platform: LockedPlatform) -> str | None:
+def _check_order(platform: LockedPlatform) -> str | None:
     conda = [package.name for package in platform.conda]
     pip = [(package.name, package.validation) for package in platform.pip]
     if conda == sorted(set(conda)) and pip == sorted(set(pip)):
@@ -190,87 +199,50 @@ def _refuse_order(platform: LockedPlatform) -> str | None:
     return f"its packages for `{platform.platform}` are not sorted, or one is there twice"
 
 
-def _manager(entry: Table) -> str:
-    manager = read_text(entry.entries["manager"], "manager")
-    if manager not in _HASH:
-        raise DamageError(entry.entries["manager"].line, f"manager `{manager}` is neither `conda` nor `pip`")
-    hashes = read_table(entry.entries["hash"], "hash")
-    check_keys(hashes, "`hash`", required=_HASH[manager], allowed=_HASH[manager])
-    return manager
+def _find_mistakes(entry: Mapping[str, Any], parsed: ParsedHead) -> Iterator[tuple[str, str]]:
+    """Yield keys of an entry whose values do not go together, and why."""
+    manager, category = entry["manager"], entry["category"]
+    if entry["platform"] not in parsed.fingerprints:
+        yield "platform", f"platform `{entry['platform']}` is not one of the file's platforms"
+    if (category, entry["optional"]) not in _CATEGORIES[manager]:
+        yield "category", f"an entry is `{MAIN}`, or of pip `{VALIDATION}` and optional, not `{category}`"
+    if entry["hash"].keys() != _HASHES[manager]:
+        digests = " and ".join(sorted(_HASHES[manager]))
+        yield "hash", f"a package of {manager} has the digests {digests}, and no others"
 
 
-def _parse_conda(entry: Table, platform: str, parsed: ParsedHead) -> CondaPackage:
-    if _is_validation(entry):
-        raise DamageError(entry.line, "a conda package cannot be a validation asset")
-    url = read_text(entry.entries["url"], "url")
-    name = read_text(entry.entries["name"], "name")
-    version = read_text(entry.entries["version"], "version")
-    hashes = read_text_table(entry.entries["hash"], "hash")
+def _make_conda(entry: Mapping[str, Any]) -> CondaPackage:
+    name, version, url = entry["name"], entry["version"], entry["url"]
     stem = filename_of(url).removesuffix(".conda").removesuffix(".tar.bz2")
-    package = CondaPackage(
+    return CondaPackage(
         name=name,
         version=version,
         build=stem.removeprefix(f"{name}-{version}-"),
         subdir=url.split("/")[-2] if "/" in url else "",
         url=url,
-        sha256=hashes["sha256"],
-        md5=hashes["md5"],
-        dependencies=read_text_table(entry.entries["dependencies"], "dependencies"),
+        sha256=entry["hash"]["sha256"],
+        md5=entry["hash"]["md5"],
+        dependencies=entry["dependencies"],
     )
-    _refuse(refuse_conda_package(package, platform, parsed.head.channels), entry)
-    return package
 
 
-def _parse_pip(entry: Table, platform: str, parsed: ParsedHead) -> PipPackage:
-    url = read_text(entry.entries["url"], "url")
-    name = read_text(entry.entries["name"], "name")
-    package = PipPackage(
-        name=name,
-        version=read_text(entry.entries["version"], "version"),
-        filename=filename_of(url),
-        url=url,
-        index=parsed.sources.get((platform, name), DEFAULT_INDEX),
-        sha256=read_text_table(entry.entries["hash"], "hash")["sha256"],
-        dependencies=read_text_table(entry.entries["dependencies"], "dependencies"),
-        validation=_is_validation(entry),
+def _make_pip(entry: Mapping[str, Any], parsed: ParsedHead) -> PipPackage:
+    return PipPackage(
+        name=entry["name"],
+        version=entry["version"],
+        filename=filename_of(entry["url"]),
+        url=entry["url"],
+        index=parsed.sources.get((entry["platform"], entry["name"]), DEFAULT_INDEX),
+        sha256=entry["hash"]["sha256"],
+        dependencies=entry["dependencies"],
+        validation=entry["optional"],
     )
-    _refuse(refuse_pip_package(package, parsed.head.indexes, parsed.sdists[platform]), entry)
-    if package.index != DEFAULT_INDEX and origin_of(url) not in parsed.origins.get(package.index, ()):
-        raise DamageError(
-            entry.entries["url"].line,
-            f"`{name}` comes from `{origin_of(url)}`, where index `{package.index}` keeps no files",
-        )
-    return package
 
 
-def _is_validation(entry: Table) -> bool:
-    category = read_text(entry.entries["category"], "category")
-    optional = read_text(entry.entries["optional"], "optional", kind="bool")
-    if (category, optional) not in {(MAIN, "false"), (VALIDATION, "true")}:
-        raise DamageError(
-            entry.entries["category"].line,
-            f"an entry is `{MAIN}`, or `{VALIDATION}` and optional, not `{category}`",
-        )
-    return category == VALIDATION
-
-
-def _add(found: dict[_Key, _Package], key: _Key, package: _Package, line: int) -> None:
-    if key in found:
-        raise DamageError(
-            line, f"`{key[0] if isinstance(key, tuple) else key}` is there twice for one platform"
-        )
-    found[key] = package
-
-
-def _check_head(lock: Lock, parsed: ParsedHead) -> None:
+def _check_head(lock: Lock, custom: Mapping[str, str], root: Table) -> None:
     expected = render_custom_metadata(lock)
-    for key in [*expected, *parsed.custom]:
-        said, true = parsed.custom.get(key, ""), expected.get(key, "")
+    for key in {**expected, **custom}:
+        said, true = custom.get(key, ""), expected.get(key, "")
         if said != true:
-            line = parsed.lines.get(key, parsed.lines["format"])
-            raise DamageError(line, f"`{key}` is `{said}` in the head, and `{true}` by the entries")
-
-
-def _refuse(reason: str | None, entry: Table) -> None:
-    if reason is not None:
-        raise DamageError(entry.line, reason)
+            place = find_origin(root, "metadata", "custom_metadata", key)
+            raise DamageError(place, f"`{key}` is `{said}` in the head, and `{true}` by the entries")

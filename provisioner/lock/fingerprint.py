@@ -20,9 +20,6 @@ from provisioner.resolve.request import channel_address
 # empty in most profiles needs no new version, since empty fields are left out.
 FINGERPRINT_VERSION = 1
 
-_CREDENTIALS = re.compile(r"(?<=//)[^/@\s]*@")
-_CONDA_TOKEN = re.compile(r"/t/[^/]+(?=/)")
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Field:
@@ -50,19 +47,14 @@ class Field:
             return self.value(profile)
         if self.table is not None:
             return self.table(profile, platform)
-        found = [canonical_item(item) for item in self.items(platform)] if self.items else []
+        found = [" ".join(item.split()) for item in self.items(platform)] if self.items else []
         return found if self.ordered else sorted(set(found))
-
-
-def canonical_item(text: str) -> str:
-    """Return a requirement, match spec or channel with single spaces and without credentials."""
-    return without_credentials(" ".join(text.split()))
 
 
 def fingerprint_inputs(profile: Profile) -> Mapping[str, str]:
     """Return what decides the packages: ``<platform> <field>`` to canonical JSON.
 
-    Empty fields are left out. Credentials in addresses do not count and are not kept.
+    Empty fields are left out.
     """
     return {
         f"{platform.name} {field.name}": _canonical_json(value)
@@ -99,11 +91,6 @@ def sdists_of_inputs(inputs: Mapping[str, str], platform: str) -> frozenset[str]
     )
 
 
-def without_credentials(address: str) -> str:
-    """Return an address without user, password and conda token."""
-    return _CONDA_TOKEN.sub("", _CREDENTIALS.sub("", address))
-
-
 def _canonical_json(value: Any) -> str:
     # One item a line: a changed pin is one line of a lockfile's diff. ASCII: the same bytes on every machine.
     return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=True)
@@ -112,7 +99,7 @@ def _canonical_json(value: Any) -> str:
 def _routes(profile: Profile, platform: Platform) -> dict[str, str]:
     addresses = {index.name: index.url for index in profile.indexes}
     return {
-        canonicalize_name(package): without_credentials(addresses.get(index, index)).rstrip("/")
+        canonicalize_name(package): addresses.get(index, index).rstrip("/")
         for package, index in platform.routes.items()
     }
 

@@ -4,37 +4,59 @@ conda-lock's ``custom_metadata`` maps text to text. Our keys there are ``<kind> 
 ``input linux-64 pip``, ``from intel linux-64``.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
-from provisioner.ground.names import DEFAULT_INDEX
-from provisioner.ground.yaml_writer import Value
-from provisioner.lock.document import (
-    DamageError,
+from provisioner.ground.names import PLATFORMS, check_canonical_address, check_index_name, check_profile_name
+from provisioner.ground.text import shown
+from provisioner.ground.yaml_fields import ListOf, MapOf, Number, Record, Spec, Text, check_node
+from provisioner.ground.yaml_tree import (
+    Leaf,
     Node,
+    Origin,
+    PlacedProblem,
     Table,
-    check_keys,
-    read_items,
-    read_table,
-    read_text,
-    read_text_table,
+    find_node,
+    find_origin,
+    plain,
 )
-from provisioner.lock.fingerprint import FINGERPRINT_VERSION, fingerprint_of_inputs, sdists_of_inputs
+from provisioner.ground.yaml_writer import Value
+from provisioner.lock.fingerprint import FINGERPRINT_VERSION, fingerprint_of_inputs
 from provisioner.lock.model import Lock, LockHead
-from provisioner.lock.rules import (
-    origin_of,
-    refuse_address,
-    refuse_index,
-    refuse_platform,
-    refuse_profile_name,
-)
+from provisioner.lock.rules import origin_of
 
 FORMAT = 1
 CONDA_LOCK_VERSION = 1
-_METADATA = frozenset({"content_hash", "channels", "platforms", "sources", "custom_metadata"})
-_CHANNEL = frozenset({"url", "used_env_vars"})
 _SINGLE = ("format", "profile", "fingerprint")
 _KINDS = frozenset({"count", "files", "from", "index", "input", "note", *_SINGLE})
+_CHANNEL: dict[str, Spec] = {"url": Text(check=check_canonical_address), "used_env_vars": ListOf(item=Text())}
+_METADATA: dict[str, Spec] = {
+    "content_hash": MapOf(key=Text(choices=PLATFORMS), value=Text()),
+    "channels": ListOf(item=Record(fields=_CHANNEL, required=tuple(_CHANNEL))),
+    "platforms": ListOf(item=Text(choices=PLATFORMS), min_items=1),
+    "sources": ListOf(item=Text(), min_items=1),
+    "custom_metadata": MapOf(key=Text(free=True), value=Text(free=True)),
+}
+# The shape of what stands before the packages.
+HEAD = Record(
+    fields={
+        "version": Number(minimum=CONDA_LOCK_VERSION, maximum=CONDA_LOCK_VERSION),
+        "metadata": Record(fields=_METADATA, required=tuple(_METADATA)),
+    },
+    required=("version", "metadata"),
+)
+
+
+class DamageError(Exception):
+    """A lockfile says something it must not, at ``origin``."""
+
+    def __init__(self, origin: Origin, reason: str) -> None:
+        """Keep both."""
+        super().__init__(reason)
+        self.origin = origin
+        self.reason = reason
 
 
 class NewerError(DamageError):
@@ -47,20 +69,17 @@ class ParsedHead:
 
     Attributes:
         head: The head.
-        table: Line of every key of ``custom_metadata``, and its text.
+        custom: ``custom_metadata``: key to text.
+        fingerprints: Platform to fingerprint.
         sources: (platform, package) to the index that it comes from, for those not from the default one.
-        origins: Index name to the origins (scheme, host, port) of its files.
-        counts: Platform to number of entries.
-        sdists: Platform to the packages that may be built from source.
+        count: Number of packages that follow.
     """
 
     head: LockHead
-    lines: Mapping[str, int]
     custom: Mapping[str, str]
+    fingerprints: Mapping[str, str]
     sources: Mapping[tuple[str, str], str]
-    origins: Mapping[str, frozenset[str]]
-    counts: Mapping[str, int]
-    sdists: Mapping[str, frozenset[str]]
+    count: int
 
 
 def render_custom_metadata(lock: Lock) -> dict[str, str]:
@@ -99,29 +118,88 @@ def render_metadata(lock: Lock) -> dict[str, Value]:
     }
 
 
+def refuse(reason: str | None, origin: Origin) -> None:
+    """Raise ``DamageError`` if there is a reason to."""
+    if reason is not None:
+        raise DamageError(origin, reason)
+
+
 def parse_head(root: Table) -> ParsedHead:
-    """Read the head.
+    """Read a document that ends where the packages begin.
 
     Raises:
         NewerError: The format's version is above ours.
         DamageError: Something in it is wrong.
     """
-    _check_version(_entry(root, "version"), CONDA_LOCK_VERSION, "version", kind="int")
-    metadata = read_table(_entry(root, "metadata"), "metadata")
-    custom_table = read_table(_entry(metadata, "custom_metadata"), "custom_metadata")
-    custom = read_text_table(custom_table, "custom_metadata")
-    if "format" not in custom:
-        raise DamageError(
-            custom_table.line, "`custom_metadata` has no `format`: `provision` did not write this file"
-        )
-    _check_version(custom_table.entries["format"], FORMAT, "format", kind="str")
-    check_keys(metadata, "`metadata`", required=_METADATA, allowed=_METADATA)
-    parsed = _parse_custom(custom_table, custom, metadata)
-    _check_fingerprints(parsed.head, metadata)
-    return parsed
+    return read_head(root, read_document(root, HEAD))
 
 
-def refuse_inputs(inputs: Mapping[str, str], fingerprints: Mapping[str, str], version: int) -> str | None:
+def read_document(root: Table, spec: Record) -> dict[str, Any]:
+    """Return the plain values of a document of the shape ``spec``.
+
+    Raises:
+        NewerError: The format's version is above ours.
+        DamageError: Something in it is wrong.
+    """
+    custom = find_node(root, "metadata", "custom_metadata")
+    _refuse_newer(root.get("version"), CONDA_LOCK_VERSION, "version")
+    _refuse_newer(find_node(custom, "format"), FORMAT, "format")
+    if isinstance(custom, Table) and custom.get("format") is None:
+        reason = "`custom_metadata` has no `format`: `provision` did not write this file"
+        raise DamageError(custom.origin, reason)
+    problems: list[PlacedProblem] = []
+    check_node(root, spec, problems, name="the file")
+    if problems:
+        first = min(problems, key=lambda problem: problem.origin)
+        raise DamageError(first.origin, first.message)
+    document: dict[str, Any] = plain(root)
+    return document
+
+
+def read_head(root: Table, document: Mapping[str, Any]) -> ParsedHead:
+    """Return the head of a document, of which ``document`` holds the plain values.
+
+    Raises:
+        DamageError: Something in it is wrong.
+    """
+    metadata, custom = document["metadata"], document["metadata"]["custom_metadata"]
+    place = partial(find_origin, root, "metadata", "custom_metadata")
+    groups: dict[str, dict[str, str]] = {kind: {} for kind in _KINDS}
+    for key, text in custom.items():
+        kind, _, subject = key.partition(" ")
+        if kind not in _KINDS or (kind in _SINGLE) != (subject == ""):
+            raise DamageError(place(key), f"`{key}` is not a key of `custom_metadata`")
+        groups[kind][subject] = text
+    for key in _SINGLE:
+        refuse(None if key in custom else f"`custom_metadata` has no `{key}`", place())
+    refuse(check_profile_name(custom["profile"]), place("profile"))
+    for name, address in groups["index"].items():
+        refuse(check_index_name(name) or check_canonical_address(address), place(f"index {name}"))
+    head = LockHead(
+        profile=custom["profile"],
+        source=metadata["sources"][0],
+        channels=tuple(channel["url"] for channel in metadata["channels"]),
+        indexes=groups["index"],
+        inputs=groups["input"],
+        notes=tuple(groups["note"][number] for number in sorted(groups["note"], key=lambda n: (len(n), n))),
+        fingerprint_version=_read_number(custom["fingerprint"], place("fingerprint")),
+    )
+    for key, reason in _find_disagreements(metadata, head):
+        raise DamageError(find_origin(root, "metadata", key), reason)
+    return ParsedHead(
+        head=head,
+        custom=custom,
+        fingerprints=metadata["content_hash"],
+        sources={
+            (subject.split(" ")[-1], package): subject.split(" ")[0]
+            for subject, text in groups["from"].items()
+            for package in text.split()
+        },
+        count=sum(_read_number(text, place(f"count {name}")) for name, text in groups["count"].items()),
+    )
+
+
+def check_inputs(inputs: Mapping[str, str], fingerprints: Mapping[str, str], version: int) -> str | None:
     """Return why these inputs and the platforms' fingerprints do not belong together."""
     for key in inputs:
         if key.partition(" ")[0] not in fingerprints:
@@ -133,119 +211,33 @@ def refuse_inputs(inputs: Mapping[str, str], fingerprints: Mapping[str, str], ve
     return None
 
 
-def _entry(table: Table, key: str) -> Node:
-    if key not in table.entries:
-        raise DamageError(table.line, f"there is no `{key}`")
-    return table.entries[key]
+def _refuse_newer(node: Node | None, known: int, name: str) -> None:
+    # The length is looked at first: Python refuses to read numbers of thousands of digits.
+    if isinstance(node, Leaf) and node.text.isdecimal() and (len(node.text) > 9 or int(node.text) > known):
+        reason = f"`{name}` is {node.text[:9]}, and this version of `provision` reads up to {known}"
+        raise NewerError(node.origin, reason)
 
 
-def _check_version(node: Node, known: int, name: str, *, kind: str) -> None:
-    text = read_text(node, name, kind=kind)
-    if not text.isascii() or not text.isdigit():
-        raise DamageError(node.line, f"`{name}` must be a number, not `{text}`")
-    if int(text) > known:
-        raise NewerError(
-            node.line, f"`{name}` is {text}, and this version of `provision` reads up to {known}"
-        )
-    if int(text) < known:
-        raise DamageError(node.line, f"`{name}` must be {known}, not {text}")
+def _find_disagreements(metadata: Mapping[str, Any], head: LockHead) -> Iterator[tuple[str, str]]:
+    """Yield keys of ``metadata`` that do not agree with each other or with the head, and why."""
+    platforms, fingerprints = metadata["platforms"], metadata["content_hash"]
+    if platforms != sorted(set(platforms)):
+        yield "platforms", "`platforms` must name each platform once, in alphabetical order"
+    if sorted(fingerprints) != platforms:
+        yield "content_hash", "`content_hash` and `platforms` name different platforms"
+    if len(metadata["sources"]) != 1:
+        yield "sources", "`sources` must name one profile"
+    if any(channel["used_env_vars"] for channel in metadata["channels"]):
+        yield "channels", "a channel's address must not depend on variables"
+    if reason := check_inputs(head.inputs, fingerprints, head.fingerprint_version):
+        yield "content_hash", reason
 
 
-def _parse_custom(table: Table, custom: Mapping[str, str], metadata: Table) -> ParsedHead:
-    lines = {key: node.line for key, node in table.entries.items()}
-    groups: dict[str, dict[str, str]] = {kind: {} for kind in _KINDS}
-    for key, text in custom.items():
-        kind, _, subject = key.partition(" ")
-        if kind not in _KINDS or (kind in _SINGLE) != (subject == ""):
-            raise DamageError(lines[key], f"`{key}` is not a key of `custom_metadata`")
-        groups[kind][subject] = text
-    for key in _SINGLE:
-        if key not in custom:
-            raise DamageError(table.line, f"`custom_metadata` has no `{key}`")
-    _refuse(refuse_profile_name(custom["profile"]), lines["profile"])
-    for name, address in groups["index"].items():
-        _refuse(refuse_index(name, address), lines[f"index {name}"])
-    platforms = _read_platforms(metadata)
-    sources = {
-        (subject.split(" ")[-1], package): subject.split(" ")[0]
-        for subject, text in groups["from"].items()
-        for package in text.split()
-    }
-    return ParsedHead(
-        head=LockHead(
-            profile=custom["profile"],
-            source=_read_source(metadata),
-            fingerprints=read_text_table(metadata.entries["content_hash"], "content_hash"),
-            channels=_read_channels(metadata),
-            indexes=groups["index"],
-            inputs=groups["input"],
-            notes=tuple(
-                groups["note"][number] for number in sorted(groups["note"], key=lambda n: (len(n), n))
-            ),
-            fingerprint_version=_read_number(custom["fingerprint"], lines["fingerprint"]),
-        ),
-        lines=lines,
-        custom=custom,
-        sources=sources,
-        origins={
-            **{name: frozenset(text.split()) for name, text in groups["files"].items()},
-            DEFAULT_INDEX: frozenset(),
-        },
-        counts={
-            name: _read_number(groups["count"].get(name, ""), lines.get(f"count {name}", table.line))
-            for name in platforms
-        },
-        sdists={name: sdists_of_inputs(groups["input"], name) for name in platforms},
-    )
-
-
-def _check_fingerprints(head: LockHead, metadata: Table) -> None:
-    platforms = _read_platforms(metadata)
-    content_hash = metadata.entries["content_hash"]
-    if sorted(head.fingerprints) != platforms:
-        raise DamageError(content_hash.line, "`content_hash` and `platforms` name different platforms")
-    _refuse(refuse_inputs(head.inputs, head.fingerprints, head.fingerprint_version), content_hash.line)
-
-
-def _read_platforms(metadata: Table) -> list[str]:
-    node = metadata.entries["platforms"]
-    platforms = [read_text(item, "platforms") for item in read_items(node, "platforms")]
-    for platform in platforms:
-        _refuse(refuse_platform(platform), node.line)
-    if platforms != sorted(set(platforms)) or not platforms:
-        raise DamageError(node.line, "`platforms` must name each platform once, in alphabetical order")
-    return platforms
-
-
-def _read_channels(metadata: Table) -> tuple[str, ...]:
-    channels = []
-    for item in read_items(metadata.entries["channels"], "channels"):
-        table = read_table(item, "channels")
-        check_keys(table, "a channel", required=_CHANNEL, allowed=_CHANNEL)
-        if read_items(table.entries["used_env_vars"], "used_env_vars"):
-            raise DamageError(table.line, "a channel's address must not depend on variables")
-        channels.append(read_text(table.entries["url"], "url"))
-        _refuse(refuse_address(channels[-1]), table.line)
-    return tuple(channels)
-
-
-def _read_source(metadata: Table) -> str:
-    items = read_items(metadata.entries["sources"], "sources")
-    if len(items) != 1:
-        raise DamageError(metadata.entries["sources"].line, "`sources` must name one profile")
-    return read_text(items[0], "sources")
-
-
-def _read_number(text: str, line: int) -> int:
+def _read_number(text: str, origin: Origin) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 6:
-        raise DamageError(line, f"`{text}` is not a number")
+        raise DamageError(origin, f"{shown(text)} is not a number")
     return int(text)
 
 
 def _words(words: Iterable[str]) -> str:
     return " ".join(sorted(set(words)))
-
-
-def _refuse(reason: str | None, line: int) -> None:
-    if reason is not None:
-        raise DamageError(line, reason)

@@ -25,8 +25,8 @@ class LockedPlatform:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Lock:
-    """One profile's lock.
+class LockHead:
+    """What a lockfile says before its packages: enough to tell fresh from stale, and quick to read.
 
     Attributes:
         profile: The profile's name.
@@ -40,12 +40,18 @@ class Lock:
 
     profile: str
     source: str
-    platforms: tuple[LockedPlatform, ...]
     channels: tuple[str, ...] = ()
     indexes: Mapping[str, str] = field(default_factory=dict)
     inputs: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     fingerprint_version: int = 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lock(LockHead):
+    """One profile's lock: the head, and the packages of each platform, sorted by the platforms' names."""
+
+    platforms: tuple[LockedPlatform, ...]
 
     def find_platform(self, name: str) -> LockedPlatform:
         """Return what one platform installs.
@@ -63,20 +69,3 @@ class Lock:
             hints=[f"add `{name}` to the platforms of the profile and run `provision lock {self.profile}`"],
             context={"profile": self.profile, "platform": name},
         )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LockHead:
-    """What stands before the packages of a lockfile: enough to tell fresh from stale, and quick to read.
-
-    Attributes are those of ``Lock``; ``fingerprints`` maps platform to fingerprint.
-    """
-
-    profile: str
-    source: str
-    fingerprints: Mapping[str, str]
-    channels: tuple[str, ...] = ()
-    indexes: Mapping[str, str] = field(default_factory=dict)
-    inputs: Mapping[str, str] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-    fingerprint_version: int = 1

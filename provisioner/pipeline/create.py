@@ -12,8 +12,8 @@ from provisioner.events import Listener
 from provisioner.install.home import EnvironmentHome, Generation
 from provisioner.install.plan import InstallPlan, plan_install
 from provisioner.install.transaction import find_current, install_environment
+from provisioner.lock.file import read_lock, read_lock_head
 from provisioner.lock.freshness import check_freshness
-from provisioner.lock.store import read_lock, read_lock_head
 from provisioner.pipeline.reports import read_report
 from provisioner.pipeline.settings import Settings, host_platform
 from provisioner.profile.model import Device, Profile

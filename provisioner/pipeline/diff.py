@@ -8,8 +8,8 @@ from provisioner.engines.process.git import Git
 from provisioner.errors import UsageError
 from provisioner.ground.names import check_profile_name
 from provisioner.lock.diff import LockDiff, diff_locks
+from provisioner.lock.file import SUFFIX, read_lock
 from provisioner.lock.model import Lock
-from provisioner.lock.store import SUFFIX, read_lock
 from provisioner.pipeline.settings import Settings
 
 _HINT = "name a lockfile, a profile, a git revision, or REVISION:PATH of a lockfile in this repository"

@@ -23,12 +23,13 @@ from provisioner.engines.net.download import Downloader
 from provisioner.engines.store.store import Store
 from provisioner.errors import LockError, UnavailableError, UsageError
 from provisioner.ground.files import read_file
+from provisioner.ground.names import DEFAULT_INDEX
 from provisioner.install.home import EnvironmentHome, Generation, find_environment
-from provisioner.lock.store import read_lock
+from provisioner.lock.file import read_lock
 from provisioner.pipeline.engines import Engines
 from provisioner.pipeline.reports import read_report
 from provisioner.pipeline.settings import Settings, host_platform
-from provisioner.profile.model import DEFAULT_INDEX, Profile
+from provisioner.profile.model import Profile
 from provisioner.resolve.model import CondaPackage, PipPackage
 
 _MAX_FACTS_BYTES = 8 * 1024 * 1024

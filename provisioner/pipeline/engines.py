@@ -15,7 +15,6 @@ from provisioner.engines.store.fetch import StoreFetcher
 from provisioner.engines.store.store import Store
 from provisioner.engines.uv.installer import UvInstaller
 from provisioner.events import Listener, ignore_events
-from provisioner.ground.names import DEFAULT_INDEX
 from provisioner.install.build import InstallEngines
 from provisioner.install.home import EnvironmentHome
 from provisioner.pipeline.settings import Settings

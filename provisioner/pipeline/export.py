@@ -8,7 +8,7 @@ from provisioner.engines.index.files import IndexFiles
 from provisioner.engines.net.download import Downloader
 from provisioner.errors import InstallError, ProvisionError, UnavailableError
 from provisioner.lock.export import Format, export_lock
-from provisioner.lock.store import read_lock
+from provisioner.lock.file import read_lock
 from provisioner.lock.verify_urls import FileCheck, HeadAnswer, judge_answers, plan_file_checks
 from provisioner.pipeline.engines import Engines
 from provisioner.pipeline.settings import Settings

@@ -13,9 +13,9 @@ from provisioner.errors import LockError, ProvisionError, UsageError
 from provisioner.events import Listener, StageFinished, StageStarted, ignore_events
 from provisioner.ground.text import did_you_mean
 from provisioner.lock.assemble import make_lock
+from provisioner.lock.file import lockfile_path, read_lock, read_lock_head, write_lock
 from provisioner.lock.freshness import check_freshness
 from provisioner.lock.model import Lock
-from provisioner.lock.store import lockfile_path, read_lock, read_lock_head, write_lock
 from provisioner.pipeline.engines import Engines
 from provisioner.pipeline.settings import Settings
 from provisioner.profile.load import list_profiles

@@ -10,7 +10,7 @@ from pathlib import Path
 import provisioner
 from provisioner.errors import UsageError
 from provisioner.install.home import EnvironmentHome, Generation, load_environment
-from provisioner.lock.store import lockfile_path
+from provisioner.lock.file import lockfile_path
 from provisioner.profile.load import load_profile
 from provisioner.profile.model import Profile
 

@@ -167,7 +167,7 @@ PROFILE = Record(
                 check=names.check_index_name,
                 code="bad_name",
             ),
-            value=Text(check=names.check_address, code="bad_url", expected="an address"),
+            value=Text(check=names.check_canonical_address, code="bad_url", expected="an address"),
             description="Package indexes besides the default one: name to address.",
         ),
         **SECTIONS,

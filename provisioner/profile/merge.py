@@ -12,7 +12,16 @@ from packaging.utils import canonicalize_name
 
 from provisioner.ground.names import DEFAULT_INDEX, PLATFORMS
 from provisioner.ground.text import shown
-from provisioner.ground.yaml_tree import Leaf, Node, Origin, PlacedProblem, Table, plain
+from provisioner.ground.yaml_tree import (
+    Leaf,
+    Node,
+    Origin,
+    PlacedProblem,
+    Table,
+    find_items,
+    find_node,
+    plain,
+)
 from provisioner.profile import rules
 from provisioner.profile.keys import GPU_CLASSES, REQUIRED_MERGED
 from provisioner.profile.model import (
@@ -27,7 +36,7 @@ from provisioner.profile.model import (
     Upstream,
     Validation,
 )
-from provisioner.profile.parse import ProfileFile, child, items
+from provisioner.profile.parse import ProfileFile
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,8 +92,8 @@ def merge_files(files: Sequence[ProfileFile]) -> Merged:
         keys.update(_scalars(layer))
         _add_list(platforms, layer.get("platforms"))
         _add_map(indexes, layer.get("indexes"))
-        _add_list(imports, child(layer, "validation", "imports"))
-        for command in items(child(layer, "validation", "commands")):
+        _add_list(imports, find_node(layer, "validation", "imports"))
+        for command in find_items(layer, "validation", "commands"):
             commands[tuple(plain(command))] = command.origin
     names = [name for name in PLATFORMS if name in platforms or not platforms]
     sections = tuple(_merge_section(name, layers) for name in names)
@@ -230,27 +239,27 @@ def _merge_section(name: str, layers: Sequence[Table]) -> Section:
 
 def _add_section(section: Section, table: Table) -> None:
     """Apply one file's word on a section."""
-    _add_list(section.channels, child(table, "conda", "channels"))
-    _add_list(section.conda, child(table, "conda", "packages"), key_of=rules.conda_name)
+    _add_list(section.channels, find_node(table, "conda", "channels"))
+    _add_list(section.conda, find_node(table, "conda", "packages"), key_of=rules.conda_name)
     _add_list(
         section.pip,
-        child(table, "pip", "packages"),
+        find_node(table, "pip", "packages"),
         key_of=rules.requirement_name,
         value_of=rules.canonical_requirement,
     )
-    _add_map(section.routes, child(table, "pip", "routes"), key_of=canonicalize_name)
+    _add_map(section.routes, find_node(table, "pip", "routes"), key_of=canonicalize_name)
     _add_list(
         section.prereleases,
-        child(table, "pip", "prereleases"),
+        find_node(table, "pip", "prereleases"),
         key_of=canonicalize_name,
         value_of=canonicalize_name,
     )
-    _add_decisions(section.overrides, child(table, "pip", "overrides"))
-    _add_decisions(section.yanked, child(table, "pip", "yanked"))
-    _add_decisions(section.sdists, child(table, "pip", "sdists"))
+    _add_decisions(section.overrides, find_node(table, "pip", "overrides"))
+    _add_decisions(section.yanked, find_node(table, "pip", "yanked"))
+    _add_decisions(section.sdists, find_node(table, "pip", "sdists"))
     _add_map(section.env, table.get("env"))
     for gpu in GPU_CLASSES:
-        if env := child(table, "gpus", gpu, "env"):
+        if env := find_node(table, "gpus", gpu, "env"):
             _add_map(section.gpus.setdefault(gpu, {}), env)
 
 
@@ -265,7 +274,7 @@ def _add_list(
     key_of: Callable[[str], str] = _same,
     value_of: Callable[[str], str] = _same,
 ) -> None:
-    for leaf in items(node):
+    for leaf in find_items(node):
         if isinstance(leaf, Leaf):
             part[key_of(leaf.text)] = Item(value=value_of(leaf.text), origin=leaf.origin)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from provisioner.ground.names import PLATFORMS
 from provisioner.ground.text import shown
 from provisioner.ground.yaml_fields import check_node
-from provisioner.ground.yaml_tree import Branch, Kind, Leaf, Node, PlacedProblem, Table
+from provisioner.ground.yaml_tree import Kind, Leaf, Node, PlacedProblem, Table, find_items, find_node
 from provisioner.profile import rules
 from provisioner.profile.keys import PROFILE, REQUIRED_MERGED
 
@@ -45,7 +45,7 @@ def parse_file(name: str, file: str, root: Table, problems: list[PlacedProblem])
             _check_section(section, problems)
     stack = table.get("stack")
     indexes = root.get("indexes")
-    extends = tuple(leaf for leaf in items(table.get("extends")) if isinstance(leaf, Leaf))
+    extends = tuple(leaf for leaf in find_items(table, "extends") if isinstance(leaf, Leaf))
     parsed = ProfileFile(
         name=name,
         file=file,
@@ -62,30 +62,18 @@ def parse_file(name: str, file: str, root: Table, problems: list[PlacedProblem])
     return parsed
 
 
-def items(node: Node | None) -> Sequence[Node]:
-    """Return a list's items; nothing for what is absent or no list."""
-    return node.items if isinstance(node, Branch) else ()
-
-
-def child(node: Node | None, *path: str) -> Node | None:
-    """Return what lies under nested keys, None where one is absent."""
-    for key in path:
-        node = node.get(key) if isinstance(node, Table) else None
-    return node
-
-
 def _check_section(section: Table, problems: list[PlacedProblem]) -> None:
     """Find what one section says twice, and paths that leave the environment."""
-    _check_once(items(child(section, "pip", "packages")), rules.requirement_name, problems)
-    _check_once(items(child(section, "conda", "packages")), rules.conda_name, problems)
+    _check_once(find_items(section, "pip", "packages"), rules.requirement_name, problems)
+    _check_once(find_items(section, "conda", "packages"), rules.conda_name, problems)
     for key in ("overrides", "yanked", "sdists"):
-        table = child(section, "pip", key)
+        table = find_node(section, "pip", key)
         if isinstance(table, Table):
             _check_once([entry.key for entry in table], rules.requirement_name, problems)
-    gpus = child(section, "gpus")
+    gpus = find_node(section, "gpus")
     classes = [entry.value for entry in gpus] if isinstance(gpus, Table) else []
     for owner in (section, *classes):
-        value = child(owner, "env", "LD_LIBRARY_PATH")
+        value = find_node(owner, "env", "LD_LIBRARY_PATH")
         if isinstance(value, Leaf) and (reason := rules.check_library_path(value.text)):
             problems.append(PlacedProblem(code="forbidden_variable", message=reason, origin=value.origin))
 

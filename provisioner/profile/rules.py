@@ -9,7 +9,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 
-from provisioner.ground.names import CONDA_NAME, check_address
+from provisioner.ground.names import CONDA_NAME, check_canonical_address
 from provisioner.ground.text import shown
 from provisioner.profile.shell_variables import find_shells
 
@@ -131,7 +131,7 @@ def conda_name(text: str) -> str:
 def check_channel(text: str) -> str | None:
     """Say why ``text`` is neither a channel's name nor an address."""
     if "://" in text:
-        return check_address(text)
+        return check_canonical_address(text)
     if not re.fullmatch(CHANNEL_NAME, text) or ".." in text or "//" in text:
         return f"{shown(text)} is not a channel such as `conda-forge`"
     return None

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from provisioner.lock.conda_lock_v1 import dump_lock
-from provisioner.lock.store import lockfile_path, read_lock, write_lock
+from provisioner.lock.file import lockfile_path, read_lock, write_lock
 from tests.unit.lock.samples import CHANNEL, tiny_lock
 
 COMMITTED = sorted((Path(__file__).resolve().parents[2] / "lockfiles").glob("*.conda-lock.yml"))

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from provisioner.cli.main import run
+from provisioner.lock.file import read_lock
 from provisioner.lock.model import Lock
-from provisioner.lock.store import read_lock
 
 REPOSITORY = Path(__file__).parents[2]
 REPLAY = REPOSITORY.parent / "shared" / "upstream" / "replay.py"

@@ -13,10 +13,10 @@ from provisioner.ground.yaml_writer import write_yaml
 from provisioner.lock.assemble import make_lock
 from provisioner.lock.conda_lock_v1 import dump_lock
 from provisioner.lock.diff import diff_locks
+from provisioner.lock.file import read_lock, read_lock_head, write_lock
 from provisioner.lock.fingerprint import fingerprint_inputs
 from provisioner.lock.freshness import check_freshness
 from provisioner.lock.model import Lock
-from provisioner.lock.store import read_lock, read_lock_head, write_lock
 from provisioner.profile.model import Decision, Platform, Profile
 from provisioner.resolve.model import CondaPackage, PipPackage, PlatformResolution, Resolution
 from tests.unit.lock.samples import SOURCE, conda_package, tiny_lock, tiny_profile, torch_wheel, wheel

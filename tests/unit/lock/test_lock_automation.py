@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from provisioner.lock.store import lockfile_path, write_lock
+from provisioner.lock.file import lockfile_path, write_lock
 from tests.unit.lock.samples import tiny_lock
 
 ROOT = Path(__file__).resolve().parents[3]

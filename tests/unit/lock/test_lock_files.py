@@ -1,5 +1,8 @@
 """Lockfiles on disk: what is written is read back, and what was damaged is refused with its line."""
 
+import os
+import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,8 +12,8 @@ import pytest
 from provisioner.errors import InternalError, LockError, UsageError
 from provisioner.lock.assemble import make_lock
 from provisioner.lock.conda_lock_v1 import dump_lock
+from provisioner.lock.file import lockfile_path, read_lock, read_lock_head, write_lock
 from provisioner.lock.model import Lock
-from provisioner.lock.store import lockfile_path, read_lock, read_lock_head, write_lock
 from provisioner.profile.model import Decision, Index
 from provisioner.resolve.model import PipPackage, Resolution
 from tests.unit.lock.samples import (
@@ -49,7 +52,7 @@ def test_the_head_is_that_of_the_lock(lockfile: Path) -> None:
     """What freshness needs is read without the packages."""
     head, lock = read_lock_head(lockfile), tiny_lock()
     assert (head.profile, head.source, head.inputs, head.notes) == ("tiny", SOURCE, lock.inputs, lock.notes)
-    assert head.fingerprints == {p.platform: p.fingerprint for p in lock.platforms}
+    assert (head.channels, head.indexes) == (lock.channels, lock.indexes)
 
 
 def test_an_unchanged_lock_does_not_touch_its_file(lockfile: Path) -> None:
@@ -125,14 +128,14 @@ def swap(old: str, new: str) -> Sabotage:
         (lambda _: "", "is empty"),
         (lambda _: "a: [", "not YAML"),
         (lambda _: "- a\n", "a mapping"),
-        (lambda _: "a: 1\n--- \nb: 1\n", "one YAML document"),
+        (lambda _: "a: 1\n--- \nb: 1\n", "a second YAML document"),
         (lambda _: "[" * 200_000, "nested"),
-        (lambda _: "a: &x [1]\nb: *x\n", "anchors"),
-        (lambda _: "a: !!python/object:os.system 1\n", "tags"),
-        (lambda text: text.replace("version: 1\n", "", 1), "no `version`"),
-        (swap("version: 1\n", "version: '1'\n"), "must be of type int"),
-        (swap("version: 1\n", "version: 1\nversion: 1\n"), "is there twice"),
-        (swap("version: 1\n", "version: 1\nextra: 1\n"), "`extra` is not a key"),
+        (lambda _: "a: &x [1]\nb: *x\n", "anchor `&x`"),
+        (lambda _: "a: !!python/object:os.system 1\n", "is not read here"),
+        (lambda text: text.replace("version: 1\n", "", 1), "key `version` is missing"),
+        (swap("version: 1\n", "version: '1'\n"), "a number is expected"),
+        (swap("version: 1\n", "version: 1\nversion: 1\n"), "is already given"),
+        (swap("version: 1\n", "version: 1\nextra: 1\n"), "unknown key `extra`"),
         (swap("    format: '1'\n", ""), "did not write this file"),
         (
             swap("    profile: tiny\n", '    profile: tiny\n    "\\e]0;x\\a": red\n'),
@@ -140,7 +143,10 @@ def swap(old: str, new: str) -> Sabotage:
         ),
         (swap("    profile: tiny\n", "    profile: ../tiny\n"), "not a profile's name"),
         (swap("    profile: tiny\n", "    profile: tiny\n    colour: red\n"), "`colour` is not a key"),
-        (swap("  platforms:\n  - linux-64\n", "  platforms:\n  - osx-arm64\n"), "none of `linux-64`"),
+        (
+            swap("  platforms:\n  - linux-64\n", "  platforms:\n  - osx-arm64\n"),
+            "not one of linux-64, win-64",
+        ),
         (swap("  - win-64\n  sources", "  sources"), "different platforms"),
         (swap("python: '\"3.11\"'", "python: '\"3.12\"'"), "does not belong to its inputs"),
         (swap("count linux-64: '6'", "count linux-64: '7'"), "`count linux-64`"),
@@ -151,34 +157,34 @@ def swap(old: str, new: str) -> Sabotage:
             "not a plain https",
         ),
         (swap("used_env_vars: []", "used_env_vars: [TOKEN]"), "must not depend on variables"),
-        (swap("  manager: conda\n", "  manager: npm\n"), "neither `conda` nor `pip`"),
+        (swap("  manager: conda\n", "  manager: npm\n"), "not one of conda, pip"),
         (swap("  platform: linux-64\n", "  platform: osx-arm64\n"), "not one of the file's platforms"),
-        (swap("  version: '1.48.0'\n", "  version: 1.48\n"), "must be quoted text"),
+        (swap("  version: '1.48.0'\n", "  version: 1.48\n"), "which is a number to YAML"),
         (swap("  optional: true\n", "  optional: false\n"), "`validation` and optional"),
         (swap("  category: main\n", "  category: dev\n"), "not `dev`"),
-        (swap("  category: main\n", ""), "has no `category`"),
-        (swap("  category: main\n", "  category: main\n  build: x\n"), "`build` is not a key"),
+        (swap("  category: main\n", ""), "key `category` is missing"),
+        (swap("  category: main\n", "  category: main\n  build: x\n"), "unknown key `build`"),
         (swap(TORCH, "http://download.pytorch.org/whl/cpu/" + TORCH.rsplit("/", 1)[1]), "is not https"),
         (swap(TORCH, "file:///tmp/" + TORCH.rsplit("/", 1)[1]), "not a plain https"),
         (swap(TORCH, "//server/share/" + TORCH.rsplit("/", 1)[1]), "not a plain https"),
-        (swap(TORCH, "https://evil.example/" + TORCH.rsplit("/", 1)[1]), "keeps no files"),
-        (swap(TORCH, TORCH + "?token=hunter2"), "not the name of a wheel"),
+        (swap(TORCH, "https://evil.example/" + TORCH.rsplit("/", 1)[1]), "`files pytorch-cpu`"),
+        (swap(TORCH, TORCH + "?token=hunter2"), "has no `?`"),
         (swap(TORCH, TORCH.replace("/whl/cpu/", "/whl/../")), "read in two ways"),
         (swap(TORCH, TORCH.replace("/whl/cpu/", "/whl/%252e%252e/")), "read in two ways"),
         (swap(TORCH, TORCH.replace("/whl/cpu/", "/whl/a%2fb/")), "read in two ways"),
-        (swap(TORCH, TORCH.replace("/whl/cpu/", "/t/tk-hunter2/")), "holds a token"),
-        (swap(TORCH, TORCH.replace("https://", "https://me:hunter2@")), "not a plain https"),
+        (swap(TORCH, TORCH.replace("/whl/cpu/", "/t/tk-hunter2/")), "has no user, password or token"),
+        (swap(TORCH, TORCH.replace("https://", "https://me:hunter2@")), "has no user, password or token"),
         (swap(TABULATE, "pypi:../../tabulate-0.9.0-py3-none-any.whl"), "comes from no index"),
         (swap(TABULATE, "pypi:tabulate-0.8.0-py3-none-any.whl"), "is not `tabulate` in version `0.9.0`"),
         (swap(TABULATE, "pypi:tabulate-0.9.0.tar.gz"), "the profile does not allow"),
         (swap(LIBUV, LIBUV.replace("conda.anaconda.org", "evil.example")), "not come from one of the lock's"),
         (swap(LIBUV, LIBUV.replace("linux-64", "osx-64")), "is for `osx-64`"),
         (swap(LIBUV, LIBUV.replace("libuv-1.48.0", "libuv-1.49.0")), "is not `libuv`"),
-        (swap("    md5: b5003500ba97d39f18cae90998a56303\n", ""), "has no `md5`"),
+        (swap("    md5: b5003500ba97d39f18cae90998a56303\n", ""), "has the digests md5 and sha256"),
         (swap("md5: b5003500", "md5: B5003500"), "not an md5 digest"),
         (swap("sha256: ca2827670c", "sha256: CA2827670c"), "64 lower-case hex"),
         (swap("sha256: ca2827670c", "sha256: ca2827670"), "64 lower-case hex"),
-        (swap("    sha256: ca2827670c", "    md5: ca2827670c"), "`md5` is not a key"),
+        (swap("    sha256: ca2827670c", "    md5: ca2827670c"), "has the digests sha256"),
     ],
 )
 def test_damage_is_refused_with_its_line(lockfile: Path, sabotage: Sabotage, reason: str) -> None:
@@ -206,6 +212,30 @@ def test_entries_that_stand_twice_or_got_lost_are_noticed(lockfile: Path) -> Non
     assert "`count linux-64`" in refused(lockfile, f"{head}package:\n{''.join(entries)}").message
     with pytest.raises(LockError, match="counts 12 entries, and 11 follow"):
         read_lock_head(lockfile)
+
+
+@pytest.mark.parametrize(
+    ("head", "line"),
+    [("package:\n", "- {name: a}\n"), ("", "a: 1\n"), ("", "["), ("", "{a: "), ("", "- ")],
+)
+def test_a_hundred_thousand_of_one_thing_are_refused_soon(lockfile: Path, head: str, line: str) -> None:
+    """Bad input costs time in proportion to its size, and no stack."""
+    start = time.perf_counter()
+    error = refused(lockfile, head + line * 100_000)
+    assert error.code == "lock.damaged"
+    assert time.perf_counter() - start < 20
+
+
+def test_a_pipe_in_the_place_of_a_lockfile_is_not_waited_for(tmp_path: Path) -> None:
+    """Nothing but regular files is read."""
+    if sys.platform == "win32":
+        pytest.skip("Windows has no named pipes in folders")
+    path = lockfile_path(tmp_path, "tiny")
+    os.mkfifo(path)
+    for read in (read_lock, read_lock_head):
+        with pytest.raises(LockError) as caught:
+            read(path)
+        assert caught.value.code == "lock.unreadable"
 
 
 def test_a_git_conflict_is_named_as_such(lockfile: Path) -> None:

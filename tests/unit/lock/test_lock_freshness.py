@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from provisioner.lock.fingerprint import fingerprint, fingerprint_inputs
+from provisioner.lock.fingerprint import fingerprint
 from provisioner.lock.freshness import check_freshness
 from provisioner.profile.model import Decision, Index, Platform, Profile, TorchVariant, Validation
 from tests.unit.lock.samples import CHANNEL, tiny_lock, tiny_profile
@@ -148,17 +148,3 @@ def test_the_error_carries_every_change_and_the_remedy() -> None:
         "new": "3.12",
         "origin": "envs/tiny.yaml:3:9",
     }
-
-
-def test_credentials_of_an_index_are_not_kept() -> None:
-    """A lockfile is committed; what it remembers of the profile holds no secret."""
-    secret = Index(name="pytorch-cpu", url="https://user:hunter2@example.org/whl")
-    channels = ("https://host.example.org/t/tk-hunter2/chan",)
-    linux, windows = tiny_profile().platforms
-    profile = replace(
-        tiny_profile(), indexes=(secret,), platforms=(replace(linux, channels=channels), windows)
-    )
-    inputs = fingerprint_inputs(profile)
-    assert "hunter2" not in str(inputs)
-    assert "https://example.org/whl" in inputs["linux-64 routes"]
-    assert "https://host.example.org/chan" in inputs["linux-64 channels"]

@@ -437,8 +437,8 @@ def test_origins_name_the_file_of_every_value(tmp_path: Path) -> None:
     assert "linux-64.env.A" not in short
 
 
-def test_very_many_problems_are_counted_not_printed(tmp_path: Path) -> None:
+def test_very_many_problems_are_not_printed(tmp_path: Path) -> None:
     """A hostile file cannot flood the terminal."""
     found = errors(write(tmp_path, {"p": BASE + "".join(f"k{i}: x\n" for i in range(5000))}))
     assert len(found) == 101
-    assert found[-1].message == "and 4900 more problems"
+    assert found[-1].message == "and more problems"
