@@ -15,24 +15,11 @@ import pytest
 from filelock import FileLock
 from uv import find_uv_bin
 
+from provisioner.errors import ExitCode
+
 SOFTXPU = Path(__file__).parents[1] / "softxpu"
-# The local version keeps CUDA builds out: only PyTorch's CPU index or a wheelhouse has it.
-TORCH = "torch==2.13.0+cpu"
-REQUIREMENTS = (
-    TORCH,
-    "accelerate==0.23.0",
-    "ipex-llm==2.2.0",
-    "mpmath==1.3.0",
-    "numpy==1.26.4",
-    "protobuf",
-    "py-cpuinfo",
-    "sentencepiece",
-    "setuptools<81",  # ipex-llm imports pkg_resources
-    "tabulate",
-    "tokenizers==0.15.2",
-    "transformers==4.37.0",
-    "wheel",
-)
+REPOSITORY = Path(__file__).parents[2]
+LOCKFILE = REPOSITORY / "lockfiles" / "llama3-cpu.conda-lock.yml"
 
 
 def _interpreter(prefix: Path) -> Path:
@@ -41,17 +28,6 @@ def _interpreter(prefix: Path) -> Path:
 
 def _site_packages(prefix: Path) -> Path:
     return prefix / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
-
-
-def _pip(python: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run pip of one environment with the machine's own pip configuration."""
-    return subprocess.run(
-        [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *arguments],
-        check=False,
-        capture_output=True,
-        text=True,
-        env=os.environ | {"MAX_JOBS": "1"},
-    )
 
 
 def _prefix(kind: str, *ingredients: bytes) -> Path:
@@ -64,25 +40,30 @@ def _prefix(kind: str, *ingredients: bytes) -> Path:
 
 @pytest.fixture(scope="session")
 def torch_python() -> Path:
-    """The interpreter of an environment with CPU PyTorch, transformers and ipex-llm.
+    """The interpreter of `llama3-cpu` as it is locked: CPU PyTorch, transformers and ipex-llm.
 
     `PROVISION_TEST_TORCH_PYTHON` names one that exists already.
     """
     if named := os.environ.get("PROVISION_TEST_TORCH_PYTHON"):
         return Path(named)
     if sys.platform != "linux" or sys.version_info[:2] != (3, 11):
-        pytest.skip(reason="the test environment's wheels are for Python 3.11 on Linux")
-    prefix = _prefix("torch", *(requirement.encode() for requirement in REQUIREMENTS))
-    with FileLock(f"{prefix}.lock"):
-        if not (prefix / "ready").exists():
-            shutil.rmtree(prefix, ignore_errors=True)
-            subprocess.run([sys.executable, "-m", "venv", str(prefix)], check=True)
-            made = _pip(_interpreter(prefix), "--only-binary", ":all:", *REQUIREMENTS)
-            if f"No matching distribution found for {TORCH}" in made.stderr:
-                pytest.skip(reason=f"no index of pip's configuration has {TORCH}")
-            assert made.returncode == 0, made.stderr
-            (prefix / "ready").touch()
-    return _interpreter(prefix)
+        pytest.skip(reason="the software XPU and the tests beside it are for Python 3.11 on Linux")
+    data = _prefix("torch", LOCKFILE.read_bytes())
+    create = [sys.executable, "-m", "provisioner", "create", "llama3-cpu", "--no-validate", "--json"]
+    variables = {name: text for name, text in os.environ.items() if not name.startswith("PROVISION_")}
+    with FileLock(f"{data}.lock"):
+        done = subprocess.run(
+            [*create, "--data-dir", str(data)],
+            check=False,
+            capture_output=True,
+            text=True,
+            cwd=REPOSITORY,
+            env=variables,
+        )
+    if done.returncode == ExitCode.UNAVAILABLE:
+        pytest.skip(reason=f"the wheels of llama3-cpu cannot be had here: {done.stderr.strip()}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return _interpreter(Path(json.loads(done.stdout)["data"]["prefix"]))
 
 
 @pytest.fixture(scope="session")

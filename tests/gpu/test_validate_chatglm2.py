@@ -24,8 +24,10 @@ def glm_site(torch_python: Path) -> Path:
     with FileLock(f"{folder}.lock"):
         if not (folder / "ready").exists():
             shutil.rmtree(folder, ignore_errors=True)
-            pip = (str(torch_python), "-m", "pip", "install", "-q", "--target", str(folder))
-            subprocess.run([*pip, "numpy==1.26.4", TRANSFORMERS], check=True, capture_output=True)
+            # environments that provision built have no pip, so it is ours that installs for their Python
+            pip = (sys.executable, "-m", "pip", "--python", str(torch_python), "install", "-q")
+            command = [*pip, "--target", str(folder), "numpy==1.26.4", TRANSFORMERS]
+            subprocess.run(command, check=True, capture_output=True)
             (folder / "ready").touch()
     return folder
 
