@@ -45,6 +45,7 @@ def make_engines(
     wheelhouses: Sequence[str] = (),
     default_index: str = NOWHERE,
     extra_indexes: Sequence[str] = (),
+    no_index: bool = False,
     network: NetworkSettings | None = None,
     on_event: Listener = ignore_events,
 ) -> InstallEngines:
@@ -55,7 +56,9 @@ def make_engines(
     fetcher = StoreFetcher(
         Store(home.store),
         downloader=_open_client(settings, on_event),
-        packages=PackageSettings(default_index=default_index, extra_indexes=tuple(extra_indexes)),
+        packages=PackageSettings(
+            default_index=default_index, extra_indexes=tuple(extra_indexes), no_index=no_index
+        ),
         wheelhouses=wheelhouses,
         on_event=on_event,
     )

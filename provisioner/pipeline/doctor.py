@@ -170,7 +170,9 @@ def _find_needed_sources(engines: Engines, profile: Profile) -> dict[str, str]:
     of the profile is needed.
     """
     settings, platform = engines.settings, host_platform()
-    addresses = {DEFAULT_INDEX: engines.default_index} | {index.name: index.url for index in profile.indexes}
+    addresses = {}
+    if not engines.packages.no_index:  # else wheels come from wheelhouses alone
+        addresses = {DEFAULT_INDEX: engines.default_index} | {each.name: each.url for each in profile.indexes}
     try:
         part = read_lock(settings.find_lockfile(profile)).find_platform(platform)
     except LockError:

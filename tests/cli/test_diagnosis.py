@@ -96,6 +96,14 @@ def test_doctor_of_a_built_cpu_environment_needs_no_network(tiny: Lab) -> None:
     assert layers["environment"]["verdict"] == "pass"
 
 
+def test_doctor_asks_no_index_that_the_user_forbids(tiny: Lab) -> None:
+    """With pip's `no-index` no index is needed, and none is asked."""
+    asked = len(tiny.server.requests)
+    shown = tiny.run("doctor", "tiny", "--layer", "indexes", "--json", PIP_NO_INDEX="1")
+    assert [layer["verdict"] for layer in shown.data["layers"]] == ["not needed"]
+    assert len(tiny.server.requests) == asked
+
+
 def test_doctor_asks_only_where_files_are_missing(tiny: Lab) -> None:
     """What lies in the store or a wheelhouse needs nobody; for the rest a dead index is exit 8 by name."""
     dead = {"PIP_INDEX_URL": "http://127.0.0.1:1/simple"}

@@ -262,6 +262,17 @@ def test_usage_of_a_malformed_address(lab: Lab, name: str, address: str) -> None
     assert name.removeprefix("PROVISION_").lower() in shown.error["message"].lower()
 
 
+def test_usage_of_no_index(lab: Lab) -> None:
+    """2: who forbids indexes cannot lock; the variable is named and no index is asked."""
+    lab.offer("torch", "2.13.0+cpu", index="torch")
+    lab.write_profile()
+    lab.environ["PIP_NO_INDEX"] = "1"
+    shown = lab.run("lock", "tiny", "--json")
+    assert (shown.code, shown.error["code"]) == (ExitCode.USAGE, "usage.no_index")
+    assert "PIP_NO_INDEX" in shown.error["message"]
+    assert lab.server.requests == []
+
+
 def test_unavailable_names_the_host(lab: Lab) -> None:
     """8: an index that does not answer is that, not `no solution`; its host is named."""
     lab.offer("torch", "2.13.0+cpu", index="torch")

@@ -254,3 +254,16 @@ def test_a_hostile_lock_leads_nowhere(tmp_path: Path, change: dict[str, str]) ->
     with pytest.raises(InstallError):
         Store(tmp_path / "data" / "store").find(replace(DEMO, **change))  # type: ignore[arg-type] # texts
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+def test_no_index_means_wheelhouses_alone(index: Loopback, tmp_path: Path) -> None:
+    """Nobody is asked for a wheel that no wheelhouse has, wherever the lock says it is."""
+    house = tmp_path / "house"
+    write_wheel(house, FILENAME, DATA)
+    address = f"{index.url}/ok/simple"
+    fetch(tmp_path / "a", DEMO, wheelhouses=[str(house)], default_index=address, no_index=True)
+    for package in (DEMO, replace(DEMO, url=f"{index.url}/ok/{FILENAME}", index="torch")):
+        with pytest.raises(UnavailableError) as caught:
+            fetch(tmp_path / "b", package, default_index=address, no_index=True)
+        assert caught.value.code == "unavailable.no_index"
+    assert index.requests == []

@@ -195,6 +195,7 @@ class IndexSource:
         return self._offline or 0 <= age_s < FRESH_S
 
     def _find_page(self, address: str | None, project: str) -> _Page:
+        self._packages.require_indexes()
         key = (address, project)
         # Both platforms ask for the same pages at the same time; the second waits for the first's answer.
         with self._lock(key):

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 
 from provisioner.engines.net.addresses import parse_address
+from provisioner.errors import UsageError
 
 _SECTIONS = ("global", "download", "install")  # the later wins
 # Weakest of all, then pip's files, then pip's variables, then uv's; in each row the later wins.
@@ -37,7 +38,7 @@ class PackageSettings:
         default_index: Address of the default index, None where nobody named one. May hold credentials.
         extra_indexes: Further indexes, for files that are known by name and sha256 only.
         find_links: Folders, ``file:`` addresses or web pages that hold wheels.
-        no_index: True where the user forbids indexes.
+        no_index: True where the user forbids package indexes: wheels then come from wheelhouses alone.
         cert: Path of a CA bundle.
         proxy: Address of a proxy; may hold credentials.
         timeout_s: Seconds without a byte; None for our own default.
@@ -54,13 +55,36 @@ class PackageSettings:
     sources: Mapping[str, str] = field(default_factory=dict)
 
     def find_default_index(self) -> str:
-        """Return the address of the default index: the user's, else the one that a library knows."""
+        """Return the address of the default index: the user's, else the one that a library knows.
+
+        Raises:
+            UsageError: The user forbids indexes.
+        """
+        self.require_indexes()
         if self.default_index:
             return self.default_index
         # 0.2 s of requests, which users with an index of their own and builds from a full store save.
         from pypi_simple import PYPI_SIMPLE_ENDPOINT  # noqa: PLC0415 - see above
 
         return PYPI_SIMPLE_ENDPOINT
+
+    def require_indexes(self) -> None:
+        """Go on where package indexes may be asked.
+
+        Raises:
+            UsageError: The user forbids them.
+        """
+        if self.no_index:
+            place = self.sources.get("no_index", "no-index")
+            raise UsageError(
+                "usage.no_index",
+                f"`{place}` forbids package indexes, and this cannot be done without one",
+                hints=[
+                    f"lift `{place}` for this command",
+                    "`create` needs no index where wheelhouses have all wheels",
+                ],
+                context={"place": place},
+            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

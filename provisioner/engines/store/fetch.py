@@ -55,7 +55,9 @@ class StoreFetcher:
         self._downloader = downloader
         self._index_files = IndexFiles(downloader, packages)
         self._extra_indexes = packages.extra_indexes
-        self._wheel_sources = (*wheelhouses, *packages.find_links, _LOCKED, *packages.extra_indexes)
+        self._wheel_sources = (*wheelhouses, *packages.find_links)
+        if not packages.no_index:
+            self._wheel_sources += (_LOCKED, *packages.extra_indexes)
         self._on_event = on_event
         self._jobs = jobs
         self._lock = threading.Lock()
@@ -144,7 +146,7 @@ class StoreFetcher:
                     return self._store.publish(package, part)
         # a file that is there and is another one matters more than a host that cannot be reached
         changed = next((error for error in failed.values() if isinstance(error, InstallError)), None)
-        raise changed or failed[_LOCKED]
+        raise changed or failed.get(_LOCKED) or self._not_in_wheelhouses(package, failed)
 
     def _sources(self, package: Package) -> tuple[str, ...]:
         """Return where to look, in this order; conda packages lie nowhere but where the lock says."""
@@ -162,6 +164,15 @@ class StoreFetcher:
             path = folder / package.filename
             return path.absolute().as_uri() if path.is_file() else None
         return self._index_files.find_on_page(source, package)
+
+    def _not_in_wheelhouses(self, package: Package, failed: Mapping[str, ProvisionError]) -> ProvisionError:
+        """Return the error for a wheel where the user forbids indexes."""
+        return next(iter(failed.values()), None) or UnavailableError(
+            "unavailable.no_index",
+            f"`{package.filename}` is in no wheelhouse, and pip's `no-index` forbids to fetch it elsewhere",
+            hints=["put it into a folder that `--find-links` names, or lift `no-index` (`PIP_NO_INDEX`)"],
+            context={"filename": package.filename},
+        )
 
     def _teller(self, package: Package) -> Callable[[int, int | None], None]:
         last = 0.0
