@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -18,16 +17,11 @@ def python(lab: Lab, code: str) -> str:
     return ran.out
 
 
-def test_create_with_nothing_to_do_is_quick_and_quiet(built: Lab) -> None:
-    """The second run touches nothing, prints no progress and ends well within a second."""
+def test_create_with_nothing_to_do_is_quiet(built: Lab) -> None:
+    """The second run touches nothing and prints no progress; `scripts/bench` measures how long it takes."""
     before = built.tree()
-    seconds = []
-    for _ in range(3):
-        started = time.monotonic()
-        shown = built.spawn("create", "tiny", "--no-validate")
-        seconds.append(time.monotonic() - started)
-        assert (shown.code, shown.err) == (0, "")
-    assert min(seconds) < 0.8
+    shown = built.spawn("create", "tiny", "--no-validate")
+    assert (shown.code, shown.err) == (0, "")
     assert built.tree() == before
 
 
