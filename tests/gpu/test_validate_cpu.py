@@ -18,8 +18,8 @@ from provisioner.diagnose.failures.recognise import recognise_error
 from provisioner.engines.process.run import start_program
 from provisioner.events import ignore_events
 from provisioner.validate.model import Report, ValidationRequest, Verdict
-from provisioner.validate.models.bpe import load_tokenizer
-from provisioner.validate.models.smollm2 import TOKENIZER_FILE, WeightsInfo, convert_gguf
+from provisioner.validate.models.bpe import TOKENIZER_FILE, load_tokenizer
+from provisioner.validate.models.smollm2 import WeightsInfo, convert_gguf
 from provisioner.validate.run import validate_environment
 
 pytestmark = [pytest.mark.slow, pytest.mark.torch, pytest.mark.timeout(900)]

@@ -124,8 +124,7 @@ def _text(value: object) -> str | None:
 
 
 def _from_html(text: str, *, url: str, project: str) -> list[IndexFile]:
-    # Imported here: it brings requests, which JSON indexes do not need.
-    from pypi_simple import ProjectPage  # noqa: PLC0415 - see above
+    from pypi_simple import ProjectPage  # noqa: PLC0415 - 0.2 s of requests that users of JSON indexes save
 
     page = ProjectPage.from_html(project, text, base_url=url)
     if not page.packages and not _EMPTY_PAGE.search(text):

@@ -77,8 +77,8 @@ class Downloader:
     def _client(self) -> "HttpClient":
         with self._lock:
             if self._opened is None:
-                # 0.25 s of httpx, which a build from a full store and a lock from a warm cache save.
-                from provisioner.engines.net.client import HttpClient  # noqa: PLC0415 - see above
+                # Saved by a build from a full store and a lock from a warm cache.
+                from provisioner.engines.net.client import HttpClient  # noqa: PLC0415 - 0.25 s of httpx
 
                 self._opened = HttpClient(self._settings)
             return self._opened

