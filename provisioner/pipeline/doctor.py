@@ -18,7 +18,7 @@ from provisioner.diagnose.machine.last_validation import read_torch_facts
 from provisioner.diagnose.machine.layers.model import LayerResult, WantedHost
 from provisioner.engines.machine.environment import gather_environment
 from provisioner.engines.machine.host import ask_indexes, gather_host
-from provisioner.engines.net.addresses import host_and_port, local_path
+from provisioner.engines.net.addresses import local_path
 from provisioner.engines.net.download import Downloader
 from provisioner.engines.store.store import Store
 from provisioner.errors import LockError, UnavailableError, UsageError
@@ -149,6 +149,9 @@ def _ask_sources(settings: Settings, profile: Profile) -> tuple[Reach, ...]:
         network = replace(engines.network, tries=1, connect_timeout_s=2.0, stall_timeout_s=3.0)
     if not needed:
         return ()
+    if settings.offline:
+        forbidden = "the network may not be used (`--offline`)"
+        return tuple(Reach(name=name, reached=False, detail=forbidden) for name in needed)
     with closing(Downloader(network)) as downloader:
 
         def reach(url: str) -> str:
@@ -157,7 +160,7 @@ def _ask_sources(settings: Settings, profile: Profile) -> tuple[Reach, ...]:
             except UnavailableError as error:
                 # An index may refuse to list itself and still serve its projects.
                 if error.code not in {"unavailable.not_found", "unavailable.forbidden"}:
-                    return f"{error.code.removeprefix('unavailable.')} ({host_and_port(url)})"
+                    return error.message
             return ""
 
         return ask_indexes(needed, reach, timeout_s=4.0)

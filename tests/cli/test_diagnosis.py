@@ -109,7 +109,7 @@ def test_doctor_asks_only_where_files_are_missing(tiny: Lab) -> None:
     dead = {"PIP_INDEX_URL": "http://127.0.0.1:1/simple"}
     shown = tiny.run("doctor", "tiny", "--layer", "indexes", "--json", **dead)
     assert shown.code == 8
-    assert "`pypi`: connection (127.0.0.1:1)" in shown.error["message"]
+    assert "not reached: `pypi`: could not fetch `simple` from `127.0.0.1:1`: " in shown.error["message"]
     assert "pytorch-cpu" not in shown.error["message"]
     wheels = tiny.root / "wheels"
     wheels.mkdir()
@@ -120,6 +120,9 @@ def test_doctor_asks_only_where_files_are_missing(tiny: Lab) -> None:
     (layer,) = [layer for layer in shown.data["layers"] if layer["name"] == "indexes"]
     assert (layer["verdict"], layer["evidence"]) == ("not needed", "nothing is to be downloaded")
     assert tiny.run("doctor", "tiny", "--layer", "indexes").code == 0
+    offline = tiny.run("doctor", "tiny", "--layer", "indexes", "--offline", "--json")
+    assert offline.code == 8
+    assert "`--offline`" in offline.error["message"]
     assert not tiny.data.exists()
 
 
@@ -157,7 +160,9 @@ def test_doctor_judges_a_healthy_machine(lab: Lab) -> None:
 
 def test_doctor_with_nothing_judged_is_not_all_good(lab: Lab) -> None:
     """A layer that is not needed proves nothing."""
-    assert lab.run("doctor", "llama3-cpu", "--layer", "gpu", "--json").code == 7
+    shown = lab.run("doctor", "llama3-cpu", "--layer", "gpu", "--json")
+    assert shown.code == 7
+    assert "a layer that is needed" in shown.error["hints"][0]
 
 
 @pytest.mark.parametrize(

@@ -106,11 +106,13 @@ def find_error(data: Mapping[str, Any], *, subject: str) -> ProvisionError | Non
     kind: type[ProvisionError] = ValidateError if data["outcome"] == Outcome.FAIL else UnvalidatedError
     if worst["name"] == "indexes":
         kind = UnavailableError
+    if worst["verdict"] in {LayerState.NOT_NEEDED, LayerState.NOT_ASKED}:
+        otherwise = "choose a layer that is needed here: `provision doctor` without `--layer` shows them"
+    else:
+        otherwise = "run `provision doctor --save facts.json` and send that file with your report"
     return kind(
         f"doctor.{data['outcome']}",
         f"{subject}: layer {worst['name']}: {worst['evidence']}",
-        hints=[
-            worst["hint"] or "run `provision doctor --save facts.json` and send that file with your report"
-        ],
+        hints=[worst["hint"] or otherwise],
         context={"layer": worst["name"]},
     )

@@ -181,7 +181,7 @@ class Downloader:
         if why := check_address(asked):  # an index may list what it likes
             raise failures.bad_address(Attempt(url=url, asked=asked, what="a file"), why)
         plain, login = split_credentials(asked)
-        what = urlsplit(redact(url)).path if is_page else filename_of(url)
+        what = urlsplit(redact(url)).path if is_page or url.endswith("/") else filename_of(url)
         return Attempt(url=url, asked=plain, what=f"`{what}`", login=login)
 
     def _fetch(self, attempt: Attempt, transfer: Transfer) -> None:

@@ -37,9 +37,9 @@ EXPECTED = {
     ),
     "linux-nvidia-and-two-b70": ("+++++x+----", "fail", "open a new shell without oneAPI's `setvars`"),
     "linux-nvidia-only": (
-        "x---x++----",
+        "x----++----",
         "unsupported",
-        "choose a profile for the CPU, or add an Intel Arc card",
+        "choose a profile for the CPU from `provision list`, or add an Intel Arc card",
     ),
     "linux-uhd-and-a770": (
         "+++++x+----",
@@ -54,7 +54,7 @@ EXPECTED = {
     "linux-uhd-only": (
         "x++-+x+----",
         "unsupported",
-        "choose a profile for the CPU, or add an Intel Arc card",
+        "choose a profile for the CPU from `provision list`, or add an Intel Arc card",
     ),
     "windows-arc-a770-old-driver": (
         "++-+x++----",
@@ -64,7 +64,7 @@ EXPECTED = {
     "windows-iris-xe-only": (
         "x+--x++----",
         "unsupported",
-        "choose a profile for the CPU, or add an Intel Arc card",
+        "choose a profile for the CPU from `provision list`, or add an Intel Arc card",
     ),
     "windows-nvidia-and-meteor-lake": ("++--++x----", "fail", "set `LongPathsEnabled` to 1"),
     "windows-uhd-and-a770": (

@@ -15,6 +15,7 @@ from provisioner.diagnose.machine.layers.model import (
 )
 
 CPU_ONLY = "the profile runs on the CPU"
+NO_GPU = "there is no Intel GPU"
 _SMALL_BAR_BYTES = 256 * 1024 * 1024
 _LINUX_DRIVERS = ("i915", "xe")
 _VENDORS = {"10de": "NVIDIA", "1002": "AMD", "1414": "Microsoft", "1af4": "virtio", "15ad": "VMware"}
@@ -27,7 +28,7 @@ _PROBLEMS = {
     43: "stopped",
 }
 _NO_BUS = "the machine's devices could not be read, see the layer `gpu`"
-_OTHER_PROFILE = "choose a profile for the CPU, or add an Intel Arc card"
+_OTHER_PROFILE = "choose a profile for the CPU from `provision list`, or add an Intel Arc card"
 _WINDOWS_DRIVER = "install the current Intel Arc graphics driver and restart"
 
 
@@ -71,7 +72,7 @@ def check_kernel_driver(facts: HostFacts, wanted: WantedHost) -> LayerResult:
         return unknown(_NO_BUS)
     intel = find_usable(facts) or find_intel(facts)
     if not intel:
-        return not_needed("no Intel GPU to drive")
+        return not_needed(NO_GPU)
     display, gpu = intel[0]
     if facts.os == "windows":
         return _check_windows_driver(display, gpu)
@@ -92,7 +93,7 @@ def check_device_nodes(  # noqa: PLR0911 # one return per cause
         return unknown("`/dev/dri` could not be read")
     intel = find_usable(facts) or find_intel(facts)
     if facts.displays is not None and not intel:
-        return not_needed("no Intel GPU to open")
+        return not_needed(NO_GPU)
     addresses = {display.address for display, _ in intel}
     nodes = [node for node in facts.nodes if node.pci_address is None or node.pci_address in addresses]
     if not nodes:

@@ -1,7 +1,7 @@
 """The user-space driver, the inherited environment, the disk and the network."""
 
 from provisioner.diagnose.machine.facts import HostFacts, Library
-from provisioner.diagnose.machine.layers.hardware import CPU_ONLY, find_intel, find_usable
+from provisioner.diagnose.machine.layers.hardware import CPU_ONLY, NO_GPU, find_intel, find_usable
 from provisioner.diagnose.machine.layers.model import (
     LayerResult,
     WantedHost,
@@ -27,6 +27,8 @@ def check_user_driver(facts: HostFacts, wanted: WantedHost) -> LayerResult:
         return not_needed(CPU_ONLY)
     if facts.os == "windows":
         return _check_windows_user_driver(facts, wanted)
+    if facts.displays is not None and not facts.wsl and not find_intel(facts):
+        return not_needed(NO_GPU)
     if facts.libraries is None:
         return unknown("the system's library folders could not be read")
     kinds = {library.kind: library for library in facts.libraries}
@@ -106,7 +108,8 @@ def check_indexes(facts: HostFacts, wanted: WantedHost) -> LayerResult:
         names = ", ".join(f"`{reach.name}`: {reach.detail or 'no answer'}" for reach in silent)
         return failed(
             f"not reached{proxy}: {names}",
-            "set `HTTPS_PROXY`, name a mirror in `provision.yaml`, or a wheelhouse with `--find-links`",
+            "check the network; behind a firewall set `HTTPS_PROXY`, or name a mirror in `provision.yaml`, "
+            "or a folder of wheels with `--find-links`",
         )
     unasked = [name for name in wanted.indexes if name not in answers or answers[name].reached is None]
     if unasked:
@@ -161,7 +164,7 @@ def _comparable(version: str) -> tuple[int, ...]:
 def _check_windows_user_driver(facts: HostFacts, wanted: WantedHost) -> LayerResult:
     intel = find_usable(facts) or find_intel(facts)
     if facts.displays is not None and not intel:
-        return not_needed("no Intel GPU to drive")
+        return not_needed(NO_GPU)
     if facts.vc_runtime == "":
         return failed(
             "the Visual C++ runtime (`vcruntime140_1.dll`, `msvcp140.dll`) is not installed",
@@ -184,9 +187,13 @@ def _check_oneapi(variables: dict[str, str], wanted: WantedHost) -> LayerResult 
     paths = variables.get("LD_LIBRARY_PATH", "")
     if "oneapi" not in paths.lower() and "SETVARS_COMPLETED" not in variables:
         return None
-    cause = "`LD_LIBRARY_PATH` names oneAPI folders" if "oneapi" in paths.lower() else "`setvars` was sourced"
+    cause = (
+        "`LD_LIBRARY_PATH` names oneAPI folders"
+        if "oneapi" in paths.lower()
+        else "oneAPI's `setvars` was sourced"
+    )
     return failed(
-        f"{cause}: its libraries are loaded in place of the environment's own",
+        f"{cause}: oneAPI's libraries are loaded in place of the environment's own",
         "open a new shell without oneAPI's `setvars`",
     )
 
