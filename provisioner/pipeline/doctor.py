@@ -72,6 +72,8 @@ def diagnose(
         wanted = WantedHost(device="xpu", stack="any XPU stack", hides_integrated=True)
     else:
         wanted = wanted_host(profile, platform=host_platform(), built=generation is not None)
+    if generation is not None:
+        wanted = replace(wanted, variables=generation.receipt.env)
     if facts_file is not None:
         facts = _load_facts(facts_file)
     else:

@@ -1,6 +1,7 @@
 """Single rules of the layers, beyond the recorded machines."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -21,9 +22,10 @@ from provisioner.diagnose.machine.facts import (
     Reach,
     TorchFacts,
 )
-from provisioner.diagnose.machine.gate import find_obstacle
+from provisioner.diagnose.machine.gate import find_gpu_class, find_obstacle, wanted_host
 from provisioner.diagnose.machine.layers.model import LayerResult, LayerState, WantedHost
 from provisioner.errors import ExitCode, UsageError
+from provisioner.profile.load import load_profile
 
 GIB = 1024**3
 A770 = DisplayDevice(
@@ -393,6 +395,28 @@ def test_what_torch_says_is_judged(torch: TorchFacts, device: str, expected: tup
         replace(LINUX, torch=torch), WantedHost(device=device, built=True), layers=["torch", "kernel"]
     )
     assert tuple(result.state.value for result in results.values()) == expected
+
+
+def test_what_a_profile_wants_follows_from_its_stack() -> None:
+    """Driver floor, oneAPI, torch's build and variables are those of the profile's stack and platform."""
+    envs = (Path(__file__).parents[3] / "envs",)
+    arc, cpu = load_profile("llama3-arc", folders=envs), load_profile("llama3-cpu", folders=envs)
+    windows, linux = (wanted_host(arc, platform=platform) for platform in ("win-64", "linux-64"))
+    assert (windows.driver_floor, linux.driver_floor) == ("31.0.101.5122", None)
+    assert (linux.uses_gpu, linux.torch, linux.system_oneapi) == (True, "ipex", True)
+    assert linux.variables["LD_LIBRARY_PATH"] == "{prefix}/lib"
+    wanted = wanted_host(cpu, platform="linux-64", built=True)
+    assert (wanted.uses_gpu, wanted.torch, wanted.built) == (False, "cpu", True)
+    assert wanted.install_bytes < linux.install_bytes
+
+
+def test_the_card_decides_the_class_of_the_machine() -> None:
+    """A card comes before an integrated GPU, and a GPU that no stack runs on has no class."""
+    integrated, old = replace(A770, device="7d55"), replace(A770, device="4680")
+    assert find_gpu_class(replace(LINUX, displays=(old, integrated, A770))) == "arc-a"
+    assert find_gpu_class(replace(LINUX, displays=(old, integrated))) == "integrated"
+    assert find_gpu_class(replace(LINUX, displays=(old,))) is None
+    assert find_gpu_class(HostFacts(os="linux")) is None
 
 
 def test_the_gate_lets_a_sound_machine_through() -> None:
