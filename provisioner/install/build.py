@@ -12,7 +12,7 @@ from provisioner.events import Listener, StageFinished, StageStarted
 from provisioner.ground.files import write_atomically
 from provisioner.install.layout import find_python
 from provisioner.install.plan import CONDA, VENV, InstallPlan
-from provisioner.install.receipt import RECEIPT_NAME, InstalledPackage, Receipt, format_receipt
+from provisioner.install.receipt import RECEIPT_NAME, RECORD_NAME, InstalledPackage, Receipt, format_receipt
 from provisioner.resolve.model import CondaPackage, PipPackage
 
 
@@ -122,9 +122,17 @@ def build_generation(
         if plan.wheels:
             engines.wheels.install_wheels(python, plan.wheels, files)
     with _step("install", "receipt", on_event):
+        _keep_sources(plan, prefix / RECORD_NAME)
         receipt = _make_receipt(plan, prefix, tools=engines.tools, version=version, files=files)
         write_atomically(prefix / RECEIPT_NAME, format_receipt(receipt))
     return receipt
+
+
+def _keep_sources(plan: InstallPlan, folder: Path) -> None:
+    """Copy profile and lockfile into the environment: it can be built again where they are not at hand."""
+    for place, source in plan.sources.items():
+        (folder / place).parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(folder / place, source.read_bytes(), sync=False)
 
 
 def _make_receipt(

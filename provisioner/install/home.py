@@ -18,7 +18,7 @@ from provisioner.ground.files import make_private_folder, remove_tree, write_ato
 from provisioner.ground.names import check_profile_name
 from provisioner.install.layout import find_python
 from provisioner.install.plan import InstallPlan
-from provisioner.install.receipt import RECEIPT_NAME, REPORT_NAME, Receipt, parse_receipt
+from provisioner.install.receipt import RECEIPT_NAME, RECORD_NAME, REPORT_NAME, Receipt, parse_receipt
 
 MARK_NAME = "provision-environment.json"
 _MARK = {"schema": "provision.environment/1"}
@@ -75,6 +75,11 @@ class Generation:
     def python(self) -> Path:
         """Return its interpreter."""
         return find_python(self.prefix, base=self.receipt.base, platform=self.receipt.platform)
+
+    @property
+    def record(self) -> Path:
+        """Return the folder with the copies of profile and lockfile that it was built from."""
+        return self.prefix / RECORD_NAME
 
     @property
     def report(self) -> Path:

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
 from provisioner.errors import LockError, UsageError
 from provisioner.ground.names import check_profile_name
@@ -28,7 +29,8 @@ class InstallPlan:
         wheels: Wheels to install.
         assets: Wheels that validation needs: fetched, never installed.
         env: Environment variables; ``{prefix}`` stands for the environment's folder.
-        fingerprint: sha256 over everything above but the names; equal plans build equal environments.
+        sources: Where the profile's files and the lockfile are, by their place in the environment's record.
+        fingerprint: sha256 over all of the above but names and sources; equal plans build equal environments.
     """
 
     environment: str
@@ -40,6 +42,7 @@ class InstallPlan:
     wheels: tuple[PipPackage, ...] = ()
     assets: tuple[PipPackage, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
+    sources: Mapping[str, Path] = field(default_factory=dict)
     fingerprint: str
 
     @property
@@ -55,6 +58,7 @@ def plan_install(
     python: str,
     environment: str | None = None,
     env: Mapping[str, str] | None = None,
+    sources: Mapping[str, Path] | None = None,
 ) -> InstallPlan:
     """Choose the lock's part for this machine.
 
@@ -64,6 +68,7 @@ def plan_install(
         python: Version that the profile asks for.
         environment: Name of the environment; the profile's by default.
         env: Environment variables of the profile on this platform.
+        sources: What the environment keeps a copy of: place in its record to file.
 
     Raises:
         LockError: ``lock.platform``: the lock has no part for this machine.
@@ -104,5 +109,6 @@ def plan_install(
         wheels=wheels,
         assets=assets,
         env=dict(env or {}),
+        sources=dict(sources or {}),
         fingerprint=hashlib.sha256(canonical.encode()).hexdigest(),
     )

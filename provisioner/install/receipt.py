@@ -10,6 +10,8 @@ from provisioner.errors import InstallError
 SCHEMA = "provision.receipt/1"
 RECEIPT_NAME = "provision-receipt.json"
 REPORT_NAME = "provision-report.json"
+RECORD_NAME = "provision-record"
+"""Folder with copies of the profile's files in ``envs`` and of the lockfile in ``lockfiles``."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

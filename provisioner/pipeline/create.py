@@ -5,6 +5,7 @@ gate -> lock if asked -> plan -> fetch, build, switch -> validate -> verdict
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from provisioner.diagnose.failures.model import Match
 from provisioner.errors import InstallError
@@ -104,11 +105,11 @@ def create(settings: Settings, profile: Profile, choices: CreateChoices, *, on_e
 def repair(settings: Settings, name: str, choices: CreateChoices, *, on_event: Listener) -> Created:
     """Build an environment again from its lock, beside the damaged one; errors as from `create`."""
     try:
-        profile = settings.load_environment(name).receipt.profile
+        profile = settings.load_profile_of(settings.load_environment(name))
     except InstallError:
         # Its receipt is what is damaged; most environments have their profile's name.
-        profile = name
-    return create(settings, settings.load_profile(profile), choices, on_event=on_event)
+        profile = settings.load_profile(name)
+    return create(settings, profile, choices, on_event=on_event)
 
 
 def _pass_gate(settings: Settings, profile: Profile, choices: CreateChoices) -> str | None:
@@ -139,6 +140,10 @@ def _plan(settings: Settings, profile: Profile, *, name: str | None, gpu: str | 
         python=profile.python,
         environment=name,
         env=_variables(profile, platform=platform, gpu=gpu),
+        sources={
+            **{f"envs/{Path(file).name}": Path(file) for file in profile.files},
+            f"lockfiles/{path.name}": path,
+        },
     )
 
 

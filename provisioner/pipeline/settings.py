@@ -50,6 +50,15 @@ class Settings:
         hint = f"run `provision create {name}`" if known else "see `provision list` for the names"
         return load_environment(EnvironmentHome(data=self.data), name, hint=hint)
 
+    def load_profile_of(self, generation: Generation) -> Profile:
+        """Return the profile of a built environment; where no folder has it, the copy that it keeps."""
+        try:
+            return self.load_profile(generation.receipt.profile)
+        except UsageError as error:
+            if error.code != "profile.not_found" or not generation.record.is_dir():
+                raise
+        return load_profile(generation.receipt.profile, folders=(generation.record / "envs",))
+
     def find_lockfile(self, profile: Profile) -> Path:
         """Return the lockfile of a profile, for reading."""
         return lockfile_path(self._find_lockfile_folder(profile.file), profile.name)

@@ -62,7 +62,7 @@ def validate(
         InstallError: It is not the locked one.
     """
     generation = settings.load_environment(name)
-    profile = settings.load_profile(generation.receipt.profile)
+    profile = settings.load_profile_of(generation)
     with Engines(settings, on_event=on_event) as engines:
         report = validate_generation(generation, profile, engines, choices=choices, on_event=on_event)
     return Validated(generation=generation, profile=profile, report=report, matches=recognise_report(report))

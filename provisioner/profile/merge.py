@@ -135,6 +135,7 @@ def build_profile(files: Sequence[ProfileFile], merged: Merged) -> Profile:
         validation=_build_validation(merged, text),
         origins=_origins(merged),
         file=files[0].file,
+        files=tuple(file.file for file in files),
     )
 
 

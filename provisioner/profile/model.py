@@ -141,6 +141,7 @@ class Profile:
             number counts in ``Platform.pip``), ``linux-64.pip.routes.torch``, ``linux-64.env.X``. Defaults
             have none.
         file: The profile's own file, as it was found.
+        files: That and those of its stacks.
     """
 
     name: str
@@ -158,3 +159,4 @@ class Profile:
     validation: Validation = field(default_factory=Validation)
     origins: Mapping[str, Origin] = field(default_factory=dict)
     file: str = ""
+    files: tuple[str, ...] = ()

@@ -1,5 +1,6 @@
 """Environments from the second command on: build again, run, activate, repair, clean, remove."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -195,3 +196,16 @@ def test_run_of_a_script_says_how(built: Lab) -> None:
     """A script is no program: the hint is the command that runs it."""
     (built.root / "s.py").write_text("print(1)\n", encoding="utf-8")
     assert built.run("run", "--json", "tiny", "s.py").error["hints"] == ["run `python s.py` in it"]
+
+
+def test_repair_needs_no_profile_at_hand(tiny: Lab) -> None:
+    """Elsewhere, and after its profile and lockfile are gone, an environment is built from its own copies."""
+    old = tiny.build_tiny()
+    shutil.rmtree(tiny.envs)
+    shutil.rmtree(tiny.lockfile.parent)
+    (old / "bin" / "python").unlink()
+    shown = tiny.run("repair", "tiny", "--no-validate", "--json")
+    assert shown.code == 0
+    assert shown.data["prefix"] != str(old)
+    assert python(tiny, "import tinyapp; print(tinyapp.VERSION)") == "1.0\n"
+    assert tiny.run("repair", "tiny", "--no-validate").code == 0
