@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from provisioner.events import Listener, StageFinished, StageStarted
 from provisioner.ground.files import write_atomically
 from provisioner.install.layout import find_python
+from provisioner.install.manifest import MANIFEST_NAME, format_manifest, make_manifest
 from provisioner.install.plan import CONDA, VENV, InstallPlan
 from provisioner.install.receipt import RECEIPT_NAME, RECORD_NAME, InstalledPackage, Receipt, format_receipt
 from provisioner.resolve.model import CondaPackage, PipPackage
@@ -124,6 +125,7 @@ def build_generation(
     with _step("install", "receipt", on_event):
         _keep_sources(plan, prefix / RECORD_NAME)
         receipt = _make_receipt(plan, prefix, tools=engines.tools, version=version, files=files)
+        write_atomically(prefix / MANIFEST_NAME, format_manifest(make_manifest(prefix)))
         write_atomically(prefix / RECEIPT_NAME, format_receipt(receipt))
     return receipt
 

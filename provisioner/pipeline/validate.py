@@ -12,6 +12,7 @@ from provisioner.diagnose.failures.recognise import recognise_error
 from provisioner.engines.process.run import start_program
 from provisioner.events import Listener, StageFinished, StageStarted, ignore_events
 from provisioner.install.home import Generation
+from provisioner.install.manifest import load_manifest
 from provisioner.pipeline.engines import Engines
 from provisioner.pipeline.reports import write_report
 from provisioner.pipeline.settings import Settings
@@ -150,6 +151,7 @@ def _make_request(
         backend=wanted.backend,
         torch_variant=profile.torch.local_version,
         locked=locked,
+        manifest=load_manifest(generation.prefix),
         forbidden={} if IPEX in locked else {IPEX: IPEX_REASON},
         transformers=profile.transformers,
         weights_dir=weights,

@@ -214,6 +214,7 @@ class ValidationRequest:
             checked.
         locked: Normalised distribution name to locked version, of everything that pip installs. Empty: not
             checked.
+        manifest: Digests of the lists of files that the packages brought; None: not known.
         forbidden: Normalised distribution name to the reason why it must not be there.
         transformers: Specifier set that the family needs, or None.
         weights_dir: Folder made by `models.smollm2.convert_gguf`; None for seeded random weights.
@@ -239,6 +240,7 @@ class ValidationRequest:
     profile_device: str | None = None
     torch_variant: str | None = None
     locked: Mapping[str, str] = field(default_factory=dict)
+    manifest: Mapping[str, str] | None = None
     forbidden: Mapping[str, str] = field(default_factory=dict)
     transformers: str | None = None
     weights_dir: Path | None = None

@@ -139,6 +139,7 @@ def _request_document(
         "backend": request.backend,
         "precision": request.precision,
         "locked": sorted(request.locked),
+        "manifest": None if request.manifest is None else dict(request.manifest),
         "imports": request.imports,
         "weights_dir": None if request.weights_dir is None else str(request.weights_dir.absolute()),
         "prompt_ids": prompt_ids,
@@ -263,6 +264,11 @@ def _not_proven(request: ValidationRequest, reached: Mapping[str, CheckRecord]) 
         sentences.append(
             f"the profile is for `{request.profile_device}` and this ran on `{request.device}`: "
             f"no kernel, driver or memory of `{request.profile_device}` was used"
+        )
+    if request.manifest is None:
+        sentences.append(
+            "the environment was built before its lists of files were kept: a file that was changed "
+            "together with its list is not seen; `provision repair` builds it again"
         )
     if request.weights_dir is None and request.model_dir is None:
         sentences.append(

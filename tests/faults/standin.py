@@ -23,6 +23,9 @@ MEASURED: Mapping[str, Mapping[str, Any]] = {
         "elsewhere": {},
         "damaged_count": 0,
         "damaged": [],
+        "startup": [],
+        "added_count": 0,
+        "added": [],
     },
     "imports": {
         "modules": {"torch": {"file": "/env/torch/__init__.py", "inside": True, "version": "2.13.0+cpu"}},

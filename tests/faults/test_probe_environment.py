@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 import subprocess
 import sys
 import textwrap
@@ -15,6 +16,7 @@ import pytest
 from provisioner.diagnose.failures.recognise import recognise_error
 from provisioner.engines.process.run import start_program
 from provisioner.events import ignore_events
+from provisioner.install.manifest import make_manifest
 from provisioner.validate.model import Report, Status, ValidationRequest, Verdict
 from provisioner.validate.run import validate_environment
 
@@ -118,6 +120,77 @@ def test_a_replaced_torch_is_named(prefix: Path) -> None:
     assert (report.stage, report.code) == ("packages", "torch_variant")
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "late.pth",
+        "sitecustomize.py",
+        "usercustomize.pyc",
+        "sitecustomize/__init__.py",
+        "sitecustomize.abi3.so",
+    ],
+)
+def test_added_startup_code_is_named(prefix: Path, name: str) -> None:
+    """What Python runs at its start and no package brought is an offence of its own."""
+    path = site_packages(prefix) / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"")
+    report = validate(prefix)
+    assert (report.verdict, report.stage, report.code) == (Verdict.FAILED, "packages", "startup_code")
+    assert f"`{path.relative_to(prefix)}`" in str(report.reason)
+
+
+def test_startup_code_of_a_package_counts_from_the_day_it_was_built(prefix: Path) -> None:
+    """A package of the lock may bring a `.pth` file; one that was installed later may not."""
+    site = site_packages(prefix)
+    install(site, "starter", "1.0", {"starter.pth": "import os\n"})
+    assert_passed(validate(prefix, manifest=make_manifest(prefix)), "packages")
+    before = {name: text for name, text in make_manifest(prefix).items() if "starter" not in name}
+    report = validate(prefix, manifest=before)
+    assert (report.stage, report.code) == ("packages", "startup_code")
+
+
+def test_an_added_file_is_named(prefix: Path, tmp_path: Path) -> None:
+    """A module that no package brought fails, and a link to a folder; what Python compiled does not."""
+    site = site_packages(prefix)
+    (site / "demo" / "extra.py").write_text("x = 1\n", encoding="utf-8")
+    (site / "elsewhere").symlink_to(tmp_path)
+    (site / "demo" / "__pycache__").mkdir()
+    (site / "demo" / "__pycache__" / "part.cpython-311.pyc").write_bytes(b"")
+    report = validate(prefix)
+    assert (report.verdict, report.stage, report.code) == (Verdict.FAILED, "packages", "added_files")
+    added = [str((site / name).relative_to(prefix)) for name in ("demo/extra.py", "elsewhere")]
+    assert f"`{added[0]}`, `{added[1]}`" in str(report.reason)
+    assert "more" not in str(report.reason)
+
+
+def test_a_file_that_was_changed_together_with_its_record_is_noticed(prefix: Path) -> None:
+    """The lists of files are those of the day when the environment was built."""
+    manifest = make_manifest(prefix)
+    assert_passed(validate(prefix, manifest=manifest), "packages")
+    install(site_packages(prefix), "demo", "1.0", {"demo/__init__.py": "", "demo/part.py": "x = 2\n"})
+    assert_passed(validate(prefix), "packages")
+    report = validate(prefix, manifest=manifest)
+    assert (report.stage, report.code) == ("packages", "damaged_files")
+    assert "demo-1.0.dist-info/RECORD` of `demo` is changed" in str(report.reason)
+
+
+def test_what_conda_packages_brought_is_known(prefix: Path) -> None:
+    """Files that a conda package lists are no strangers, until its list is another."""
+    site = site_packages(prefix)
+    (site / "native.py").write_text("", encoding="utf-8")
+    record = prefix / "conda-meta" / "native-1.0-0.json"
+    record.parent.mkdir()
+    record.write_text(
+        json.dumps({"files": [str((site / "native.py").relative_to(prefix))]}), encoding="utf-8"
+    )
+    manifest = make_manifest(prefix)
+    assert_passed(validate(prefix, manifest=manifest), "packages")
+    record.write_text("{", encoding="utf-8")
+    assert validate(prefix, manifest=manifest).code == "damaged_files"
+    assert validate(prefix).code == "added_files"
+
+
 def test_a_foreign_package_is_named(prefix: Path, tmp_path: Path) -> None:
     """A `.pth` file that brings in a folder of elsewhere: the package and the folder are named."""
     other = tmp_path / "other"
@@ -138,7 +211,7 @@ def test_a_foreign_torch_is_named(prefix: Path, tmp_path: Path) -> None:
     )
     install(site_packages(prefix), "transformers", "4.37.0", {"transformers.py": ""})
     line = f"import sys; sys.path.insert(0, {str(other)!r})\n"
-    (site_packages(prefix) / "first.pth").write_text(line, encoding="utf-8")
+    install(site_packages(prefix), "first", "1.0", {"first.pth": line})
     report = validate(prefix)
     assert (report.stage, report.code) == ("imports", "contaminated")
     assert str(other / "torch.py") in str(report.reason)

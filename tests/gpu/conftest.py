@@ -74,7 +74,7 @@ def softxpu_python(torch_python: Path) -> Path:
     if shutil.which("g++") is None:
         pytest.skip(reason="the software XPU is compiled with g++, which is not here")
     sources = sorted(path for path in SOFTXPU.rglob("*") if path.suffix in {".cpp", ".py", ".toml"})
-    prefix = _prefix("softxpu", str(torch_python).encode(), *(path.read_bytes() for path in sources))
+    prefix = _prefix("softxpu-2", str(torch_python).encode(), *(path.read_bytes() for path in sources))
     with FileLock(f"{prefix}.lock"):
         if not (prefix / "ready").exists():
             shutil.rmtree(prefix, ignore_errors=True)
@@ -85,6 +85,13 @@ def softxpu_python(torch_python: Path) -> Path:
                 [str(torch_python), "-c", where], check=True, capture_output=True, text=True
             )
             (site / "torch-environment.pth").write_text(below.stdout)
+            # Validation refuses a `.pth` file that no package brought.
+            info = site / "torch_environment-1.dist-info"
+            info.mkdir()
+            (info / "METADATA").write_text("Metadata-Version: 2.1\nName: torch-environment\nVersion: 1\n")
+            (info / "RECORD").write_text(
+                f"torch-environment.pth,,\n{info.name}/METADATA,,\n{info.name}/RECORD,,\n"
+            )
             # uv and not pip: an environment that provision built has no pip.
             install = [find_uv_bin(), "pip", "install", "--python", str(_interpreter(prefix)), "--no-config"]
             made = subprocess.run(

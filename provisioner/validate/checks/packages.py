@@ -20,7 +20,9 @@ def check_packages(measured: Mapping[str, JSON], request: ValidationRequest) -> 
         or _check_versions(installed, request)
         or _check_transformers(installed, request)
         or _check_places(measured)
+        or _check_startup(measured)
         or _check_files(measured)
+        or _check_added(measured)
     )
 
 
@@ -114,4 +116,27 @@ def _check_files(measured: Mapping[str, JSON]) -> Finding | None:
         message=f"installed files differ from their packages: {named}"
         + (f" and {more} more" if more else ""),
         hints=(REBUILD_HINT,),
+    )
+
+
+def _check_startup(measured: Mapping[str, JSON]) -> Finding | None:
+    if not measured["startup"]:
+        return None
+    named = ", ".join(f"`{path}`" for path in measured["startup"])
+    return Finding(
+        code="startup_code",
+        message=f"code runs whenever this Python starts, and no locked package brought it: {named}",
+        hints=("remove it if you do not know it", REBUILD_HINT),
+    )
+
+
+def _check_added(measured: Mapping[str, JSON]) -> Finding | None:
+    if not measured["added_count"]:
+        return None
+    named = ", ".join(f"`{path}`" for path in measured["added"][:_NAMED])
+    more = measured["added_count"] - min(_NAMED, len(measured["added"]))
+    return Finding(
+        code="added_files",
+        message=f"no package brought these files: {named}" + (f" and {more} more" if more else ""),
+        hints=("remove them, or add the package that has them to the profile", REBUILD_HINT),
     )

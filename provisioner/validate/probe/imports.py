@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 import time
 from importlib.metadata import distributions
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .context import Context
+from .places import is_below, resolve
 
 _NATIVE_DISTRIBUTIONS = ("bigdl-core-xe", "bigdl_core_xe")
 _NATIVE_MODULES = ("xe_linear", "xe_addons")
@@ -63,40 +63,34 @@ def _has_native_modules() -> bool:
 
 def _foreign_modules(prefix: str) -> dict[str, str]:
     """Return the modules that are neither the environment's, nor its base interpreter's, nor ours."""
-    known = [_real(place) for place in (prefix, sys.base_prefix, sys.base_exec_prefix, Path(__file__).parent)]
+    known = [
+        resolve(place) for place in (prefix, sys.base_prefix, sys.base_exec_prefix, Path(__file__).parent)
+    ]
     foreign = {}
     for name, module in sorted(sys.modules.items()):
         place = getattr(module, "__file__", None)
         if not isinstance(place, str) or not Path(place).is_absolute():
             continue
         # The folder counts, not where a link in it leads: Debian's Python links its sitecustomize from /etc.
-        if not _is_below_any(_real(Path(place).parent) / Path(place).name, known):
+        if not is_below(resolve(Path(place).parent) / Path(place).name, known):
             foreign[name] = place
     return dict(list(foreign.items())[:10])
 
 
 def _foreign_libraries(prefix: str) -> list[str]:
     """Return the mapped libraries that belong neither to the environment nor to the system (Linux)."""
-    known = [_real(place) for place in (prefix, sys.base_prefix, "/lib", "/lib64", "/usr/lib", "/usr/lib64")]
+    known = [
+        resolve(place) for place in (prefix, sys.base_prefix, "/lib", "/lib64", "/usr/lib", "/usr/lib64")
+    ]
     try:
         lines = Path("/proc/self/maps").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return []
     paths = {line.split(maxsplit=5)[5] for line in lines if line.count("/") and ".so" in line}
-    return sorted(path for path in paths if path.startswith("/") and not _is_below_any(_real(path), known))[
-        :20
-    ]
+    return sorted(path for path in paths if path.startswith("/") and not is_below(resolve(path), known))[:20]
 
 
 def _is_inside(module: object, prefix: str) -> bool:
     """Tell whether a module comes from the environment; one without a file is built in."""
     place = getattr(module, "__file__", None)
-    return place is None or _is_below_any(_real(place), [_real(prefix)])
-
-
-def _real(place: str | Path) -> Path:
-    return Path(os.path.realpath(place))
-
-
-def _is_below_any(path: Path, folders: list[Path]) -> bool:
-    return any(folder in path.parents for folder in folders)
+    return place is None or is_below(resolve(place), [resolve(prefix)])

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from .context import Context
+from .places import is_below, resolve
+from .unrecorded import measure_unrecorded
 
 _NAMED = 5
 _COUNTED_THREADS = 8
@@ -22,6 +24,7 @@ _COUNTED_THREADS = 8
 
 def measure_packages(context: Context, measured: dict[str, Any]) -> None:
     """Record every distribution and compare its files with its RECORD, as PEP 376 and 427 define it."""
+    prefix, manifest = context.request["prefix"], context.request["manifest"]
     measured["python"] = platform.python_version()
     measured["executable"] = sys.executable
     measured["prefix"] = sys.prefix
@@ -35,43 +38,41 @@ def measure_packages(context: Context, measured: dict[str, Any]) -> None:
             found[name] = distribution
     measured["installed"] = {name: found[name].version for name in sorted(found)}
     measured["doubled"] = sorted(set(doubles))
+    folders = {name: str(found[name].locate_file("")) for name in sorted(found)}
     measured["elsewhere"] = {
-        name: folder
-        for name, folder in _folders(found).items()
-        if not _is_below(folder, context.request["prefix"])
+        name: folder for name, folder in folders.items() if not is_below(resolve(folder), [resolve(prefix)])
     }
+    records = {name: _read_record(found[name]) for name in sorted(found)}
     wanted = context.request["locked"] or found
-    files = [item for name in sorted(found) if name in wanted for item in _recorded_files(name, found[name])]
+    files = [(name, *row) for name in records if name in wanted for row in records[name] if _is_fixed(row)]
+    files += [(_owner(path), path, Path(prefix, path), digest) for path, digest in (manifest or {}).items()]
     with ThreadPoolExecutor(min(_COUNTED_THREADS, os.cpu_count() or 1)) as pool:
         problems = [problem for problem in pool.map(_find_problem, files, chunksize=64) if problem]
     measured["files"] = len(files)
     measured["damaged_count"] = len(problems)
     measured["damaged"] = problems[:_NAMED]
+    measure_unrecorded(prefix, manifest, records, measured)
 
 
-def _folders(found: dict[str, Distribution]) -> dict[str, str]:
-    return {name: str(found[name].locate_file("")) for name in sorted(found)}
-
-
-def _is_below(path: str, folder: str) -> bool:
-    inner, outer = Path(os.path.realpath(path)), Path(os.path.realpath(folder))
-    return inner == outer or outer in inner.parents
-
-
-def _recorded_files(name: str, distribution: Distribution) -> list[tuple[str, str, Path, str]]:
-    """Return (distribution, path as recorded, place, digest) of every file that has a digest.
-
-    Compiled modules are left out, although some wheels record theirs: Python writes them anew whenever it
-    likes.
-    """
-    record = distribution.read_text("RECORD")
-    if record is None:
-        return []
+def _read_record(distribution: Distribution) -> list[tuple[str, Path, str]]:
+    """Return (path as recorded, place, digest or nothing) of every file of a distribution."""
+    record = distribution.read_text("RECORD") or ""
     return [
-        (name, row[0], Path(str(distribution.locate_file(row[0]))), row[1])
+        (row[0], Path(str(distribution.locate_file(row[0]))), row[1])
         for row in csv.reader(record.splitlines())
-        if len(row) >= 2 and row[1].startswith("sha256=") and not row[0].endswith(".pyc")
+        if len(row) >= 2
     ]
+
+
+def _owner(path: str) -> str:
+    """Return whose list of files it is: that of a wheel lies in `<name>-<version>.dist-info`."""
+    place = Path(path)
+    return place.parent.name.split("-")[0] if place.name == "RECORD" else place.stem
+
+
+def _is_fixed(row: tuple[str, Path, str]) -> bool:
+    """Tell whether a file must be as recorded: Python writes compiled modules anew whenever it likes."""
+    return row[2].startswith("sha256=") and not row[0].endswith(".pyc")
 
 
 def _find_problem(item: tuple[str, str, Path, str]) -> dict[str, Any] | None:

@@ -10,7 +10,15 @@ from provisioner.validate.checks.packages import check_packages
 from provisioner.validate.model import ValidationRequest
 
 INSTALLED = {"torch": "2.13.0+cpu", "transformers": "4.37.0", "ipex-llm": "2.2.0"}
-CLEAN: dict[str, Any] = {"installed": INSTALLED, "elsewhere": {}, "damaged_count": 0, "damaged": []}
+CLEAN: dict[str, Any] = {
+    "installed": INSTALLED,
+    "elsewhere": {},
+    "damaged_count": 0,
+    "damaged": [],
+    "startup": [],
+    "added_count": 0,
+    "added": [],
+}
 
 
 def request(**options: Any) -> ValidationRequest:
