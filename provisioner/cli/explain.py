@@ -33,7 +33,7 @@ def command(*, settings: Settings, source: str | None) -> Result:
             f"there is no file and no environment `{source}`",
             hints=["name a log file or an environment, or pipe the log in"],
         )
-    return render_environment(found.matches, found.failure, name=source)
+    return render_environment(found.matches, found.failure, passed_at=found.passed_at, name=source)
 
 
 def _is_log(source: str) -> bool:

@@ -8,7 +8,7 @@ from provisioner.diagnose.failures.explain import explain_text
 from provisioner.diagnose.failures.installed import explain_environment
 from provisioner.diagnose.failures.logtext import decode_stream
 from provisioner.diagnose.failures.model import Match, System
-from provisioner.engines.machine.environment import gather_environment
+from provisioner.engines.machine.environment import gather_environment, list_files
 from provisioner.errors import Problem
 from provisioner.install.home import EnvironmentHome, find_environment
 from provisioner.pipeline.reports import read_report
@@ -24,10 +24,12 @@ class Explained:
     Attributes:
         matches: Known failures that its packages show.
         failure: Why the last validation did not pass, its stage as ``code``; else None.
+        passed_at: When the last validation passed, ISO 8601 in UTC; None where it did not, or there was none.
     """
 
     matches: tuple[Match, ...]
     failure: Problem | None
+    passed_at: str | None
 
 
 def explain_log(chunks: Iterable[bytes]) -> tuple[Match, ...]:
@@ -46,8 +48,14 @@ def explain_built(settings: Settings, name: str) -> Explained | None:
         facts.distributions or {},
         load_catalogue(),
         system=System.WINDOWS if windows else System.LINUX,
+        files=list(list_files(generation.prefix)),
     )
-    return Explained(matches=matches, failure=_find_failure(read_report(generation)))
+    report = read_report(generation)
+    return Explained(
+        matches=matches,
+        failure=_find_failure(report),
+        passed_at=report.created_at if report is not None and report.verdict is Verdict.PASSED else None,
+    )
 
 
 def _find_failure(report: Report | None) -> Problem | None:

@@ -28,8 +28,17 @@ def render_log(matches: Iterable[Match], *, source: str) -> Result:
     return Result(data={"source": source, "matches": [asdict(match) for match in found]}, text=text)
 
 
-def render_environment(matches: Iterable[Match], failure: Problem | None, *, name: str) -> Result:
-    """Return what is known of an environment; ``failure``: its last validation did not pass that stage."""
+def render_environment(
+    matches: Iterable[Match], failure: Problem | None, *, passed_at: str | None, name: str
+) -> Result:
+    """Return what is known of an environment.
+
+    Args:
+        matches: Known failures that its packages and files show.
+        failure: Why its last validation did not pass, with the stage as code.
+        passed_at: When its last validation passed, ISO 8601.
+        name: Its name.
+    """
     known = render_log(matches, source=f"environment {name}")
     data: dict[str, Any] = {**known.data, "failure": None}
     text = known.text
@@ -38,7 +47,18 @@ def render_environment(matches: Iterable[Match], failure: Problem | None, *, nam
         hints = "".join(f"\nhint: {hint}" for hint in failure.hints)
         beside = text if data["matches"] else "no known failure was recognised beside it"
         text = f"the last validation did not pass stage {failure.code}: {failure.message}{hints}\n\n{beside}"
+    elif not data["matches"]:
+        text = _describe_healthy(passed_at, name)
     return Result(data=data, text=text)
+
+
+def _describe_healthy(passed_at: str | None, name: str) -> str:
+    """Return what there is to say where nothing is wrong."""
+    nothing = "nothing known is wrong with what is installed"
+    if passed_at is None:
+        return f"{nothing}; it was not validated\nhint: run `provision validate {name}`"
+    failing = "hint: if a program fails in it all the same, run `provision explain FILE` with its output"
+    return f"{nothing}; the last validation passed on {passed_at[:10]}\n{failing}"
 
 
 def describe_match(match: Match) -> str:

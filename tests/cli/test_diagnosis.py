@@ -73,6 +73,26 @@ def test_explain_looks_at_an_environment(built: Lab) -> None:
     assert built.run("explain", "tiny", "--json").data["source"] == "environment tiny"
 
 
+def test_explain_looks_at_the_files_of_an_environment(tiny: Lab) -> None:
+    """A failure that shows in missing files is named, and no more once they are there."""
+    prefix = tiny.build_tiny()
+    (torch,) = prefix.rglob("torch-*.dist-info")
+    torch.rename(torch.with_name("torch-2.1.0a0+cxx11.abi.dist-info"))
+    matches = tiny.run("explain", "tiny", "--json").data["matches"]
+    assert "libmkl-core-libs" in [match["id"] for match in matches]
+    (prefix / "lib" / "libmkl_core.so.2").touch()
+    matches = tiny.run("explain", "tiny", "--json").data["matches"]
+    assert "libmkl-core-libs" not in [match["id"] for match in matches]
+
+
+def test_explain_of_a_healthy_environment_says_so(built: Lab) -> None:
+    """Nothing known is wrong, and whether it was ever proven is said with the command that does it."""
+    shown = built.run("explain", "tiny").out
+    assert shown.startswith("nothing known is wrong with what is installed")
+    assert "`provision validate tiny`" in shown
+    assert "paste" not in shown
+
+
 def test_doctor_says_that_there_is_no_gpu(lab: Lab) -> None:
     """A machine without an Intel GPU: exit 7 in under two seconds, and nothing is written."""
     if any(Path("/sys/class/drm").glob("renderD*")):

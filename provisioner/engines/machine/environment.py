@@ -86,6 +86,12 @@ def gather_environment(
     )
 
 
+def list_files(prefix: Path) -> Iterator[str]:
+    """Yield every file's path in the environment, with the system's separators; no link is followed."""
+    for folder, _, names in os.walk(prefix):
+        yield from (os.path.relpath(os.path.join(folder, name), prefix) for name in names)  # noqa: PTH118 - thousands
+
+
 def _find_site_packages(prefix: Path, *, windows: bool) -> Path | None:
     candidates = (
         [prefix / "Lib/site-packages"] if windows else sorted(prefix.glob("lib/python3*/site-packages"))

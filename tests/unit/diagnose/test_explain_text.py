@@ -2,7 +2,7 @@ import pytest
 
 from provisioner.diagnose.failures.catalogue import load_catalogue
 from provisioner.diagnose.failures.explain import explain_text
-from provisioner.render.explain import describe_match
+from provisioner.render.explain import describe_match, render_environment
 
 CATALOGUE = load_catalogue()
 
@@ -18,7 +18,10 @@ def test_the_steps_of_a_fix_stand_on_lines_of_their_own() -> None:
     starts = [line.split()[0] for line in lines if line.startswith("    ") and not line.startswith("     ")]
     assert starts == ["1.", "2.", "3.", "(1)", "(2)", "(3)"]
     step = " ".join(" ".join(lines).split("(1)")[1].split("(2)")[0].split())
-    assert step.startswith("Make a fresh environment: `provision create llama3-arc`")
+    assert step.startswith("Make a fresh environment: `provision create llama3-xpu`")
+    assert "still maintained" in step
+    assert "`provision create llama3-arc`" in step
+    assert "archived" in step
 
 
 @pytest.mark.parametrize("name", CATALOGUE.failures)
@@ -76,3 +79,12 @@ def test_other_wordings_are_recognised(text: str, name: str) -> None:
 def test_the_same_messages_without_an_intel_gpu_have_no_answer(text: str) -> None:
     """Messages that CUDA and CPU programs print too are claimed only beside a sign of XPU."""
     assert explain_text([text], CATALOGUE) == ()
+
+
+def test_a_healthy_environment_is_called_so_with_the_date_of_its_proof() -> None:
+    """Where nothing is known to be wrong, nobody is asked for a log that does not exist."""
+    shown = render_environment((), None, passed_at="2026-11-25T10:00:00+00:00", name="demo")
+    assert shown.text.startswith(
+        "nothing known is wrong with what is installed; the last validation passed on 2026-11-25"
+    )
+    assert shown.data == {"source": "environment demo", "matches": [], "failure": None}
