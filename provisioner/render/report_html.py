@@ -1,8 +1,10 @@
 """A report as one self-contained page that a person can send to a colleague: no script, nothing loaded."""
 
+import importlib.resources
 import json
 from collections.abc import Iterable, Mapping
 from html import escape
+from string import Template
 
 from provisioner.validate.model import JSON, CheckRecord, Report, Status, Verdict
 
@@ -38,40 +40,7 @@ _FIRST_PACKAGES = (
     "accelerate",
     "numpy",
 )
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 _BAR_LEFT, _BAR_WIDTH, _ROW_HEIGHT = 110, 480, 26
-
-_STYLE = """
-:root { color-scheme: light dark; --page: #f6f7f9; --card: #fff; --ink: #16202c; --soft: #5b6877; --line:
-#dfe4ea;
-  --passed: #14804a; --failed: #c0272d; --skipped: #7a8694; --error: #b26a00; --bar: #2f6fb7; }
-@media (prefers-color-scheme: dark) { :root { --page: #11161d; --card: #1a222c; --ink: #e8edf3; --soft:
-#9aa8b7;
-  --line: #2c3744; --passed: #4cc38a; --failed: #ff7b72; --skipped: #8b98a6; --error: #e8a33d; --bar:
-  #5b9be0; } }
-* { box-sizing: border-box; }
-body { margin: 0; background: var(--page); color: var(--ink); font: 15px/1.5 system-ui, "Segoe UI",
-sans-serif; } main { max-width: 960px; margin: 0 auto; padding: 32px 20px 64px; } header { border-left: 6px
-solid var(--verdict); padding: 4px 0 4px 18px; margin-bottom: 24px; } h1 { font-size: 26px; line-height:
-1.2; margin: 0 0 4px; } h2 { font-size: 16px; margin: 32px 0 10px; } p { margin: 4px 0; } .soft { color:
-var(--soft); } code, pre { font: 13px/1.5 ui-monospace, Consolas, monospace; } .badge { color:
-var(--verdict); font-weight: 700; text-transform: uppercase; letter-spacing: .06em; font-size: 13px; } .card
-{ background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: 16px 18px; } .figures
-{ display: grid; grid-template-columns: repeat(auto-fit, minmax(170px, 1fr)); gap: 12px; } .figures dt {
-color: var(--soft); font-size: 13px; } .figures dd { margin: 2px 0 0; font-size: 19px; font-weight: 600;
-  overflow-wrap: anywhere; }
-.scroll { overflow-x: auto; } table { border-collapse: collapse; width: 100%; font-variant-numeric:
-tabular-nums; } th { text-align: left; font-size: 13px; color: var(--soft); font-weight: 600; } th, td {
-padding: 7px 10px 7px 0; border-bottom: 1px solid var(--line); vertical-align: top; } tr:last-child td {
-border-bottom: 0; } td.number, th.number { text-align: right; white-space: nowrap; } .passed { color:
-var(--passed); } .failed { color: var(--failed); } .skipped { color: var(--skipped); } .error { color:
-var(--error); } .status { font-weight: 600; } details summary { cursor: pointer; color: var(--soft); } pre {
-white-space: pre-wrap; overflow-wrap: anywhere;
-  margin: 8px 0 0; max-height: 360px; overflow-y: auto; }
-svg { display: block; width: 100%; height: auto; min-width: 520px; } svg text { font-size: 12px; fill:
-var(--ink); } svg .soft { fill: var(--soft); } ul { margin: 6px 0; padding-left: 20px; } @media print { body
-{ background: none; } .card { break-inside: avoid; } }
-"""
 
 
 def write_html(report: Report) -> str:
@@ -91,13 +60,8 @@ def write_html(report: Report) -> str:
             _footer(report),
         )
     )
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>{_STYLE}:root {{ --verdict: var(--{colour}); }}</style>\n"
-        f"</head>\n<body>\n<main>\n{body}</main>\n</body>\n</html>\n"
-    )
+    page = importlib.resources.files("provisioner.render").joinpath("report_page.html").read_text("utf-8")
+    return Template(page).substitute(title=escape(title), colour=colour, body=body)
 
 
 def _header(report: Report) -> str:
