@@ -1,9 +1,6 @@
 """``provision run``: run a program inside an environment."""
 
-import os
 import re
-import shutil
-import signal
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +9,7 @@ from typing import Any
 import click
 
 from provisioner.cli.options import settings_flags
+from provisioner.engines.process.become import become_program, find_program
 from provisioner.errors import UsageError
 from provisioner.install.activation import apply_activation, find_activation
 from provisioner.pipeline.settings import Settings
@@ -49,7 +47,7 @@ def _refuse_foreign(
     named = _OWN_ONLY.fullmatch(program)
     if named is None:
         return
-    found = _find_program(program, variables)
+    found = find_program(program, variables)
     if found is not None and Path(found).parent in {Path(folder) for folder in own}:
         return
     if named["name"].lower() == "pip":
@@ -61,17 +59,13 @@ def _refuse_foreign(
     )
 
 
-def _find_program(name: str, variables: Mapping[str, str]) -> str | None:
-    return shutil.which(name, path=variables.get("PATH", variables.get("Path")))
-
-
-def become(words: Sequence[str], variables: Mapping[str, str], *, where: str) -> Any:
+def become(words: Sequence[str], variables: Mapping[str, str], *, where: str) -> int:
     """Turn into the program; on Windows, which cannot, wait for it and return its exit code.
 
     Raises:
-        UsageError: There is no such program.
+        UsageError: There is no such program, or it cannot be started.
     """
-    found = _find_program(words[0], variables)
+    found = find_program(words[0], variables)
     if found is None:
         raise UsageError(
             "usage.no_program",
@@ -82,11 +76,12 @@ def become(words: Sequence[str], variables: Mapping[str, str], *, where: str) ->
                 else "name a program of the environment, or one on `PATH`"
             ],
         )
-    sys.stdout.flush()
-    sys.stderr.flush()
-    if sys.platform == "win32":
-        return os.spawnve(os.P_WAIT, found, list(words), dict(variables))  # noqa: S606 - the user's own command
-    # Python ignores it, and the program would inherit that: `provision run … | head` has to end it.
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    os.execve(found, list(words), dict(variables))  # noqa: S606 - the user's own command
-    return None
+    try:
+        return become_program(found, words, variables)
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise UsageError(
+            "usage.no_program",
+            f"`{found}` cannot be started: {why[:1].lower()}{why[1:]}",
+            hints=["name a program that this system can run; a script needs its interpreter before it"],
+        ) from error

@@ -1,9 +1,9 @@
 """The job of `provision diff`: compare lockfiles of profiles, files and git revisions."""
 
-import shutil
 import tempfile
 from pathlib import Path
 
+from provisioner.engines.process.become import find_program
 from provisioner.engines.process.git import Git
 from provisioner.errors import UsageError
 from provisioner.ground.names import check_profile_name
@@ -122,4 +122,4 @@ def _read_revision(git: Git, revision: str, place: str) -> Lock | None:
 
 
 def _find_git(settings: Settings) -> str | None:
-    return shutil.which("git", path=settings.environ.get("PATH"))
+    return find_program("git", settings.environ)
