@@ -14,8 +14,9 @@ from provisioner.ground.yaml_writer import Item, Value, write_yaml
 from provisioner.lock.conda_lock_v1 import write_document
 from provisioner.lock.head import render_metadata
 from provisioner.lock.model import Lock, LockedPlatform
-from provisioner.lock.pylock import write_pylock
+from provisioner.lock.pylock import describe_package, format_pylock
 from provisioner.resolve.model import CondaPackage, PipPackage
+from provisioner.resolve.target import find_target
 
 Address = Callable[[PipPackage], str]
 
@@ -119,13 +120,14 @@ def _environment(lock: Lock, platform: LockedPlatform, absolute: Address) -> str
 
 
 def _pylock(lock: Lock, platform: LockedPlatform, absolute: Address) -> str:
-    return write_pylock(
-        [(package, _address(package, absolute)) for package in _installed(platform)],
-        platform=platform.platform,
-        python=_python(lock, platform),
-        indexes=lock.indexes,
-        comment=_comment(lock, "pylock"),
-    )
+    packages = [
+        describe_package(package, url=_address(package, absolute), index=lock.indexes.get(package.index))
+        for package in _installed(platform)
+    ]
+    markers = find_target(platform.platform).markers
+    environment = " and ".join(f"{key} == '{markers[key]}'" for key in ("sys_platform", "platform_machine"))
+    text = format_pylock(packages, environment=environment, python=_python(lock, platform))
+    return f"# {_comment(lock, 'pylock')}\n{text}"
 
 
 def sort_by_need(packages: Collection[CondaPackage]) -> list[CondaPackage]:

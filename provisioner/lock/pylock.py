@@ -1,58 +1,44 @@
 """Write Python packages as a ``pylock.toml`` (https://packaging.python.org/en/latest/specifications/pylock-toml/)."""
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Sequence
+from typing import Any
+
+import tomli_w
+from packaging.markers import Marker
+from packaging.pylock import Package, PackageSdist, PackageWheel, Pylock
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 from provisioner.lock.rules import is_sdist
 from provisioner.resolve.model import PipPackage
-from provisioner.resolve.target import find_target
 
 
-def write_pylock(
-    packages: Iterable[tuple[PipPackage, str]],
-    *,
-    platform: str,
-    python: str,
-    indexes: Mapping[str, str],
-    comment: str,
-) -> str:
-    """Return the file's text.
-
-    Args:
-        packages: Packages, each with the absolute address of its file.
-        platform: The platform that the file is for.
-        python: ``major.minor``.
-        indexes: Name to address of the indexes beside the default one.
-        comment: The first line.
-    """
-    markers = find_target(platform).markers
-    environment = " and ".join(
-        f"{name} == '{markers[name]}'" for name in ("sys_platform", "platform_machine")
+def describe_package(
+    package: PipPackage, *, url: str | None = None, path: str | None = None, index: str | None = None
+) -> Package:
+    """Return the entry of a package whose file is at ``url`` or ``path``; ``index`` is an address."""
+    digest = {"sha256": package.sha256}
+    file: dict[str, Any] = {"name": package.filename, "url": url, "path": path, "hashes": digest}
+    built = is_sdist(package)
+    return Package(
+        name=canonicalize_name(package.name),
+        version=Version(package.version),
+        index=index,
+        sdist=PackageSdist(**file) if built else None,
+        wheels=None if built else [PackageWheel(**file)],
     )
-    lines = [
-        f"# {comment}",
-        'lock-version = "1.0"',
-        f"environments = [{_quoted(environment)}]",
-        f"requires-python = {_quoted(f'=={python}.*')}",
-        'created-by = "provision"',
-    ]
-    for package, address in packages:
-        lines += [
-            "",
-            "[[packages]]",
-            f"name = {_quoted(package.name)}",
-            f"version = {_quoted(package.version)}",
-        ]
-        if package.index in indexes:
-            lines.append(f"index = {_quoted(indexes[package.index])}")
-        file = (
-            f"{{ name = {_quoted(package.filename)}, url = {_quoted(address)},"
-            f" hashes = {{ sha256 = {_quoted(package.sha256)} }} }}"
-        )
-        lines.append(f"sdist = {file}" if is_sdist(package) else f"wheels = [{file}]")
-    return "\n".join(lines) + "\n"
 
 
-def _quoted(text: str) -> str:
-    # JSON's escapes are a subset of those of TOML's basic strings, and a lock holds printable ASCII.
-    return json.dumps(text)
+def format_pylock(
+    packages: Sequence[Package], *, environment: str | None = None, python: str | None = None
+) -> str:
+    """Return the file's text, for the environments of a marker and a ``major.minor`` version of Python."""
+    pylock = Pylock(
+        lock_version=Version("1.0"),
+        environments=[Marker(environment)] if environment else None,
+        requires_python=SpecifierSet(f"=={python}.*") if python else None,
+        created_by="provision",
+        packages=packages,
+    )
+    return tomli_w.dumps(pylock.to_dict())

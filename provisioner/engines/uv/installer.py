@@ -8,9 +8,6 @@ import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-import tomli_w
 
 from provisioner.engines.net.addresses import redact_text
 from provisioner.engines.uv.interpreter import find_interpreter
@@ -18,6 +15,7 @@ from provisioner.engines.uv.program import Uv
 from provisioner.errors import InstallError, InternalError
 from provisioner.ground.files import make_private_folder
 from provisioner.install.build import StoredFile
+from provisioner.lock.pylock import describe_package, format_pylock
 from provisioner.resolve.model import PipPackage
 
 _TIMEOUT_S = 1800.0
@@ -69,7 +67,10 @@ class UvInstaller:
     ) -> None:
         with tempfile.TemporaryDirectory(prefix="provision-wheels-") as folder:
             lock = Path(folder, "pylock.provision.toml")
-            lock.write_text(format_pylock(packages, files), encoding="utf-8")
+            entries = [
+                describe_package(package, path=files[package.sha256].path.as_posix()) for package in packages
+            ]
+            lock.write_text(format_pylock(entries), encoding="utf-8")
             self._run(
                 *("pip", "install", "--python", str(python), "--requirements", str(lock)),
                 *("--preview-features", "pylock", "--require-hashes", "--break-system-packages"),
@@ -117,18 +118,6 @@ class UvInstaller:
             ],
             context={"exit_code": done.exit_code},
         )
-
-
-def format_pylock(packages: Sequence[PipPackage], files: Mapping[str, StoredFile]) -> str:
-    """Return a ``pylock.toml`` (PEP 751) of wheels and source archives in the store."""
-    described = [_describe(package, files[package.sha256].path) for package in packages]
-    return tomli_w.dumps({"lock-version": "1.0", "created-by": "provision", "packages": described})
-
-
-def _describe(package: PipPackage, path: Path) -> dict[str, Any]:
-    file = {"name": package.filename, "path": path.as_posix(), "hashes": {"sha256": package.sha256}}
-    kind = {"wheels": [file]} if package.filename.endswith(".whl") else {"sdist": file}
-    return {"name": package.name, "version": package.version, **kind}
 
 
 def _read_version(path: Path) -> str:
