@@ -12,10 +12,9 @@ from provisioner.ground.yaml_tree import Leaf, Origin, PlacedProblem
 from provisioner.profile import rules
 from provisioner.profile.merge import Merged, Section, default_backend
 from provisioner.profile.model import Device, TorchVariant
+from provisioner.profile.torch_rules import CONDA_TORCH, TORCH_KIN
 
 CONTRADICTION = "contradiction"
-# torch comes from pip, in one variant; conda's builds of it would stand beside it unseen.
-CONDA_TORCH = frozenset({"libtorch", "pytorch", "pytorch-cpu", "pytorch-gpu", "torchvision", "torchaudio"})
 
 
 def find_contradictions(merged: Merged) -> Iterator[PlacedProblem]:
@@ -80,12 +79,11 @@ def _torch(section: Section, written: Leaf) -> Iterator[PlacedProblem]:
         hint = "name its index under `indexes` and route `torch` to it under `pip.routes`"
         yield _problem(message, written.origin, hint, code="missing_route")
     for part in (section.pip, section.overrides):
-        item = part.get("torch")
-        local = _local(item.value) if item else None
-        if item and local and local != variant.local_version:
-            wanted = variant.local_version
-            message = f"{shown(item.value)} is not the torch variant `{variant}` (local version `{wanted}`)"
-            yield _problem(message, item.origin)
+        for item in (part[name] for name in TORCH_KIN if name in part):
+            local = _local(item.value)
+            if local and local != variant.local_version:
+                message = f"{shown(item.value)} is not the torch variant `{variant}`"
+                yield _problem(f"{message} (local version `{variant.local_version}`)", item.origin)
 
 
 def _conda(section: Section) -> Iterator[PlacedProblem]:
@@ -102,7 +100,9 @@ def _conda(section: Section) -> Iterator[PlacedProblem]:
         yield _problem(message, first_channel.origin, "add to `conda.packages`, or remove `conda.channels`")
     for name, item in section.conda.items():
         if name in CONDA_TORCH:
-            yield _problem(f"conda's {shown(name)} would stand beside pip's torch", item.origin, "remove it")
+            yield _problem(
+                f"conda's {shown(name)} would be installed beside pip's torch", item.origin, "remove it"
+            )
 
 
 def _pins(section: Section, transformers: Leaf | None) -> Iterator[PlacedProblem]:

@@ -41,6 +41,10 @@ def codes(folder: Path, text: str) -> list[str]:
         (CPU + "pip: {packages: [torch==2.13.0+cpu]}\n", ["profile.missing_route 7"]),
         (CPU + "pip: {overrides: {foo==1+local: because}}\n", ["profile.missing_route 7"]),
         (CPU + "pip: {packages: [torch==2.9.1+xpu], routes: {torch: x}}\n", ["profile.contradiction 7"]),
+        (
+            CPU + "pip: {packages: [torchvision==0.24.1+xpu], routes: {torchvision: x}}\n",
+            ["profile.contradiction 7"],
+        ),
         (CPU + "pip: {routes: {a: y, b: z}}\n", ["profile.unknown_index 7"] * 2),
         (CPU + "conda: {packages: [libuv]}\n", ["profile.contradiction 7"]),
         (CPU + "conda: {channels: [conda-forge]}\n", ["profile.contradiction 7"] * 2),
