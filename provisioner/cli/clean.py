@@ -5,6 +5,7 @@ import click
 from provisioner.cli.options import lock_timeout_flag, settings_flags
 from provisioner.pipeline.clean import clean
 from provisioner.pipeline.settings import Settings
+from provisioner.render.amounts import format_bytes
 from provisioner.render.result import Result
 
 
@@ -26,5 +27,11 @@ def command(*, settings: Settings, everything: bool, lock_timeout: float) -> Res
     if cleaned.leftovers:
         plural = "s" if cleaned.leftovers > 1 else ""
         lines.append(f"removed {cleaned.leftovers} incomplete generation{plural}")
-    text = "\n".join(lines or ["nothing to remove"])
-    return Result(data={"removed": removed, "incomplete_generations": cleaned.leftovers}, text=text)
+    if lines:
+        lines.append(f"{format_bytes(cleaned.freed_bytes)} freed")
+    data = {
+        "removed": removed,
+        "incomplete_generations": cleaned.leftovers,
+        "freed_bytes": cleaned.freed_bytes,
+    }
+    return Result(data=data, text="\n".join(lines or ["nothing to remove"]))

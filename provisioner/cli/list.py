@@ -3,6 +3,7 @@
 import click
 
 from provisioner.cli.options import flag, settings_flags
+from provisioner.ground.files import measure_tree
 from provisioner.install.home import EnvironmentHome, Generation, list_environments
 from provisioner.pipeline.reports import read_report
 from provisioner.pipeline.settings import Settings
@@ -17,7 +18,9 @@ from provisioner.render.result import Result
 def command(*, settings: Settings, stacks: bool) -> Result:
     """List the profiles, and the environments with their verdicts."""
     environments = [
-        (name, found, read_report(found) if isinstance(found, Generation) else None)
+        (name, found, read_report(found), measure_tree(found.prefix))
+        if isinstance(found, Generation)
+        else (name, found, None, 0)
         for name, found in list_environments(EnvironmentHome(data=settings.data))
     ]
     return render_list(list_profiles(settings.profile_folders, stacks=stacks), environments)

@@ -5,6 +5,7 @@ import click
 from provisioner.cli.options import lock_timeout_flag, settings_flags
 from provisioner.pipeline.clean import remove
 from provisioner.pipeline.settings import Settings
+from provisioner.render.amounts import format_bytes
 from provisioner.render.result import Result
 
 
@@ -14,5 +15,8 @@ from provisioner.render.result import Result
 @settings_flags
 def command(*, settings: Settings, environment: str, lock_timeout: float) -> Result:
     """Remove an ENVIRONMENT with all its generations; downloads stay."""
-    remove(settings, environment, lock_timeout_s=lock_timeout)
-    return Result(data={"removed": environment}, text=f"{environment}: removed")
+    freed = remove(settings, environment, lock_timeout_s=lock_timeout).freed_bytes
+    return Result(
+        data={"removed": environment, "freed_bytes": freed},
+        text=f"{environment}: removed, {format_bytes(freed)} freed; downloads are kept",
+    )

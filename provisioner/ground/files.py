@@ -118,6 +118,22 @@ def sync_folder(path: Path) -> None:
         os.close(descriptor)
 
 
+def measure_tree(path: Path) -> int:
+    """Return the bytes that deleting a folder or file frees: files that others link to are not among them."""
+    sizes: dict[tuple[int, int], int] = {}
+    links: dict[tuple[int, int], int] = {}
+    for file in (path, *path.rglob("*")) if path.is_dir() and not path.is_symlink() else (path,):
+        try:
+            status = file.lstat()
+        except OSError:
+            continue  # gone meanwhile
+        if not stat.S_ISDIR(status.st_mode):
+            key = (status.st_dev, status.st_ino)
+            sizes[key] = status.st_size
+            links[key] = links.get(key, status.st_nlink) - 1
+    return sum(size for key, size in sizes.items() if links[key] <= 0)
+
+
 def remove_tree(path: Path) -> None:
     """Delete a folder with everything in it; a link is deleted, never followed.
 

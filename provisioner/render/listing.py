@@ -6,17 +6,18 @@ from typing import Any
 from provisioner.errors import InstallError
 from provisioner.install.home import Generation
 from provisioner.profile.load import ProfileEntry
+from provisioner.render.amounts import format_bytes
 from provisioner.render.result import Result
 from provisioner.validate.model import Report
 
 
 def render_list(
     entries: Iterable[ProfileEntry],
-    environments: Iterable[tuple[str, Generation | InstallError, Report | None]],
+    environments: Iterable[tuple[str, Generation | InstallError, Report | None, int]],
 ) -> Result:
-    """Return the profiles and the environments, each with its stored report or with what is wrong with it."""
+    """Return the profiles and the environments, each with its report, or what is wrong, and its own bytes."""
     profiles = [_profile_row(entry) for entry in entries]
-    built = [_environment_row(name, found, report) for name, found, report in environments]
+    built = [_environment_row(*environment) for environment in environments]
     return Result(
         data={"profiles": profiles, "environments": built},
         text="\n".join([*_profile_lines(profiles), "", *_environment_lines(built)]),
@@ -39,7 +40,9 @@ def _profile_row(entry: ProfileEntry) -> dict[str, Any]:
     }
 
 
-def _environment_row(name: str, found: Generation | InstallError, report: Report | None) -> dict[str, Any]:
+def _environment_row(
+    name: str, found: Generation | InstallError, report: Report | None, own_bytes: int
+) -> dict[str, Any]:
     if isinstance(found, InstallError):
         return {"name": name, "verdict": "damaged", "error": found.message}
     return {
@@ -47,6 +50,7 @@ def _environment_row(name: str, found: Generation | InstallError, report: Report
         "profile": found.receipt.profile,
         "generation": found.number,
         "prefix": str(found.prefix),
+        "bytes": own_bytes,
         "created_at": found.receipt.created_at,
         "verdict": report.verdict.value if report else "unvalidated",
         "validated_at": report.created_at if report else None,
@@ -84,5 +88,6 @@ def _environment_lines(rows: list[dict[str, Any]]) -> list[str]:
             told += f" on {name} at {row['validated_at']}"
         if row["verdict"] not in {"passed", "unvalidated"} and row.get("error"):
             told += f": {row['error']}"
-        lines.append(f"  {row['name']:<{width}}  {told}")
+        size = f" ({format_bytes(row['bytes'])})" if "bytes" in row else ""
+        lines.append(f"  {row['name']:<{width}}  {told}{size}")
     return lines

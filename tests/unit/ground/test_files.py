@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.ground.files import NotRegularError, is_temporary, read_file, write_atomically
+from provisioner.ground.files import NotRegularError, is_temporary, measure_tree, read_file, write_atomically
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
@@ -59,3 +59,14 @@ def test_our_temporary_files_are_known_by_their_names(
     write_atomically(tmp_path / "file", "x")
     assert [is_temporary(name) for name in names] == [True, False]
     assert not any(is_temporary(name) for name in ("file", ".file", "file.tmp", ".file.provision", ".git"))
+
+
+def test_what_deleting_frees_leaves_out_what_others_link_to(tmp_path: Path) -> None:
+    """A file with another link outside frees nothing; one that is linked twice inside counts once."""
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    (tree / "own").write_bytes(b"x" * 100)
+    os.link(tree / "own", tree / "again")
+    (tmp_path / "shared").write_bytes(b"x" * 1000)
+    os.link(tmp_path / "shared", tree / "linked")
+    assert measure_tree(tree) == 100
