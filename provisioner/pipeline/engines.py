@@ -22,7 +22,8 @@ from provisioner.pipeline.settings import Settings
 if TYPE_CHECKING:
     from provisioner.engines.uv.solver import UvSolver
 
-# What a child process may know of our environment: where programs, temporary files and certificates are.
+# What a child process may know of our environment: where programs, temporary files and certificates are. Not
+# proxies: rattler's solver alone asks the network by itself, and a proxy's address may hold a password.
 _PASSED_ON = (
     "PATH",
     "HOME",
@@ -41,14 +42,6 @@ _PASSED_ON = (
     "LC_ALL",
     "SSL_CERT_FILE",
     "SSL_CERT_DIR",
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "ALL_PROXY",
-    "NO_PROXY",
-    "http_proxy",
-    "https_proxy",
-    "all_proxy",
-    "no_proxy",
 )
 
 
@@ -163,6 +156,6 @@ class Engines:
         return RattlerSolver(
             cache=self.home.cache / "rattler-repodata",
             mirrors=self.settings.mirrors,
-            environ=self.child_environ,
+            environ=self.child_environ | self.network.list_proxy_variables(),
             offline=self.settings.offline,
         )

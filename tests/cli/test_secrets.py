@@ -36,16 +36,16 @@ def check_text(*texts: str) -> None:
 
 
 @contextmanager
-def watching_arguments() -> Iterator[set[bytes]]:
-    """Collect the arguments of every process on this machine."""
-    seen: set[bytes] = set()
+def watching_processes() -> Iterator[set[tuple[bytes, bytes]]]:
+    """Collect the arguments and the environment of every process on this machine."""
+    seen: set[tuple[bytes, bytes]] = set()
     stop = threading.Event()
 
     def watch() -> None:
         while not stop.is_set():
-            for path in Path("/proc").glob("[0-9]*/cmdline"):
+            for folder in Path("/proc").glob("[0-9]*"):
                 try:
-                    seen.add(path.read_bytes())
+                    seen.add(((folder / "cmdline").read_bytes(), (folder / "environ").read_bytes()))
                 except OSError:
                     continue
             time.sleep(0.01)
@@ -68,7 +68,7 @@ def test_credentials_are_used_and_never_shown(lab: Lab) -> None:
     lab.server.files["simple/tinyapp/"] = page.replace(b"/ok/files/", b"/private/files/")
     lab.write_profile()
     lab.environ["PIP_INDEX_URL"] = private(lab)
-    with watching_arguments() as seen:
+    with watching_processes() as seen:
         for arguments in (
             ("lock", "tiny"),
             ("create", "tiny", "--no-validate"),
@@ -80,10 +80,24 @@ def test_credentials_are_used_and_never_shown(lab: Lab) -> None:
             shown = lab.spawn(*arguments)
             assert shown.code in {0, 6}, shown.err
             check_text(shown.out, shown.err)
-    assert any(b"provisioner.cli.main" in line for line in seen)
-    assert not any(form.encode() in line for form in FORMS for line in seen)
+    assert any(b"provisioner.cli.main" in line for line, _ in seen)
+    assert not any(form.encode() in line for form in FORMS for line, _ in seen)
     assert any("authorization" in request.headers for request in lab.server.requests)
     check_tree(lab.root)
+
+
+def test_a_proxys_password_stays_in_our_process(lab: Lab) -> None:
+    """The engines and what they start work with local files alone, and are not told of any proxy."""
+    lab.lock_tiny()
+    proxy = {"HTTP_PROXY": "http://ada:CANARY@127.0.0.1:1", "https_proxy": "http://ada:CANARY@127.0.0.1:1"}
+    with watching_processes() as seen:
+        shown = lab.spawn(
+            *("create", "tiny", "--no-validate"), variables={**lab.environ, **proxy, "no_proxy": "127.0.0.1"}
+        )
+    assert shown.code == 0, shown.err
+    children = [(line, environ) for line, environ in seen if str(lab.data).encode() in line]
+    assert children
+    assert not [line for line, environ in children if b"CANARY" in environ]
 
 
 @pytest.mark.slow

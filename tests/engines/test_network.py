@@ -24,6 +24,13 @@ def test_proxies_come_from_the_environment() -> None:
     assert read({}).proxy_for("https://x/") is None
 
 
+def test_a_program_is_told_of_the_same_proxies() -> None:
+    """Wherever they were set, a program that asks the network itself asks through them."""
+    settings = read({"NO_PROXY": "a.example, 10.0.0.0/8"}, proxy="p:2", sources={"proxy": "PIP_PROXY"})
+    assert settings.list_proxy_variables() == {"ALL_PROXY": "http://p:2", "NO_PROXY": "a.example,10.0.0.0/8"}
+    assert read({"NO_PROXY": "a.example"}).list_proxy_variables() == {}
+
+
 def test_pips_proxy_wins() -> None:
     """What the user told pip holds for every address."""
     assert (

@@ -51,6 +51,11 @@ class NetworkSettings:
             return None
         return self.proxies.get(parts.scheme) or self.proxies.get("all")
 
+    def list_proxy_variables(self) -> dict[str, str]:
+        """Return the variables that tell a program of the proxies."""
+        found = {f"{scheme.upper()}_PROXY": address for scheme, address in self.proxies.items()}
+        return found | ({"NO_PROXY": ",".join(self.no_proxy)} if found and self.no_proxy else {})
+
     def credentials_for(self, url: str) -> tuple[str, str] | None:
         """Return user and password for the address's own host; nobody else's are ever sent."""
         return self.credentials.get(origin_of(url)) or self.credentials.get(urlsplit(url).hostname or "")
