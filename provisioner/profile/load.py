@@ -13,7 +13,7 @@ from provisioner.ground.yaml_reader import MAX_BYTES, read_yaml
 from provisioner.ground.yaml_tree import Leaf, Origin, PlacedProblem, raise_problems
 from provisioner.profile.contradictions import find_contradictions, find_unknown_indexes
 from provisioner.profile.merge import build_profile, find_missing, merge_files
-from provisioner.profile.model import Device, Family, Profile, Upstream
+from provisioner.profile.model import Device, Family, Profile, Status
 from provisioner.profile.parse import ProfileFile, parse_file
 
 MAX_EXTENDS_DEPTH = 8
@@ -30,7 +30,7 @@ class ProfileEntry:
     description: str | None = None
     family: Family | None = None
     device: Device | None = None
-    upstream: Upstream | None = None
+    status: Status | None = None
     error: ErrorList | UsageError | None = None
 
 
@@ -89,7 +89,7 @@ def _entry(name: str, path: Path, folders: Sequence[Path]) -> ProfileEntry:
         description=profile.description,
         family=profile.family,
         device=profile.device,
-        upstream=profile.upstream,
+        status=profile.status,
     )
 
 

@@ -32,8 +32,8 @@ from provisioner.profile.model import (
     Platform,
     Profile,
     State,
+    Status,
     TorchVariant,
-    Upstream,
     Validation,
 )
 from provisioner.profile.parse import ProfileFile
@@ -126,7 +126,7 @@ def build_profile(files: Sequence[ProfileFile], merged: Merged) -> Profile:
         as_of=text.get("as_of"),
         transformers=text.get("transformers"),
         stacks=tuple(file.name for file in files[1:]),
-        upstream=Upstream(
+        status=Status(
             state=State(text.get("status.state", State.SUPPORTED)),
             since=text.get("status.since"),
             replaced_by=text.get("status.replaced_by"),

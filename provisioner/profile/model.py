@@ -42,8 +42,8 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Upstream:
-    """The life of what the profile stands on: ``since`` is an ISO date, ``replaced_by`` a profile."""
+class Status:
+    """How alive the stack is upstream: ``since`` is an ISO date, ``replaced_by`` a profile."""
 
     state: State = State.SUPPORTED
     since: str | None = None
@@ -155,7 +155,7 @@ class Profile:
     as_of: str | None = None
     transformers: str | None = None
     stacks: tuple[str, ...] = ()
-    upstream: Upstream = field(default_factory=Upstream)
+    status: Status = field(default_factory=Status)
     validation: Validation = field(default_factory=Validation)
     origins: Mapping[str, Origin] = field(default_factory=dict)
     file: str = ""

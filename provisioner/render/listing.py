@@ -25,16 +25,16 @@ def render_list(
 
 
 def _profile_row(entry: ProfileEntry) -> dict[str, Any]:
-    upstream = entry.upstream
+    status = entry.status
     return {
         "name": entry.name,
         "stack": entry.stack,
         "description": entry.description,
         "family": entry.family.value if entry.family else None,
         "device": entry.device.value if entry.device else None,
-        "state": upstream.state.value if upstream else None,
-        "since": upstream.since if upstream else None,
-        "replaced_by": upstream.replaced_by if upstream else None,
+        "state": status.state.value if status else None,
+        "since": status.since if status else None,
+        "replaced_by": status.replaced_by if status else None,
         "file": entry.file,
         "error": entry.error.message if entry.error else None,
     }

@@ -27,7 +27,7 @@ def show_rows(profile: Profile) -> tuple[Row, ...]:
 
 def as_dict(profile: Profile) -> dict[str, Any]:
     """Return the profile as plain values for ``--json``, with ``origins`` as ``file:line:column``."""
-    upstream, validation = profile.upstream, profile.validation
+    status, validation = profile.status, profile.validation
     return {
         "name": profile.name,
         "file": profile.file,
@@ -40,10 +40,10 @@ def as_dict(profile: Profile) -> dict[str, Any]:
         "as_of": profile.as_of,
         "transformers": profile.transformers,
         "status": {
-            "state": upstream.state.value,
-            "since": upstream.since,
-            "replaced_by": upstream.replaced_by,
-            "note": upstream.note,
+            "state": status.state.value,
+            "since": status.since,
+            "replaced_by": status.replaced_by,
+            "note": status.note,
         },
         "indexes": {index.name: index.url for index in profile.indexes},
         "platforms": {platform.name: _platform(platform) for platform in profile.platforms},
@@ -83,7 +83,7 @@ def _reasons(decisions: tuple[Decision, ...]) -> dict[str, str]:
 
 
 def _head(profile: Profile) -> Iterator[Row]:
-    upstream = profile.upstream
+    status = profile.status
     scalars = {
         "description": profile.description,
         "family": profile.family.value,
@@ -93,10 +93,10 @@ def _head(profile: Profile) -> Iterator[Row]:
         "python": profile.python,
         "as_of": profile.as_of,
         "transformers": profile.transformers,
-        "status.state": upstream.state.value,
-        "status.since": upstream.since,
-        "status.replaced_by": upstream.replaced_by,
-        "status.note": upstream.note,
+        "status.state": status.state.value,
+        "status.since": status.since,
+        "status.replaced_by": status.replaced_by,
+        "status.note": status.note,
         **{f"indexes.{index.name}": index.url for index in profile.indexes},
     }
     origins = {**profile.origins, "platforms": profile.origins.get("platforms[0]")}

@@ -36,7 +36,7 @@ def render_environment(
             kind: sum(package.kind == kind for package in receipt.packages)
             for kind in ("conda", "wheel", "asset")
         },
-        "upstream": {"state": profile.upstream.state.value, "since": profile.upstream.since},
+        "upstream": {"state": profile.status.state.value, "since": profile.status.since},
         "up_to_date": up_to_date,
         "verdict": report.verdict.value if report else "unvalidated",
         **(summarise_report(report, profile) if report else {}),
@@ -132,9 +132,9 @@ def _lines(profile: Profile, generation: Generation, report: Report | None, *, n
     else:
         yield f"{name}: {report.verdict.value} on {describe_device(report)}"
         yield from _stage_lines(report, profile)
-    if new and profile.upstream.state is State.ARCHIVED:
-        since = f" since {profile.upstream.since}" if profile.upstream.since else ""
-        instead = f"; `{profile.upstream.replaced_by}` replaces it" if profile.upstream.replaced_by else ""
+    if new and profile.status.state is State.ARCHIVED:
+        since = f" since {profile.status.since}" if profile.status.since else ""
+        instead = f"; `{profile.status.replaced_by}` replaces it" if profile.status.replaced_by else ""
         yield f"  notice: this stack is archived upstream{since}{instead}"
     yield f"  folder: {generation.prefix}"
     if report is not None and report.verdict is not Verdict.PASSED:

@@ -35,8 +35,8 @@ def test_the_built_in_profiles_are_these() -> None:
     assert [entry.name for entry in entries] == NAMES
     assert [entry.error for entry in entries] == [None] * len(NAMES)
     for entry in entries:
-        assert entry.upstream is not None
-        assert entry.upstream.replaced_by in {None, *NAMES}
+        assert entry.status is not None
+        assert entry.status.replaced_by in {None, *NAMES}
         assert (entry.device is Device.CPU) is entry.name.endswith("-cpu")
 
 
@@ -88,7 +88,7 @@ def test_the_arc_stack_has_one_generation_of_runtimes() -> None:
 def test_llama3_xpu_has_no_ipex() -> None:
     """The way on after ipex-llm: upstream torch, a current transformers."""
     profile = load("llama3-xpu")
-    assert profile.upstream.state is State.SUPPORTED
+    assert profile.status.state is State.SUPPORTED
     for platform in profile.platforms:
         assert not [r for r in platform.pip if requirement_name(r).startswith(("ipex", "intel-extension"))]
         assert platform.routes["torch"] == platform.routes["pytorch-triton-xpu"] == "pytorch-xpu"
@@ -120,8 +120,8 @@ def test_another_model_is_a_five_line_profile(name: str) -> None:
 
 def test_archived_stacks_say_so() -> None:
     """ipex-llm's end is in its stacks: since when, and what replaces it on a GPU."""
-    upstream = load("chatglm2-arc").upstream
-    assert (upstream.state, upstream.since, upstream.replaced_by) == (
+    status = load("chatglm2-arc").status
+    assert (status.state, status.since, status.replaced_by) == (
         State.ARCHIVED,
         "2026-01-28",
         "llama3-xpu",
