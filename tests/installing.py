@@ -13,11 +13,12 @@ from provisioner.engines.store.fetch import StoreFetcher
 from provisioner.engines.store.store import Store
 from provisioner.engines.uv.installer import UvInstaller
 from provisioner.events import Event, Listener, StageStarted, ignore_events
-from provisioner.install.build import InstallEngines
 from provisioner.install.home import EnvironmentHome, Generation
 from provisioner.install.plan import InstallPlan, plan_install
+from provisioner.install.receipt import Receipt
 from provisioner.install.transaction import install_environment
 from provisioner.lock.model import Lock, LockedPlatform
+from provisioner.pipeline.build import BuildEngines, build_generation
 from provisioner.resolve.model import CondaPackage, PipPackage
 from tests.wheels import lock_wheel, make_wheel, write_wheel
 
@@ -48,7 +49,7 @@ def make_engines(
     no_index: bool = False,
     network: NetworkSettings | None = None,
     on_event: Listener = ignore_events,
-) -> InstallEngines:
+) -> BuildEngines:
     """Return real engines that work below ``data``."""
     home = EnvironmentHome(data=data)
     uv = UvInstaller(cache=home.cache / "uv", environ=ENVIRON)
@@ -62,11 +63,10 @@ def make_engines(
         wheelhouses=wheelhouses,
         on_event=on_event,
     )
-    return InstallEngines(
+    return BuildEngines(
         fetcher=fetcher,
-        venv=uv,
-        conda=RattlerLinker(cache=home.cache / "rattler", environ=ENVIRON),
-        wheels=uv,
+        uv=uv,
+        rattler=RattlerLinker(cache=home.cache / "rattler", environ=ENVIRON),
         tools={"uv": "under test"},
     )
 
@@ -83,17 +83,22 @@ def install(
     *,
     wheelhouse: Path | None = None,
     on_event: Listener = ignore_events,
-    engines: Callable[[], InstallEngines] | None = None,
+    engines: Callable[[], BuildEngines] | None = None,
     lock_timeout_s: float = 300.0,
     rebuild: bool = False,
 ) -> Generation:
     """Build a plan with real engines."""
     houses = [str(wheelhouse)] if wheelhouse else []
+    make = engines or (lambda: make_engines(data, wheelhouses=houses, on_event=on_event))
+
+    def build(prefix: Path) -> Receipt:
+        return build_generation(plan, prefix, engines=make(), on_event=on_event)
+
     try:
         return install_environment(
             plan,
             home=EnvironmentHome(data=data),
-            engines=engines or (lambda: make_engines(data, wheelhouses=houses, on_event=on_event)),
+            build=build,
             on_event=on_event,
             lock_timeout_s=lock_timeout_s,
             rebuild=rebuild,

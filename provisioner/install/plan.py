@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from provisioner.errors import LockError, UsageError
+from provisioner.errors import UsageError
 from provisioner.ground.names import check_profile_name
 from provisioner.lock.model import Lock
 from provisioner.resolve.model import CondaPackage, PipPackage
@@ -78,22 +78,13 @@ def plan_install(
     reason = check_profile_name(name)
     if reason is not None:
         raise UsageError("usage.environment_name", reason, hints=["choose another name for the environment"])
-    part = next((part for part in lock.platforms if part.platform == platform), None)
-    if part is None:
-        locked = ", ".join(f"`{part.platform}`" for part in lock.platforms) or "no platform"
-        raise LockError(
-            "lock.platform",
-            f"the lockfile of `{lock.profile}` is for {locked}, and this machine is `{platform}`",
-            hints=[f"add `{platform}` to the profile's platforms and run `provision lock {lock.profile}`"],
-            context={"profile": lock.profile, "platform": platform},
-        )
-    conda = part.conda
+    part = lock.find_platform(platform)
     wheels = tuple(package for package in part.pip if not package.validation)
     assets = tuple(package for package in part.pip if package.validation)
     content = {
         "platform": platform,
         "python": python,
-        "conda": [asdict(package) for package in conda],
+        "conda": [asdict(package) for package in part.conda],
         "wheels": [asdict(package) for package in wheels],
         "assets": [asdict(package) for package in assets],
         "env": dict(env or {}),
@@ -103,9 +94,9 @@ def plan_install(
         environment=name,
         profile=lock.profile,
         platform=platform,
-        base=CONDA if conda else VENV,
+        base=CONDA if part.conda else VENV,
         python=python,
-        conda=conda,
+        conda=part.conda,
         wheels=wheels,
         assets=assets,
         env=dict(env or {}),

@@ -7,11 +7,11 @@ happens until then, the old generation stays current.
 
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 
 from provisioner.errors import InstallError
 from provisioner.events import Listener, Notice, StageFinished, StageStarted, ignore_events
 from provisioner.ground.files import disk_error, remove_tree
-from provisioner.install.build import InstallEngines, build_generation
 from provisioner.install.environment_lock import hold_environment
 from provisioner.install.home import (
     EnvironmentHome,
@@ -26,6 +26,7 @@ from provisioner.install.home import (
     remove_leftovers,
 )
 from provisioner.install.plan import InstallPlan
+from provisioner.install.receipt import Receipt
 
 KEPT_GENERATIONS = 2
 """How many generations beside the current one `clean` leaves, to go back to."""
@@ -37,7 +38,7 @@ def install_environment(
     plan: InstallPlan,
     *,
     home: EnvironmentHome,
-    engines: Callable[[], InstallEngines],
+    build: Callable[[Path], Receipt],
     on_event: Listener = ignore_events,
     lock_timeout_s: float = 300.0,
     command: str = "provision",
@@ -48,7 +49,8 @@ def install_environment(
     Args:
         plan: What to build.
         home: The data folder.
-        engines: Makes the engines; called only when something has to be built.
+        build: Builds what the plan says in a folder that is absent and final, and writes its receipt last;
+            called only when something has to be built.
         on_event: Told of steps and progress.
         lock_timeout_s: How long to wait for another process that works on the same environment.
         command: What other processes are told that we are doing.
@@ -75,7 +77,7 @@ def install_environment(
             if kept is not None:
                 publish(home, plan.environment, kept.prefix.name)
                 return kept
-            return _build(plan, home=home, engines=engines(), on_event=on_event)
+            return _build(plan, home=home, build=build, on_event=on_event)
     except OSError as error:
         raise disk_error(home.data, error) from error
 
@@ -87,7 +89,7 @@ def find_current(home: EnvironmentHome, plan: InstallPlan) -> Generation | None:
 
 
 def _build(
-    plan: InstallPlan, *, home: EnvironmentHome, engines: InstallEngines, on_event: Listener
+    plan: InstallPlan, *, home: EnvironmentHome, build: Callable[[Path], Receipt], on_event: Listener
 ) -> Generation:
     name = plan.environment
     folder = prepare_environment(home, name)
@@ -95,7 +97,7 @@ def _build(
     number = next_number(home, name)
     prefix = folder / f"{number}-{plan.fingerprint[:8]}"
     try:
-        receipt = build_generation(plan, prefix, engines=engines, on_event=on_event)
+        receipt = build(prefix)
         on_event(StageStarted(stage="install", detail="switch"))
         publish(home, name, prefix.name)
     except BaseException:

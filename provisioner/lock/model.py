@@ -66,6 +66,6 @@ class Lock(LockHead):
         raise LockError(
             "lock.platform",
             f"the lock of `{self.profile}` is for {known}, not for `{name}`",
-            hints=[f"add `{name}` to the platforms of the profile and run `provision lock {self.profile}`"],
+            hints=[f"add `{name}` to the profile's platforms and run `provision lock {self.profile}`"],
             context={"profile": self.profile, "platform": name},
         )

@@ -5,6 +5,7 @@ gate -> lock if asked -> plan -> fetch, build, switch -> validate -> verdict
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from provisioner.diagnose.failures.model import Match
@@ -79,14 +80,14 @@ def create(settings: Settings, profile: Profile, choices: CreateChoices, *, on_e
     if done is not None:
         return done
 
+    from provisioner.pipeline import build, validate  # noqa: PLC0415 - with the line above
     from provisioner.pipeline import engines as tools  # noqa: PLC0415 - 0.1 s that a run with nothing to do saves
-    from provisioner.pipeline import validate  # noqa: PLC0415 - with the line above
 
     with tools.Engines(settings, on_event=on_event, fresh=choices.rebuild) as engines:
         generation = install_environment(
             plan,
             home=engines.home,
-            engines=engines.install,
+            build=partial(build.build_generation, plan, engines=engines.build, on_event=on_event),
             rebuild=choices.rebuild,
             lock_timeout_s=choices.lock_timeout_s,
             command=f"provision create {plan.profile}",

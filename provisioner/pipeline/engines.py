@@ -15,8 +15,8 @@ from provisioner.engines.store.fetch import StoreFetcher
 from provisioner.engines.store.store import Store
 from provisioner.engines.uv.installer import UvInstaller
 from provisioner.events import Listener, ignore_events
-from provisioner.install.build import InstallEngines
 from provisioner.install.home import EnvironmentHome
+from provisioner.pipeline.build import BuildEngines
 from provisioner.pipeline.settings import Settings
 
 if TYPE_CHECKING:
@@ -122,16 +122,16 @@ class Engines:
         """What makes virtual environments and installs wheels."""
         return UvInstaller(cache=self.home.cache / "uv", environ=self.child_environ)
 
-    def install(self) -> InstallEngines:
+    @property
+    def build(self) -> BuildEngines:
         """Return everything that builds an environment."""
         if self._fresh:
             # Files are hard links into uv's cache: what was changed in the old build is changed there, too.
             self.uv_installer.clean_cache()
-        return InstallEngines(
+        return BuildEngines(
             fetcher=self.fetcher,
-            venv=self.uv_installer,
-            conda=RattlerLinker(cache=self.home.cache / "rattler-packages", environ=self.child_environ),
-            wheels=self.uv_installer,
+            uv=self.uv_installer,
+            rattler=RattlerLinker(cache=self.home.cache / "rattler-packages", environ=self.child_environ),
             tools={"provision": __version__, "uv": version("uv"), "py-rattler": version("py-rattler")},
         )
 

@@ -14,9 +14,9 @@ import pytest
 from provisioner.engines.archive.scan import scan_package
 from provisioner.engines.conda import rattler_process
 from provisioner.engines.conda.linker import describe_package
+from provisioner.engines.store.file import StoredFile
 from provisioner.engines.uv.installer import UvInstaller
 from provisioner.errors import InstallError
-from provisioner.install.build import StoredFile
 from provisioner.resolve.model import CondaPackage, PipPackage
 from tests.conda_channel import PYTHON_VERSION, Member, index_json, lock_conda, make_package
 from tests.hostile import STEM, WHEEL, Engine, Hostile, find_conda, find_wheels

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from provisioner.engines.store.file import StoredFile
 from provisioner.engines.store.store import Store
 from provisioner.errors import InstallError, ProvisionError, UnavailableError
 from provisioner.events import Event, Progress
-from provisioner.install.build import StoredFile
 from provisioner.resolve.model import PipPackage
 from tests.installing import close_clients, make_engines, stock_wheel
 from tests.loopback import Loopback, serve

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from provisioner.engines.archive.conda import scan_conda
 from provisioner.engines.archive.wheel import scan_wheel
-from provisioner.install.build import StoredFile
+from provisioner.engines.store.file import StoredFile
 from provisioner.resolve.model import CondaPackage, PipPackage
 
 SCANNER = 2

@@ -19,7 +19,7 @@ from provisioner.engines.archive.names import (
     runs_at_start,
 )
 from provisioner.engines.archive.refusal import UNREADABLE, Budget, refuse
-from provisioner.install.build import StoredFile
+from provisioner.engines.store.file import StoredFile
 from provisioner.resolve.model import PipPackage
 
 _LONGEST_TEXT_BYTES = 64 * 1024 * 1024

@@ -8,9 +8,9 @@ from typing import Any
 from provisioner.engines.conda.rattler_process import ask_rattler
 from provisioner.engines.net.addresses import redact_text
 from provisioner.engines.process.run import ProgramTimeoutError
+from provisioner.engines.store.file import StoredFile
 from provisioner.errors import InstallError, InternalError
 from provisioner.ground.files import make_private_folder, write_atomically
-from provisioner.install.build import StoredFile
 from provisioner.resolve.model import CondaPackage
 
 _TIMEOUT_S = 1800.0
@@ -19,7 +19,7 @@ _LOCAL_FIELDS = ("extracted_package_dir", "package_tarball_full_path")
 
 
 class RattlerLinker:
-    """A `CondaLinker` on py-rattler. Scripts that packages bring for their installation are never run."""
+    """Makes conda prefixes with py-rattler. Scripts of packages for their own installation are never run."""
 
     def __init__(self, *, cache: Path, environ: Mapping[str, str]) -> None:
         """Keep the parts.
@@ -39,7 +39,11 @@ class RattlerLinker:
         *,
         platform: str,
     ) -> None:
-        """Make the prefix; see `CondaLinker`."""
+        """Make a conda prefix at ``prefix`` (absent) from stored files.
+
+        Raises:
+            InstallError: It could not be made.
+        """
         make_private_folder(self._cache)
         task = {
             "do": "link",

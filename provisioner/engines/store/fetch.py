@@ -15,10 +15,10 @@ from provisioner.engines.index.files import IndexFiles
 from provisioner.engines.net.addresses import local_path
 from provisioner.engines.net.download import Downloader
 from provisioner.engines.net.pip_config import PackageSettings
+from provisioner.engines.store.file import StoredFile
 from provisioner.engines.store.store import Package, Store
 from provisioner.errors import ErrorList, InstallError, ProvisionError, UnavailableError
 from provisioner.events import Listener, Progress, ignore_events
-from provisioner.install.build import StoredFile
 from provisioner.resolve.model import CondaPackage
 
 _JOBS = 8
@@ -29,7 +29,7 @@ _Outcome = tuple[Package, StoredFile | BaseException]
 
 
 class StoreFetcher:
-    """A `Fetcher` over the store and the downloader."""
+    """Brings files into the store with the downloader."""
 
     def __init__(
         self,
@@ -63,7 +63,12 @@ class StoreFetcher:
         self._lock = threading.Lock()
 
     def fetch(self, files: Sequence[Package]) -> Mapping[str, StoredFile]:
-        """Return sha256 to stored file, for all of them; see `Fetcher`."""
+        """Return sha256 to stored file, for all of them.
+
+        Raises:
+            InstallError: A file is not the locked one, or the scan refuses it.
+            UnavailableError: A file could not be had.
+        """
         found: dict[str, StoredFile] = {}
         missing: dict[str, Package] = {}
         for package in files:

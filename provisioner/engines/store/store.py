@@ -13,10 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from provisioner.engines.archive.scan import SCANNER, scan_package
+from provisioner.engines.store.file import StoredFile
 from provisioner.errors import InstallError
 from provisioner.ground.file_lock import hold_file
 from provisioner.ground.files import make_private_folder, replace, write_atomically
-from provisioner.install.build import StoredFile
 from provisioner.resolve.model import CondaPackage, PipPackage
 
 Package = CondaPackage | PipPackage

@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from provisioner.engines.net.addresses import redact_text
+from provisioner.engines.store.file import StoredFile
 from provisioner.engines.uv.interpreter import find_interpreter
 from provisioner.engines.uv.program import Uv
 from provisioner.errors import InstallError, InternalError
 from provisioner.ground.files import make_private_folder
-from provisioner.install.build import StoredFile
 from provisioner.lock.pylock import describe_package, format_pylock
 from provisioner.resolve.model import PipPackage
 
@@ -23,7 +23,7 @@ _FULL = re.compile(r"os error (?:28|112|122)\b|no space left", re.IGNORECASE)
 
 
 class UvInstaller:
-    """A `VenvMaker` and `WheelInstaller` on uv."""
+    """Makes virtual environments and installs wheels with uv."""
 
     def __init__(self, *, cache: Path, environ: Mapping[str, str]) -> None:
         """Keep the parts.
@@ -35,7 +35,11 @@ class UvInstaller:
         self._uv = Uv(cache=cache, environ=environ)
 
     def make_venv(self, prefix: Path, *, python: str) -> str:
-        """Make a virtual environment; see `VenvMaker`."""
+        """Make a virtual environment at ``prefix`` (absent), and return the full version of its Python.
+
+        Raises:
+            InstallError: There is no such interpreter here, or the environment could not be made.
+        """
         make_private_folder(self._uv.cache)
         interpreter = find_interpreter(python, uv=self._uv, cwd=prefix.parent)
         self._run(
@@ -49,7 +53,11 @@ class UvInstaller:
     def install_wheels(
         self, python: Path, packages: Sequence[PipPackage], files: Mapping[str, StoredFile]
     ) -> None:
-        """Install the wheels; see `WheelInstaller`."""
+        """Install exactly these wheels beside an interpreter, from stored files.
+
+        Raises:
+            InstallError: A wheel was refused or could not be written.
+        """
         make_private_folder(self._uv.cache)
         wheels = [package for package in packages if package.filename.endswith(".whl")]
         sdists = [package for package in packages if not package.filename.endswith(".whl")]

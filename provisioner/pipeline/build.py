@@ -1,105 +1,36 @@
-"""Build one generation: fetch, base, wheels, receipt. What each step needs is a protocol; engines fill it."""
+"""Build one generation: fetch, base, wheels, receipt."""
 
 import datetime as dt
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
 
+from provisioner.engines.conda.linker import RattlerLinker
+from provisioner.engines.store.fetch import StoreFetcher
+from provisioner.engines.store.file import StoredFile
+from provisioner.engines.uv.installer import UvInstaller
 from provisioner.events import Listener, StageFinished, StageStarted
 from provisioner.ground.files import write_atomically
 from provisioner.install.layout import find_python
 from provisioner.install.manifest import MANIFEST_NAME, format_manifest, make_manifest
 from provisioner.install.plan import CONDA, VENV, InstallPlan
 from provisioner.install.receipt import RECEIPT_NAME, RECORD_NAME, InstalledPackage, Receipt, format_receipt
-from provisioner.resolve.model import CondaPackage, PipPackage
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class StoredFile:
-    """A fetched file that has the locked digest and passed the scan.
-
-    ``notices`` are what the scan had to say; ``index`` is a conda package's ``index.json``.
-    """
-
-    path: Path
-    notices: tuple[str, ...] = ()
-    index: Mapping[str, Any] = field(default_factory=dict)
-
-
-class Fetcher(Protocol):
-    """Brings files into the store."""
-
-    def fetch(self, files: Sequence[CondaPackage | PipPackage]) -> Mapping[str, StoredFile]:
-        """Return sha256 to stored file, for all of them.
-
-        Raises:
-            InstallError: A file is not the locked one, or the scan refuses it.
-            UnavailableError: A file could not be had.
-        """
-        ...
-
-
-class VenvMaker(Protocol):
-    """Makes a virtual environment."""
-
-    def make_venv(self, prefix: Path, *, python: str) -> str:
-        """Make one at ``prefix`` (absent) of an interpreter found here, and return its full version.
-
-        Raises:
-            InstallError: There is no such interpreter, or it could not be made.
-        """
-        ...
-
-
-class CondaLinker(Protocol):
-    """Links conda packages into a prefix."""
-
-    def link_conda(
-        self,
-        prefix: Path,
-        packages: Sequence[CondaPackage],
-        files: Mapping[str, StoredFile],
-        *,
-        platform: str,
-    ) -> None:
-        """Make a conda prefix at ``prefix`` (absent) from stored files.
-
-        Raises:
-            InstallError: It could not be made.
-        """
-        ...
-
-
-class WheelInstaller(Protocol):
-    """Installs wheels."""
-
-    def install_wheels(
-        self, python: Path, packages: Sequence[PipPackage], files: Mapping[str, StoredFile]
-    ) -> None:
-        """Install exactly these wheels beside an interpreter, from stored files.
-
-        Raises:
-            InstallError: A wheel was refused or could not be written.
-        """
-        ...
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class InstallEngines:
+class BuildEngines:
     """The engines of one build; ``tools`` are the versions that the receipt names."""
 
-    fetcher: Fetcher
-    venv: VenvMaker
-    conda: CondaLinker
-    wheels: WheelInstaller
+    fetcher: StoreFetcher
+    uv: UvInstaller
+    rattler: RattlerLinker
     tools: Mapping[str, str]
 
 
 def build_generation(
-    plan: InstallPlan, prefix: Path, *, engines: InstallEngines, on_event: Listener
+    plan: InstallPlan, prefix: Path, *, engines: BuildEngines, on_event: Listener
 ) -> Receipt:
     """Build the environment at ``prefix``, which is absent and final, and write its receipt last.
 
@@ -111,17 +42,17 @@ def build_generation(
     if plan.base == VENV:
         # First of all: a missing interpreter is better told before gigabytes are fetched.
         with _step("install", "venv base", on_event):
-            version = engines.venv.make_venv(prefix, python=plan.python)
+            version = engines.uv.make_venv(prefix, python=plan.python)
     with _step("fetch", f"{len(plan.files)} files", on_event):
         files = engines.fetcher.fetch(plan.files)
     if plan.base == CONDA:
         with _step("install", "conda base", on_event):
-            engines.conda.link_conda(prefix, plan.conda, files, platform=plan.platform)
+            engines.rattler.link_conda(prefix, plan.conda, files, platform=plan.platform)
         version = next((package.version for package in plan.conda if package.name == "python"), version)
     python = find_python(prefix, base=plan.base, platform=plan.platform)
     with _step("install", f"{len(plan.wheels)} wheels", on_event):
         if plan.wheels:
-            engines.wheels.install_wheels(python, plan.wheels, files)
+            engines.uv.install_wheels(python, plan.wheels, files)
     with _step("install", "receipt", on_event):
         _keep_sources(plan, prefix / RECORD_NAME)
         receipt = _make_receipt(plan, prefix, tools=engines.tools, version=version, files=files)

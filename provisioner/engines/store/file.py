@@ -1,0 +1,18 @@
+"""What the store hands out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoredFile:
+    """A fetched file that has the locked digest and passed the scan.
+
+    ``notices`` are what the scan had to say; ``index`` is a conda package's ``index.json``.
+    """
+
+    path: Path
+    notices: tuple[str, ...] = ()
+    index: Mapping[str, Any] = field(default_factory=dict)
