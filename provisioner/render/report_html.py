@@ -6,29 +6,12 @@ from collections.abc import Iterable, Mapping
 from html import escape
 from string import Template
 
-from provisioner.validate.model import JSON, CheckRecord, Report, Status, Verdict
+from provisioner.validate.model import JSON, STAGES, CheckRecord, Report, Status, Verdict
 
 _HEADLINES = {
     Verdict.PASSED: "The model runs",
     Verdict.FAILED: "The model does not run",
     Verdict.UNVALIDATED: "Not validated: the device is absent",
-    Verdict.ERROR: "The checks could not be made",
-}
-_MEANINGS = {
-    "packages": "what is installed is what is locked",
-    "imports": "torch and what stands on it load, from this environment",
-    "device": "the device is there and tells what it is",
-    "kernels": "copies are exact, matrix products agree with fp64",
-    "weights": "the model loads",
-    "reference": "the fp32 model on the CPU is sane",
-    "conversion": "the layers were really replaced",
-    "forward": "the model ran on the device",
-    "comparison": "its logits agree with the reference",
-    "generation": "it continues the prompt with the cache",
-    "width": "layers of production size agree too",
-    "speed": "reported, never judged",
-    "commands": "the profile's programs start",
-    "exit": "the process ended cleanly",
 }
 _FIRST_PACKAGES = (
     "python",
@@ -46,7 +29,7 @@ _BAR_LEFT, _BAR_WIDTH, _ROW_HEIGHT = 110, 480, 26
 def write_html(report: Report) -> str:
     """Return the page."""
     title = f"{report.environment}: {report.verdict.value}"
-    colour = "error" if report.verdict in (Verdict.UNVALIDATED, Verdict.ERROR) else report.verdict.value
+    colour = "error" if report.verdict is Verdict.UNVALIDATED else report.verdict.value
     body = "".join(
         (
             _header(report),
@@ -128,7 +111,7 @@ def _checks(records: Iterable[CheckRecord]) -> str:
         details = f"<p>{_prose(record.reason)}</p>{_list(record.hints)}" if record.reason else ""
         if record.measured:
             details += f"<details><summary>measured</summary><pre>{_json(record.measured)}</pre></details>"
-        meaning = escape(_MEANINGS.get(record.name, ""))
+        meaning = escape(STAGES[record.name].meaning)
         seconds = "" if record.status is Status.SKIPPED else f"{record.seconds:.2f}"
         status = record.status.value
         rows.append(

@@ -1,16 +1,20 @@
 """A built environment and its validation, as words, as data and as an exit code."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from provisioner.diagnose.failures.model import Match
-from provisioner.errors import ExitCode, InternalError, ProvisionError, UnvalidatedError, ValidateError
+from provisioner.errors import ExitCode, ProvisionError, UnvalidatedError, ValidateError
 from provisioner.install.home import Generation
 from provisioner.profile.model import Profile, State
 from provisioner.render.result import Result
 from provisioner.validate.model import CheckRecord, Report, Status, Verdict
 
+_ERRORS: Mapping[Verdict, type[ProvisionError]] = {
+    Verdict.FAILED: ValidateError,
+    Verdict.UNVALIDATED: UnvalidatedError,
+}
 _MARKS = {Status.PASSED: "ok", Status.FAILED: "FAILED", Status.SKIPPED: "skipped", Status.ERROR: "ERROR"}
 
 
@@ -53,26 +57,16 @@ def render_environment(
 
 def exit_code_of(report: Report) -> ExitCode:
     """Return the contract's code for a verdict."""
-    return {
-        Verdict.PASSED: ExitCode.OK,
-        Verdict.FAILED: ExitCode.VALIDATE,
-        Verdict.UNVALIDATED: ExitCode.UNVALIDATED,
-        Verdict.ERROR: ExitCode.INTERNAL,
-    }[report.verdict]
+    return _ERRORS[report.verdict].exit_code if report.verdict in _ERRORS else ExitCode.OK
 
 
 def report_errors(report: Report) -> tuple[ProvisionError, ...]:
     """Return the error that a verdict other than passed stands for."""
-    if report.verdict is Verdict.PASSED:
+    if report.verdict not in _ERRORS:
         return ()
     what = "failed" if report.verdict is Verdict.FAILED else "is installed and could not be validated"
-    kind = {
-        Verdict.FAILED: ValidateError,
-        Verdict.UNVALIDATED: UnvalidatedError,
-        Verdict.ERROR: InternalError,
-    }
     return (
-        kind[report.verdict](
+        _ERRORS[report.verdict](
             f"validate.{report.code or report.verdict.value}",
             f"environment `{report.environment}` {what} at stage {report.stage}: {report.reason}",
             hints=report.hints,

@@ -14,42 +14,47 @@ SCHEMA = "provision.report/1"
 JSON = Any
 """A value that `json` can write: the measured values have no narrower common type."""
 
-STAGES = (
-    "packages",
-    "imports",
-    "device",
-    "kernels",
-    "weights",
-    "reference",
-    "conversion",
-    "forward",
-    "comparison",
-    "generation",
-    "width",
-    "speed",
-    "commands",
-    "exit",
-)
-"""Every check in the order in which it runs."""
 
-DEADLINES_S: Mapping[str, float] = {
-    "start": 60,
-    "packages": 180,
-    "imports": 300,
-    "device": 120,
-    "kernels": 600,  # the first call on a device compiles its kernels
-    "weights": 600,
-    "reference": 600,
-    "conversion": 600,
-    "forward": 900,
-    "comparison": 120,
-    "generation": 600,
-    "width": 900,
-    "speed": 600,
-    "commands": 120,
-    "exit": 30,
-}
-"""Seconds that a check may take. At least 120 for those that can make the first call on a device."""
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One check: its longest time in seconds, what it does, and what is true where it passed.
+
+    The time is at least 120 s for a check that can make the first call on a device.
+    """
+
+    name: str
+    deadline_s: float
+    doing: str
+    meaning: str
+
+
+_TABLE = (
+    Stage("packages", 180, "comparing files with their packages", "what is installed is what is locked"),
+    Stage("imports", 300, "importing torch and its stack", "torch and its stack load, from this environment"),
+    Stage("device", 120, "asking the driver about the device", "the device is there and tells what it is"),
+    Stage(
+        "kernels",
+        600,  # the first call on a device compiles its kernels
+        "compiling kernels, can take minutes the first time",
+        "copies are exact, matrix products agree with fp64",
+    ),
+    Stage("weights", 600, "loading the model", "the model loads"),
+    Stage("reference", 600, "running the fp32 model on the CPU", "the fp32 model on the CPU is sane"),
+    Stage("conversion", 600, "converting to the profile's precision", "the layers were really replaced"),
+    Stage("forward", 900, "running the model, kernels may be compiled first", "the model ran on the device"),
+    Stage("comparison", 120, "comparing with the reference", "its logits agree with the reference"),
+    Stage("generation", 600, "generating with the cache", "it continues the prompt with the cache"),
+    Stage("width", 900, "running layers of production size", "layers of production size agree too"),
+    Stage("speed", 600, "measuring tokens per second", "reported, never judged"),
+    Stage("commands", 120, "running the profile's commands", "the profile's programs start"),
+    Stage("exit", 30, "waiting for its end", "the process ended cleanly"),
+)
+
+STAGES: Mapping[str, Stage] = {stage.name: stage for stage in _TABLE}
+"""Every check by name, in the order in which it runs."""
+
+START_DEADLINE_S = 60.0
+"""Seconds until the probe must have begun its first check."""
 
 TOLERANCES: Mapping[str, float] = {
     "fp32": 5e-3,
@@ -88,15 +93,11 @@ class Status(StrEnum):
 
 
 class Verdict(StrEnum):
-    """What all checks together say.
-
-    ``unvalidated``: the device that was asked for is absent. ``error``: our side could not make the checks.
-    """
+    """What all checks together say; ``unvalidated``: the device that was asked for is absent."""
 
     PASSED = "passed"
     FAILED = "failed"
     UNVALIDATED = "unvalidated"
-    ERROR = "error"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -225,7 +226,7 @@ class ValidationRequest:
         commands: Argument lists that must exit 0, the program looked up in the environment.
         env: Variables of the profile; ``{prefix}`` stands for the folder.
         host_env: Our own environment, of which a few variables are let through.
-        deadlines_s: Check name to seconds, over ``DEADLINES_S``.
+        deadlines_s: Check name to seconds, in place of those of ``STAGES``.
         memory_limit_bytes: Cap on the probe's own memory (Linux), None for none.
         model_dir: A user's own weights and tokenizer, in place of ``weights_dir``.
         trust_remote_code: Whether code that lies in ``model_dir`` may run.
@@ -274,7 +275,8 @@ class ValidationRequest:
 
     def deadline_s(self, stage: str) -> float:
         """Return the seconds that a check may take."""
-        return self.deadlines_s.get(stage, DEADLINES_S[stage])
+        usual = START_DEADLINE_S if stage == "start" else STAGES[stage].deadline_s
+        return self.deadlines_s.get(stage, usual)
 
 
 def parse_strict_json(line: bytes) -> dict[str, JSON]:

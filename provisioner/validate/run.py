@@ -13,7 +13,8 @@ from pathlib import Path
 from provisioner import __version__
 from provisioner.errors import UsageError
 from provisioner.events import Listener, StageFinished, StageStarted
-from provisioner.validate.checks.failure import Recogniser, describe_exit, shorten
+from provisioner.ground.text import replace_controls, shorten
+from provisioner.validate.checks.failure import LONGEST_TEXT, Recogniser, describe_exit
 from provisioner.validate.checks.finding import REBUILD_HINT, Finding, name_environment
 from provisioner.validate.environment import build_environment, find_programs
 from provisioner.validate.model import (
@@ -162,7 +163,7 @@ def _unstartable(request: ValidationRequest, error: OSError) -> CheckRecord:
 
 def _run_commands(request: ValidationRequest, start: ProbeRunner, on_event: Listener) -> CheckRecord:
     """Run every command of the profile in the environment until one fails."""
-    on_event(StageStarted(stage="validate", detail="commands: running the profile's commands"))
+    on_event(StageStarted(stage="validate", detail=f"commands: {STAGES['commands'].doing}"))
     started = time.monotonic()
     outcomes: dict[str, int] = {}
     finding = None
@@ -203,7 +204,7 @@ def _run_command(
         message = f"`{text}` did not end within {deadline_s:g} s"
     else:
         name, meaning = describe_exit(exit_code)
-        message = f"`{text}` ended with {name}, {meaning}: {shorten(output[-300:])}"
+        message = f"`{text}` ended with {name}, {meaning}: {shorten(output[-300:], LONGEST_TEXT)}"
     hints = ("run it by hand with `provision run`",)
     return Finding(code="command", message=message, hints=hints), -1 if exit_code is None else exit_code
 
@@ -281,7 +282,5 @@ def _not_proven(request: ValidationRequest, reached: Mapping[str, CheckRecord]) 
 
 def _tail(stdout: str, stderr: str) -> str:
     """Return the end of what the probe printed, safe for a terminal."""
-    text = "\n".join(
-        part for part in (stdout[-_OUTPUT_TAIL:].strip(), stderr[-_OUTPUT_TAIL:].strip()) if part
-    )
-    return "".join(character if character.isprintable() or character == "\n" else " " for character in text)
+    parts = (part[-_OUTPUT_TAIL:].strip() for part in (stdout, stderr))
+    return replace_controls("\n".join(part for part in parts if part), keep="\n")

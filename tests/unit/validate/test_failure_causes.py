@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from provisioner.diagnose.failures.recognise import recognise_error
-from provisioner.validate.checks.failure import describe_exit, explain_error, explain_exit, shorten
+from provisioner.validate.checks.failure import describe_exit, explain_error, explain_exit
 from provisioner.validate.checks.finding import Finding
 from provisioner.validate.model import ValidationRequest
 
@@ -136,8 +136,8 @@ def test_the_innermost_frame_of_a_crash_is_named() -> None:
 
 def test_long_texts_keep_both_ends_and_no_control_characters() -> None:
     """A reason is one line of bounded length that no terminal obeys."""
-    text = shorten("start\x1b[2J\n" + "x" * 5000 + " end")
+    text = explain("ValueError", "start\x1b[2J\n" + "x" * 5000 + " end").message
     assert len(text) < 450
-    assert text.startswith("start")
+    assert "start" in text
     assert text.endswith("end")
     assert text.isprintable()
