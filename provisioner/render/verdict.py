@@ -61,7 +61,7 @@ def exit_code_of(report: Report) -> ExitCode:
 
 
 def report_errors(report: Report) -> tuple[ProvisionError, ...]:
-    """Return the error that a verdict other than passed stands for."""
+    """Return the error of a verdict other than passed."""
     if report.verdict not in _ERRORS:
         return ()
     what = "failed" if report.verdict is Verdict.FAILED else "is installed and could not be validated"

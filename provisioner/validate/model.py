@@ -31,7 +31,7 @@ class Stage:
 _TABLE = (
     Stage("packages", 180, "comparing files with their packages", "what is installed is what is locked"),
     Stage("imports", 300, "importing torch and its stack", "torch and its stack load, from this environment"),
-    Stage("device", 120, "asking the driver about the device", "the device is there and tells what it is"),
+    Stage("device", 120, "asking the driver about the device", "the device is there and describes itself"),
     Stage(
         "kernels",
         600,  # the first call on a device compiles its kernels
@@ -224,7 +224,7 @@ class ValidationRequest:
         width: Whether to run the layers of production size.
         imports: Further modules that must import.
         commands: Argument lists that must exit 0, the program looked up in the environment.
-        env: Variables of the profile; ``{prefix}`` stands for the folder.
+        env: Variables of the profile; ``{prefix}`` is replaced by the folder.
         host_env: Our own environment, of which a few variables are let through.
         deadlines_s: Check name to seconds, in place of those of ``STAGES``.
         memory_limit_bytes: Cap on the probe's own memory (Linux), None for none.

@@ -55,7 +55,7 @@ def validate_environment(
         on_event: Hears of every stage.
 
     Raises:
-        UsageError: The device, the precision or the family is none that can be checked.
+        UsageError: The device, the precision or the family cannot be checked.
     """
     request = _settle(request)
     with tempfile.TemporaryDirectory(prefix="provision-validate-") as scratch:

@@ -134,7 +134,7 @@ def _rank(found: Mapping[str, _Hit], failures: Mapping[str, Failure]) -> list[st
 
 
 def _weigh_causes(failure: Failure, hits: Mapping[str, _Hit]) -> str:
-    """Return the causes in words, those that the log speaks for first."""
+    """Return the causes in words, those for which the log has evidence first."""
     if len(failure.cause) == 1:
         return failure.cause[0].text
     proven: list[str] = []

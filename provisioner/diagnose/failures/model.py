@@ -45,7 +45,7 @@ class System(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Evidence:
-    """What speaks for a cause: everything in ``present`` is in the log, and nothing of ``absent``."""
+    """What makes a cause likely: everything in ``present`` is in the log, and nothing of ``absent``."""
 
     present: tuple[Signature, ...]
     absent: tuple[Signature, ...] = ()
@@ -57,7 +57,7 @@ class Cause:
 
     Attributes:
         text: The cause in words.
-        evidence: Any of these speaks for this cause.
+        evidence: Any of these makes this cause likely.
     """
 
     text: str

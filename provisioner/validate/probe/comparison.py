@@ -31,7 +31,7 @@ def measure_forward(context: Context, measured: dict[str, Any]) -> None:
     measured["tensors_elsewhere"] = elsewhere[:_NAMED]
     measured["tensors_elsewhere_count"] = len(elsewhere)
     if elsewhere:
-        return  # the parent tells which; running on would die in the first fused operator
+        return  # the parent names them; running on would die in the first fused operator
     device.reset_peak()
     started = time.perf_counter()
     logits, place = _last_logits(context.model, context.prompt, device)

@@ -1,4 +1,4 @@
-"""Import what the stack stands on, in the one order that works, and see where it comes from."""
+"""Import the packages of the stack, in the one order that works, and see where it comes from."""
 
 from __future__ import annotations
 

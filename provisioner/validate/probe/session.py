@@ -1,4 +1,4 @@
-"""Run the checks one after the other and tell the parent about each over a private pipe."""
+"""Run the checks one after the other and report each to the parent over a private pipe."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Channel:
 
 
 def main() -> None:
-    """Read the request, make the checks that it names, tell the results."""
+    """Read the request, make the checks that it names, report the results."""
     faulthandler.enable()
     warnings.simplefilter("ignore")
     channel = Channel(int(os.environ.pop("PROVISION_CHANNEL")))  # noqa: TID251 - the parent sets it for us
@@ -125,7 +125,7 @@ def _prepare_process(memory_limit_bytes: int | None) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """Return the value as JSON can carry it: numbers that are none become null, unknown types their text."""
+    """Return the value as JSON can carry it: NaN and infinity become null, other types their text."""
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
