@@ -108,7 +108,9 @@ def _find_target(settings: Settings, target: str | None) -> tuple[Profile | None
     if target is None:
         return None, None
     generation = find_environment(EnvironmentHome(data=settings.data), target)
-    return settings.load_profile(generation.receipt.profile if generation else target), generation
+    if generation is None:
+        return settings.load_profile(target), None
+    return settings.load_profile_of(generation), generation
 
 
 def _load_facts(path: Path) -> HostFacts:
