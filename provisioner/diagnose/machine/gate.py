@@ -36,7 +36,7 @@ def wanted_host(profile: Profile, *, platform: str, built: bool = False) -> Want
         system_oneapi="ipex-llm-2.1" in profile.stacks,
         hides_integrated=profile.validation.backend == "transformers",
         built=built,
-        torch=profile.torch.value,
+        torch=profile.torch,
     )
 
 

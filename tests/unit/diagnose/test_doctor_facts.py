@@ -23,6 +23,7 @@ from provisioner.diagnose.machine.facts import (
 from provisioner.diagnose.machine.facts_json import as_json, parse_facts, scrub
 from provisioner.diagnose.machine.layers.model import LayerState, WantedHost
 from provisioner.errors import UsageError
+from provisioner.profile.model import TorchVariant
 
 PACKAGES = ["torch", "torchvision", "intel-extension-for-pytorch", "bigdl-core-xe-21", "intel-sycl-rt"]
 
@@ -181,7 +182,7 @@ HOSTS = st.builds(
         WantedHost,
         device=st.sampled_from(["cpu", "xpu"]),
         driver_floor=st.none() | VERSIONS,
-        torch=st.sampled_from([None, "cpu", "xpu", "ipex"]),
+        torch=st.none() | st.sampled_from(TorchVariant),
     ),
 )
 def test_every_machine_is_judged_in_every_layer(facts: HostFacts, wanted: WantedHost) -> None:

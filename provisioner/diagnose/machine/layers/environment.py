@@ -1,6 +1,6 @@
 """The built environment: its packages, what torch says, and whether a kernel runs."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from provisioner.diagnose.machine.facts import EnvironmentFacts, HostFacts, TorchFacts
 from provisioner.diagnose.machine.layers.model import (
@@ -12,20 +12,8 @@ from provisioner.diagnose.machine.layers.model import (
     passed,
     unknown,
 )
+from provisioner.profile.torch_rules import find_torch_problems
 from provisioner.validate.checks.finding import REBUILD_HINT
-
-IPEX = "intel-extension-for-pytorch"
-
-# Which torch the native parts of ipex-llm are built for: METADATA of ipex-llm 2.2.0.
-_CORE_TORCH = {"bigdl-core-xe-21": "2.1", "bigdl-core-xe-23": "2.3", "bigdl-core-xe-all": "2.6"}
-# Packages that carry oneAPI's runtime; their major version is its year.
-_RUNTIME = (
-    "intel-sycl-rt",
-    "intel-cmplr-lib-rt",
-    "dpcpp-cpp-rt",
-    "mkl-dpcpp",
-    "onemkl-sycl-blas",
-)
 
 _VALIDATE_HINT = "run `provision validate` to start torch now"
 _EXPLAIN_HINT = "run `provision explain` for the cause, and `provision validate` when it is mended"
@@ -108,84 +96,18 @@ def _find_problems(environment: EnvironmentFacts, wanted: WantedHost) -> Iterato
     yield from environment.damage or ()
     if environment.distributions is None:
         return
-    installed = environment.distributions
-    yield from _find_other_build(environment, installed, wanted)
-    yield from _find_foreign_ipex(installed)
-    yield from _find_foreign_cores(installed)
-    yield from _find_mixed_runtimes(installed)
+    installed = dict(environment.distributions)
+    said, recorded = environment.torch_version, installed.get("torch")
+    if said and recorded:
+        if said not in {recorded, f"{recorded}+{said.partition('+')[2]}"}:
+            yield f"torch's files are those of {said}, its package record is that of {recorded}"
+        installed["torch"] = said  # a record may leave the build out; torch's own code never does
+    if wanted.torch is not None:
+        for problem in find_torch_problems(installed, wanted.torch):
+            replaced = problem.code == "torch_variant"
+            yield f"{problem.message}: another install replaced it" if replaced else problem.message
     yield from (f"the library `{library}` is missing" for library in environment.missing_libraries or ())
     for name, version in sorted((environment.locked or {}).items()):
-        if installed.get(name) != version:
-            found = installed.get(name, "is missing")
+        found = environment.distributions.get(name, "is missing")
+        if found != version:
             yield f"changed since it was built: {name} {found} (locked {version})"
-
-
-def variant_of(version: str) -> str:
-    """Return a torch's build: ``cpu``, ``cuda``, ``xpu``, ``ipex``, ``rocm`` or ``untagged``."""
-    local = version.partition("+")[2]
-    for prefix, name in (
-        ("cxx11.abi", "ipex"),
-        ("xpu", "xpu"),
-        ("cpu", "cpu"),
-        ("cu", "cuda"),
-        ("rocm", "rocm"),
-    ):
-        if local.startswith(prefix):
-            return name
-    return "untagged"
-
-
-def _find_other_build(
-    environment: EnvironmentFacts, installed: Mapping[str, str], wanted: WantedHost
-) -> Iterator[str]:
-    if wanted.torch is None:
-        return
-    if "torch" not in installed:
-        yield "torch is not installed"
-    said, recorded = environment.torch_version, installed.get("torch")
-    if said and recorded and said not in {recorded, f"{recorded}+{said.partition('+')[2]}"}:
-        yield f"torch's files are those of {said}, its package record is that of {recorded}"
-    cuda = any(name.startswith("nvidia-c") or name == "cuda-toolkit" for name in installed)
-    for name in ("torch", "torchvision", "torchaudio"):
-        if name not in installed:
-            continue
-        version = said if name == "torch" and said else installed[name]
-        variant = variant_of(version)
-        if variant == "untagged" and wanted.torch == "cpu" and not cuda:
-            continue  # the default index's wheel for Windows is the CPU build and carries no tag
-        if variant != wanted.torch:
-            yield (
-                f"{name} {version} is the `{variant}` build, `{wanted.torch}` is wanted: "
-                "another install replaced it"
-            )
-
-
-def _find_foreign_ipex(installed: Mapping[str, str]) -> Iterator[str]:
-    ipex, torch = installed.get(IPEX), installed.get("torch")
-    if ipex is None or torch is None:
-        return
-    if _minor(ipex) != _minor(torch):
-        yield f"IPEX {ipex} is built for torch {_minor(ipex)}, torch {torch} is installed"
-    if variant_of(torch) in {"xpu", "ipex"} and "xpu" not in ipex.partition("+")[2]:
-        yield f"IPEX {ipex} is the CPU build beside torch {torch}"
-
-
-def _find_foreign_cores(installed: Mapping[str, str]) -> Iterator[str]:
-    torch = installed.get("torch")
-    cores = [name for name in _CORE_TORCH if name in installed]
-    for name in cores:
-        if torch is not None and _minor(torch) != _CORE_TORCH[name]:
-            yield f"{name} is built for torch {_CORE_TORCH[name]}, torch {torch} is installed"
-    if cores == ["bigdl-core-xe-all"] and IPEX in installed:
-        yield f"IPEX {installed[IPEX]} is installed beside ipex-llm[xpu-2-6], which works without it"
-
-
-def _find_mixed_runtimes(installed: Mapping[str, str]) -> Iterator[str]:
-    years = {name: installed[name].partition(".")[0] for name in _RUNTIME if name in installed}
-    if len(set(years.values())) > 1:
-        names = ", ".join(f"{name} {installed[name]}" for name in years)
-        yield f"oneAPI runtimes of several years: {names}"
-
-
-def _minor(version: str) -> str:
-    return ".".join(version.partition("+")[0].split(".")[:2])

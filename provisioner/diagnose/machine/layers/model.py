@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from provisioner.profile.model import TorchVariant
+
 
 class LayerState(StrEnum):
     """What is known about one layer; ``unknown`` is never a pass.
@@ -49,7 +51,7 @@ class WantedHost:
         install_bytes: Space that the environment and its downloads take.
         indexes: Names of the indexes and channels that are needed, see ``Reach.name``.
         built: An environment is expected to be there; without, its layers are not needed.
-        torch: Variant that the environment must have: ``cpu``, ``xpu`` or ``ipex``.
+        torch: Variant that the environment must have; None: the packages around torch are not judged.
     """
 
     device: str
@@ -61,7 +63,7 @@ class WantedHost:
     install_bytes: int = 12 * 1024**3
     indexes: tuple[str, ...] = ()
     built: bool = False
-    torch: str | None = None
+    torch: TorchVariant | None = None
 
     @property
     def uses_gpu(self) -> bool:
