@@ -149,6 +149,18 @@ def find_items(node: Node | None, *path: str) -> Sequence[Node]:
     return found.items if isinstance(found, Branch) else ()
 
 
+def find_leaves(node: Node | None, *path: str) -> list[Leaf]:
+    """Return the scalars of the list under nested keys."""
+    return [item for item in find_items(node, *path) if isinstance(item, Leaf)]
+
+
+def find_texts(node: Node | None, *path: str) -> list[tuple[Leaf, Leaf]]:
+    """Return the keys of the mapping under nested keys whose values are scalars, with these."""
+    table = find_node(node, *path)
+    entries = table if isinstance(table, Table) else ()
+    return [(entry.key, entry.value) for entry in entries if isinstance(entry.value, Leaf)]
+
+
 def find_origin(node: Node, *path: str) -> Origin:
     """Return the place of what lies under nested keys, or of the mapping in which a key is absent."""
     for key in path:

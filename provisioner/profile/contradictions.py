@@ -23,15 +23,15 @@ def find_contradictions(merged: Merged) -> Iterator[PlacedProblem]:
     if device.text == Device.XPU and variant.text == TorchVariant.CPU:
         message = f"torch is `cpu` while device is `xpu` ({device.origin})"
         yield _problem(message, variant.origin, "choose torch `xpu` or `ipex`, or device `cpu`")
-    yield from find_unknown_indexes(merged, merged.indexes)
+    yield from find_unknown_indexes(merged, merged.parts["indexes"])
     for section in merged.sections:
         yield from _routes(section)
         yield from _torch(section, variant)
         yield from _conda(section)
         yield from _pins(section, merged.keys.get("transformers"))
         if device.text == Device.CPU:
-            for env in section.gpus.values():
-                for item in env.values():
+            for items in (items for key, items in section.parts.items() if key.startswith("gpus.")):
+                for item in items.values():
                     yield _problem("variables for a class of GPU, while device is `cpu`", item.origin)
     yield from _validation(merged)
 
@@ -44,7 +44,7 @@ def find_unknown_indexes(merged: Merged, names: Collection[str]) -> Iterator[Pla
     """Yield a problem for every route to an index that is not among ``names``."""
     known = (DEFAULT_INDEX, *names)
     for section in merged.sections:
-        for package, item in section.routes.items():
+        for package, item in section["pip.routes"].items():
             if item.value not in known:
                 message = f"index {shown(item.value)} of package {shown(package)} is unknown"
                 message += did_you_mean(item.value, known)
@@ -54,10 +54,10 @@ def find_unknown_indexes(merged: Merged, names: Collection[str]) -> Iterator[Pla
 
 def _routes(section: Section) -> Iterator[PlacedProblem]:
     """Files that only another index has are routed there."""
-    for part in (section.pip, section.overrides):
+    for part in (section["pip.packages"], section["pip.overrides"]):
         for package, item in part.items():
             local = _local(item.value)
-            if local and package not in section.routes:
+            if local and package not in section["pip.routes"]:
                 message = (
                     f"{shown(item.value)} has the local version `{local}`, which the default index never has"
                 )
@@ -74,11 +74,11 @@ def _local(requirement: str) -> str | None:
 def _torch(section: Section, written: Leaf) -> Iterator[PlacedProblem]:
     """The variant is kept: builds for Intel GPUs have a route, and no pin names another build."""
     variant = TorchVariant(written.text)
-    if variant is not TorchVariant.CPU and "torch" not in section.routes:
+    if variant is not TorchVariant.CPU and "torch" not in section["pip.routes"]:
         message = f"the default index has no torch `{variant}`, and `torch` has no route on {section.name}"
         hint = "name its index under `indexes` and route `torch` to it under `pip.routes`"
         yield _problem(message, written.origin, hint, code="missing_route")
-    for part in (section.pip, section.overrides):
+    for part in (section["pip.packages"], section["pip.overrides"]):
         for item in (part[name] for name in TORCH_KIN if name in part):
             local = _local(item.value)
             if local and local != variant.local_version:
@@ -88,8 +88,8 @@ def _torch(section: Section, written: Leaf) -> Iterator[PlacedProblem]:
 
 def _conda(section: Section) -> Iterator[PlacedProblem]:
     """The conda part is whole or absent, and has no torch of its own."""
-    first_package = next(iter(section.conda.values()), None)
-    first_channel = next(iter(section.channels.values()), None)
+    first_package = next(iter(section["conda.packages"].values()), None)
+    first_channel = next(iter(section["conda.channels"].values()), None)
     if first_package and not first_channel:
         hint = "name a channel, for example `conda-forge`"
         yield _problem(
@@ -98,7 +98,7 @@ def _conda(section: Section) -> Iterator[PlacedProblem]:
     if first_channel and not first_package:
         message = f"conda channels are named, and nothing is taken from them on {section.name}"
         yield _problem(message, first_channel.origin, "add to `conda.packages`, or remove `conda.channels`")
-    for name, item in section.conda.items():
+    for name, item in section["conda.packages"].items():
         if name in CONDA_TORCH:
             yield _problem(
                 f"conda's {shown(name)} would be installed beside pip's torch", item.origin, "remove it"
@@ -107,14 +107,14 @@ def _conda(section: Section) -> Iterator[PlacedProblem]:
 
 def _pins(section: Section, transformers: Leaf | None) -> Iterator[PlacedProblem]:
     """Exact pins agree with the family's range of transformers and with the yanked files that are allowed."""
-    wanted = section.overrides.get("transformers") or section.pip.get("transformers")
+    wanted = section["pip.overrides"].get("transformers") or section["pip.packages"].get("transformers")
     if wanted and transformers:
         version = rules.exact_version(wanted.value)
         if version and not SpecifierSet(transformers.text).contains(version, prereleases=True):
             message = f"{shown(wanted.value)} is outside the family's range {shown(transformers.text)}"
             yield _problem(f"{message} ({transformers.origin})", wanted.origin)
-    for package, allowed in section.yanked.items():
-        asked = section.overrides.get(package) or section.pip.get(package)
+    for package, allowed in section["pip.yanked"].items():
+        asked = section["pip.overrides"].get(package) or section["pip.packages"].get(package)
         version = rules.exact_version(allowed.value)
         if asked and version and not rules.allows(asked.value, version):
             message = f"the yanked {shown(allowed.value)} is allowed while {shown(asked.value)} is asked for"

@@ -5,8 +5,8 @@ platform. So a profile's word always wins against its stacks', wherever either w
 a later requirement for the same package replaces the earlier one in its place.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from packaging.utils import canonicalize_name
 
@@ -19,7 +19,8 @@ from provisioner.ground.yaml_tree import (
     PlacedProblem,
     Table,
     find_items,
-    find_node,
+    find_leaves,
+    find_texts,
     plain,
 )
 from provisioner.profile import rules
@@ -41,7 +42,7 @@ from provisioner.profile.parse import ProfileFile
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Item:
-    """One merged value and the place of its last word; ``reason`` for overrides and yanked files."""
+    """One merged value and the place of its last word; ``reason`` for overrides, yanked files and sdists."""
 
     value: str
     origin: Origin
@@ -51,31 +52,70 @@ class Item:
 Items = dict[str, Item]
 
 
+def _same(text: str) -> str:
+    return text
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Part:
+    """How the values under one key of a section are merged.
+
+    Attributes:
+        name_of: Returns what identifies an item: a later item of the same name replaces the earlier.
+        text_of: Returns an item as it is always written.
+        is_map: Whether it maps names to values, and not requirements to reasons.
+    """
+
+    key: str
+    name_of: Callable[[str], str] = _same
+    text_of: Callable[[str], str] = _same
+    is_map: bool = False
+
+
+_FILE_PARTS = (
+    _Part(key="platforms"),
+    _Part(key="indexes", is_map=True),
+    _Part(key="validation.imports"),
+)
+_SECTION_PARTS = (
+    _Part(key="conda.channels"),
+    _Part(key="conda.packages", name_of=rules.conda_name),
+    *(
+        _Part(key=f"pip.{key}", name_of=rules.requirement_name, text_of=rules.canonical_requirement)
+        for key in ("packages", "overrides", "yanked", "sdists")
+    ),
+    _Part(key="pip.routes", name_of=canonicalize_name, is_map=True),
+    _Part(key="pip.prereleases", name_of=canonicalize_name, text_of=canonicalize_name),
+    _Part(key="env", is_map=True),
+    *(_Part(key=f"gpus.{gpu}.env", is_map=True) for gpu in GPU_CLASSES),
+)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Section:
-    """One platform's merged section; every part maps what identifies an item to the item, in order."""
+    """One platform's merged section: dotted key to the items by what identifies them, in order."""
 
     name: str
-    channels: Items = field(default_factory=dict)
-    conda: Items = field(default_factory=dict)
-    pip: Items = field(default_factory=dict)
-    routes: Items = field(default_factory=dict)
-    prereleases: Items = field(default_factory=dict)
-    overrides: Items = field(default_factory=dict)
-    yanked: Items = field(default_factory=dict)
-    sdists: Items = field(default_factory=dict)
-    env: Items = field(default_factory=dict)
-    gpus: dict[str, Items] = field(default_factory=dict)
+    parts: dict[str, Items]
+
+    def __getitem__(self, key: str) -> Items:
+        """Return the items under a dotted key such as ``pip.packages``."""
+        return self.parts[key]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Merged:
-    """Everything that a profile and its stacks say, with the places; ``keys`` holds scalars by dotted key."""
+    """Everything that a profile and its stacks say, with the places.
+
+    Attributes:
+        keys: Single values by dotted key.
+        parts: Lists and mappings that are the same on every platform, by dotted key.
+        commands: Commands of the validation.
+        sections: The rest, per platform.
+    """
 
     keys: dict[str, Leaf]
-    platforms: Items
-    indexes: Items
-    imports: Items
+    parts: dict[str, Items]
     commands: dict[tuple[str, ...], Origin]
     sections: tuple[Section, ...]
 
@@ -83,22 +123,17 @@ class Merged:
 def merge_files(files: Sequence[ProfileFile]) -> Merged:
     """Merge the files, the profile first and then its stacks from near to far."""
     layers = [file.root for file in reversed(files)]
-    keys: dict[str, Leaf] = {}
-    platforms: Items = {}
-    indexes: Items = {}
-    imports: Items = {}
-    commands: dict[tuple[str, ...], Origin] = {}
-    for layer in layers:
-        keys.update(_scalars(layer))
-        _add_list(platforms, layer.get("platforms"))
-        _add_map(indexes, layer.get("indexes"))
-        _add_list(imports, find_node(layer, "validation", "imports"))
-        for command in find_items(layer, "validation", "commands"):
-            commands[tuple(plain(command))] = command.origin
-    names = [name for name in PLATFORMS if name in platforms or not platforms]
-    sections = tuple(_merge_section(name, layers) for name in names)
+    parts = _merge_parts(_FILE_PARTS, layers)
+    wanted = parts["platforms"]
     return Merged(
-        keys=keys, platforms=platforms, indexes=indexes, imports=imports, commands=commands, sections=sections
+        keys={key: leaf for layer in layers for key, leaf in _find_scalars(layer)},
+        parts=parts,
+        commands={
+            tuple(plain(command)): command.origin
+            for layer in layers
+            for command in find_items(layer, "validation", "commands")
+        },
+        sections=tuple(_merge_section(name, layers) for name in PLATFORMS if name in wanted or not wanted),
     )
 
 
@@ -122,7 +157,7 @@ def build_profile(files: Sequence[ProfileFile], merged: Merged) -> Profile:
         torch=TorchVariant(text["torch"]),
         python=text["python"],
         platforms=tuple(_build_platform(section) for section in merged.sections),
-        indexes=tuple(Index(name=name, url=item.value) for name, item in merged.indexes.items()),
+        indexes=tuple(Index(name=name, url=item.value) for name, item in merged.parts["indexes"].items()),
         as_of=text.get("as_of"),
         transformers=text.get("transformers"),
         stacks=tuple(file.name for file in files[1:]),
@@ -141,7 +176,7 @@ def build_profile(files: Sequence[ProfileFile], merged: Merged) -> Profile:
 
 def default_backend(merged: Merged) -> str:
     """Return the backend where none is written: ipex-llm where it is installed."""
-    installed = all("ipex-llm" in section.pip for section in merged.sections)
+    installed = all("ipex-llm" in section["pip.packages"] for section in merged.sections)
     return "ipex-llm" if installed else "transformers"
 
 
@@ -156,141 +191,74 @@ def _build_validation(merged: Merged, text: dict[str, str]) -> Validation:
         asset=rules.canonical_requirement(text["validation.asset"]) if "validation.asset" in text else None,
         prompt=text.get("validation.prompt"),
         expect=text.get("validation.expect"),
-        imports=tuple(merged.imports),
+        imports=tuple(merged.parts["validation.imports"]),
         commands=tuple(merged.commands),
     )
 
 
 def _build_platform(section: Section) -> Platform:
+    def values(key: str) -> tuple[str, ...]:
+        return tuple(item.value for item in section[key].values())
+
+    def decisions(key: str) -> tuple[Decision, ...]:
+        return tuple(Decision(requirement=i.value, reason=i.reason) for i in section[key].values())
+
+    def mapping(key: str) -> dict[str, str]:
+        return {name: item.value for name, item in section[key].items()}
+
     return Platform(
         name=section.name,
-        channels=_values(section.channels),
-        conda=_values(section.conda),
-        pip=_values(section.pip),
-        routes={name: item.value for name, item in section.routes.items()},
-        prereleases=_values(section.prereleases),
-        overrides=_decisions(section.overrides),
-        yanked=_decisions(section.yanked),
-        sdists=_decisions(section.sdists),
-        env={name: item.value for name, item in section.env.items()},
-        env_by_gpu={gpu: {name: i.value for name, i in env.items()} for gpu, env in section.gpus.items()},
+        channels=values("conda.channels"),
+        conda=values("conda.packages"),
+        pip=values("pip.packages"),
+        routes=mapping("pip.routes"),
+        prereleases=values("pip.prereleases"),
+        overrides=decisions("pip.overrides"),
+        yanked=decisions("pip.yanked"),
+        sdists=decisions("pip.sdists"),
+        env=mapping("env"),
+        env_by_gpu={gpu: env for gpu in GPU_CLASSES if (env := mapping(f"gpus.{gpu}.env"))},
     )
-
-
-def _decisions(part: Items) -> tuple[Decision, ...]:
-    return tuple(Decision(requirement=item.value, reason=item.reason) for item in part.values())
-
-
-def _values(part: Items) -> tuple[str, ...]:
-    return tuple(item.value for item in part.values())
 
 
 def _origins(merged: Merged) -> dict[str, Origin]:
     """Return the place of every value by the dotted key that ``Profile.origins`` documents."""
     found = {key: leaf.origin for key, leaf in merged.keys.items()}
-    found |= {f"platforms[{i}]": item.origin for i, item in enumerate(merged.platforms.values())}
-    found |= {f"indexes.{name}": item.origin for name, item in merged.indexes.items()}
-    found |= {f"validation.imports[{i}]": item.origin for i, item in enumerate(merged.imports.values())}
     found |= {f"validation.commands[{i}]": origin for i, origin in enumerate(merged.commands.values())}
-    for section in merged.sections:
-        for key, part in (
-            ("conda.channels", section.channels),
-            ("conda.packages", section.conda),
-            ("pip.packages", section.pip),
-            ("pip.prereleases", section.prereleases),
-            ("pip.overrides", section.overrides),
-            ("pip.yanked", section.yanked),
-            ("pip.sdists", section.sdists),
-        ):
-            found |= {f"{section.name}.{key}[{i}]": item.origin for i, item in enumerate(part.values())}
-        maps = {"pip.routes": section.routes, "env": section.env}
-        maps |= {f"gpus.{gpu}.env": env for gpu, env in section.gpus.items()}
-        for key, part in maps.items():
-            found |= {f"{section.name}.{key}.{name}": item.origin for name, item in part.items()}
+    for prefix, parts in [("", merged.parts), *((f"{s.name}.", s.parts) for s in merged.sections)]:
+        for part in (part for part in (*_FILE_PARTS, *_SECTION_PARTS) if part.key in parts):
+            for i, (name, item) in enumerate(parts[part.key].items()):
+                key = f"{part.key}.{name}" if part.is_map else f"{part.key}[{i}]"
+                found[prefix + key] = item.origin
     return found
 
 
-def _scalars(layer: Table) -> dict[str, Leaf]:
-    """Return the single values of a file by dotted key."""
-    found: dict[str, Leaf] = {}
-    for prefix, table in (
-        ("", layer),
-        ("status.", layer.get("status")),
-        ("validation.", layer.get("validation")),
-    ):
-        if isinstance(table, Table):
-            found |= {
-                prefix + entry.key.text: entry.value for entry in table if isinstance(entry.value, Leaf)
-            }
-    found.pop("stack", None)
-    return found
+def _find_scalars(layer: Table) -> Iterator[tuple[str, Leaf]]:
+    """Yield the single values of a file by dotted key."""
+    yield from ((key.text, value) for key, value in find_texts(layer) if key.text != "stack")
+    for table in ("status", "validation"):
+        yield from ((f"{table}.{key.text}", value) for key, value in find_texts(layer, table))
 
 
 def _merge_section(name: str, layers: Sequence[Table]) -> Section:
-    section = Section(name=name)
-    for layer in layers:
-        for table in (layer, layer.get(name)):
-            if isinstance(table, Table):
-                _add_section(section, table)
+    parts = _merge_parts(_SECTION_PARTS, [table for layer in layers for table in (layer, layer.get(name))])
     # A route to the default index only takes a stack's route back: what has no route comes from there anyway.
-    for package in [key for key, item in section.routes.items() if item.value == DEFAULT_INDEX]:
-        del section.routes[package]
-    return section
+    routes = {package: i for package, i in parts["pip.routes"].items() if i.value != DEFAULT_INDEX}
+    return Section(name=name, parts={**parts, "pip.routes": routes})
 
 
-def _add_section(section: Section, table: Table) -> None:
-    """Apply one file's word on a section."""
-    _add_list(section.channels, find_node(table, "conda", "channels"))
-    _add_list(section.conda, find_node(table, "conda", "packages"), key_of=rules.conda_name)
-    _add_list(
-        section.pip,
-        find_node(table, "pip", "packages"),
-        key_of=rules.requirement_name,
-        value_of=rules.canonical_requirement,
-    )
-    _add_map(section.routes, find_node(table, "pip", "routes"), key_of=canonicalize_name)
-    _add_list(
-        section.prereleases,
-        find_node(table, "pip", "prereleases"),
-        key_of=canonicalize_name,
-        value_of=canonicalize_name,
-    )
-    _add_decisions(section.overrides, find_node(table, "pip", "overrides"))
-    _add_decisions(section.yanked, find_node(table, "pip", "yanked"))
-    _add_decisions(section.sdists, find_node(table, "pip", "sdists"))
-    _add_map(section.env, table.get("env"))
-    for gpu in GPU_CLASSES:
-        if env := find_node(table, "gpus", gpu, "env"):
-            _add_map(section.gpus.setdefault(gpu, {}), env)
-
-
-def _same(text: str) -> str:
-    return text
-
-
-def _add_list(
-    part: Items,
-    node: Node | None,
-    *,
-    key_of: Callable[[str], str] = _same,
-    value_of: Callable[[str], str] = _same,
-) -> None:
-    for leaf in find_items(node):
-        if isinstance(leaf, Leaf):
-            part[key_of(leaf.text)] = Item(value=value_of(leaf.text), origin=leaf.origin)
-
-
-def _add_map(part: Items, node: Node | None, *, key_of: Callable[[str], str] = _same) -> None:
-    for entry in node if isinstance(node, Table) else ():
-        if isinstance(entry.value, Leaf):
-            part[key_of(entry.key.text)] = Item(value=entry.value.text, origin=entry.value.origin)
-
-
-def _add_decisions(part: Items, node: Node | None) -> None:
-    for entry in node if isinstance(node, Table) else ():
-        if isinstance(entry.value, Leaf):
-            part[rules.requirement_name(entry.key.text)] = Item(
-                value=rules.canonical_requirement(entry.key.text),
-                reason=entry.value.text,
-                origin=entry.key.origin,
-            )
+def _merge_parts(parts: Sequence[_Part], tables: Iterable[Node | None]) -> dict[str, Items]:
+    """Return what the tables, the farthest first, make of the parts."""
+    merged: dict[str, Items] = {part.key: {} for part in parts}
+    for table in tables:
+        for part in parts:
+            found, path = merged[part.key], part.key.split(".")
+            for leaf in find_leaves(table, *path):
+                found[part.name_of(leaf.text)] = Item(value=part.text_of(leaf.text), origin=leaf.origin)
+            for key, value in find_texts(table, *path):
+                if part.is_map:
+                    item = Item(value=value.text, origin=value.origin)
+                else:
+                    item = Item(value=part.text_of(key.text), origin=key.origin, reason=value.text)
+                found[part.name_of(key.text)] = item
+    return merged

@@ -99,6 +99,21 @@ class Platform:
     env: Mapping[str, str] = field(default_factory=dict)
     env_by_gpu: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
+    def by_key(self) -> "dict[str, tuple[str | Decision, ...] | Mapping[str, str]]":
+        """Return the lists and mappings by their dotted keys in a profile."""
+        return {
+            "conda.channels": self.channels,
+            "conda.packages": self.conda,
+            "pip.packages": self.pip,
+            "pip.routes": self.routes,
+            "pip.prereleases": self.prereleases,
+            "pip.overrides": self.overrides,
+            "pip.yanked": self.yanked,
+            "pip.sdists": self.sdists,
+            "env": self.env,
+            **{f"gpus.{gpu}.env": env for gpu, env in self.env_by_gpu.items()},
+        }
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Validation:
