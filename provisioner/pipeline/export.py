@@ -33,8 +33,13 @@ def export(
     """Return a lockfile in another tool's format: file names and texts."""
     lock = read_lock(settings.find_lockfile(profile))
     with Engines(settings) as engines:
-        absolute = _index_files(engines).find_in_default_index
-        return export_lock(lock, form, absolute=absolute, platforms=platforms)
+        files = _index_files(engines)
+        return export_lock(
+            lock,
+            form,
+            absolute=lambda package: files.find_in_default_index(package).url,
+            platforms=platforms,
+        )
 
 
 def verify_urls(settings: Settings, profiles: Sequence[Profile]) -> tuple[Verified, ...]:
@@ -53,7 +58,7 @@ def _verify(settings: Settings, profile: Profile, downloader: Downloader, files:
 
     def absolute(package: PipPackage) -> str:
         try:
-            return files.find_in_default_index(package)
+            return files.find_in_default_index(package).url
         except (InstallError, UnavailableError) as error:
             missing.append(error)
             return ""

@@ -9,7 +9,7 @@ class CondaPackage:
     """One conda package file.
 
     ``url`` is canonical (never a mirror's). ``dependencies`` maps name to constraint. Digests are lower-case
-    hex.
+    hex. ``size`` counts bytes, None where nobody says it.
     """
 
     name: str
@@ -20,6 +20,7 @@ class CondaPackage:
     sha256: str
     md5: str
     dependencies: Mapping[str, str] = field(default_factory=dict)
+    size: int | None = None
 
     @property
     def filename(self) -> str:
@@ -37,6 +38,7 @@ class PipPackage:
         url: ``pypi:<filename>`` for a file of the default index, else the canonical address.
         index: Name of the index in the profile; ``pypi`` for the default one.
         sha256: Lower-case hex digest of the file.
+        size: Bytes of the file; None where nobody says it.
         dependencies: Name to specifier, as its metadata says for this platform.
         validation: True for a validation asset: fetched, never installed.
     """
@@ -49,6 +51,7 @@ class PipPackage:
     sha256: str
     dependencies: Mapping[str, str] = field(default_factory=dict)
     validation: bool = False
+    size: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

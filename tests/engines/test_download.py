@@ -1,7 +1,9 @@
 """The downloader resumes, gives up in time, splices nothing, names the culprit and keeps secrets."""
 
 import hashlib
+import os
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -215,6 +217,50 @@ def test_a_local_folder_is_its_index_page(tmp_path: Path) -> None:
     (tmp_path / "torch" / "index.html").write_text("<a>", encoding="utf-8")
     page = client().get((tmp_path / "torch").as_uri() + "/")
     assert (page.body, page.headers["content-type"]) == (b"<a>", "text/html")
+
+
+def test_nothing_longer_than_the_locked_file_is_read(server: Loopback, tmp_path: Path) -> None:
+    """An endless body, and one that announces too much, are left at once and leave nothing behind."""
+    part = tmp_path / "a.part"
+    small = hashlib.sha256(FILE[:1000]).hexdigest()
+    largest = 0
+
+    def watch(done: int, _total: int | None) -> None:
+        nonlocal largest
+        largest = max(largest, done)
+
+    for mode in ("endless", "ok"):
+        with pytest.raises(InstallError) as caught:
+            client().fetch_to(
+                f"{server.url}/{mode}/a.whl", part=part, sha256=small, size=1000, on_bytes=watch
+            )
+        assert (caught.value.code, caught.value.exit_code) == ("install.hash_mismatch", 5)
+        assert "1000 bytes" in caught.value.message
+        assert not part.exists()
+    assert largest <= 1000
+    assert len(server.requests) == 2
+
+
+def test_a_body_shorter_than_the_locked_file_was_cut(server: Loopback, tmp_path: Path) -> None:
+    """It is tried again from where it broke off; it is never called another file."""
+    part = tmp_path / "a.part"
+    client().fetch_to(f"{server.url}/short/a.whl", part=part, sha256=DIGEST, size=len(FILE))
+    assert part.read_bytes() == FILE
+    assert server.requests[1].headers["range"] == f"bytes={len(FILE) // 2}-"
+    part.unlink()
+    with pytest.raises(UnavailableError) as caught:
+        client(tries=2).fetch_to(f"{server.url}/chop/a.whl", part=part, sha256=DIGEST, size=len(FILE))
+    assert caught.value.code == "unavailable.connection"
+    assert f"{len(FILE)} bytes" in caught.value.message
+
+
+def test_only_regular_files_are_read(tmp_path: Path) -> None:
+    """A pipe in a wheelhouse or an index on disk would be waited for."""
+    if sys.platform == "win32":
+        pytest.skip("Windows has no pipes in folders")
+    os.mkfifo(tmp_path / "a.whl")
+    with pytest.raises(UnavailableError, match="regular file"):
+        fetch((tmp_path / "a.whl").as_uri(), tmp_path / "a.part")
 
 
 def test_an_endless_page_is_cut_off(server: Loopback) -> None:

@@ -21,16 +21,16 @@ class IndexFiles:
         self._pages: dict[str, Mapping[str, IndexFile]] = {}
         self._lock = Lock()
 
-    def find_in_default_index(self, package: CondaPackage | PipPackage) -> str:
-        """Return the address of a file that was locked as ``pypi:<filename>``.
+    def find_in_default_index(self, package: CondaPackage | PipPackage) -> IndexFile:
+        """Return a file that was locked as ``pypi:<filename>``.
 
         Raises:
             InstallError: ``install.hash_mismatch``: the index has a file of that name with another digest.
             UnavailableError: The index could not be read, or has no such file any more.
         """
         index = self._packages.find_default_index()
-        url = self.find_in_index(index, package)
-        if url is None:
+        file = self.find_in_index(index, package)
+        if file is None:
             raise UnavailableError(
                 "unavailable.not_found",
                 f"`{package.filename}` is not in the index `{redact(index)}` any more",
@@ -39,14 +39,14 @@ class IndexFiles:
                 ],
                 context={"index": redact(index), "filename": package.filename},
             )
-        return url
+        return file
 
-    def find_in_index(self, index: str, package: CondaPackage | PipPackage) -> str | None:
-        """Return a file's address from its project's page, None where it is not there; errors as above."""
+    def find_in_index(self, index: str, package: CondaPackage | PipPackage) -> IndexFile | None:
+        """Return a file from its project's page, None where it is not there; errors as above."""
         return self.find_on_page(f"{index.rstrip('/')}/{package.name}/", package)
 
-    def find_on_page(self, page: str, package: CondaPackage | PipPackage) -> str | None:
-        """Return a file's address from any page of links, None where it is not there; errors as above."""
+    def find_on_page(self, page: str, package: CondaPackage | PipPackage) -> IndexFile | None:
+        """Return a file from any page of links, None where it is not there; errors as above."""
         with self._lock:
             files = self._pages.get(page)
         if files is None:
@@ -55,11 +55,9 @@ class IndexFiles:
             with self._lock:
                 self._pages[page] = files
         file = files.get(package.filename)
-        if file is None:
-            return None
-        if file.sha256 not in {None, package.sha256}:
+        if file is not None and file.sha256 not in {None, package.sha256}:
             raise _another_file(package, page, got=file.sha256)
-        return file.url
+        return file
 
 
 def _another_file(package: CondaPackage | PipPackage, page: str, *, got: str | None) -> InstallError:

@@ -8,9 +8,10 @@ interrupted file is resumed, every file has the lockfile's sha256, and a failure
 import mimetypes
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
 from urllib.parse import urlsplit
 
@@ -27,7 +28,7 @@ from provisioner.engines.net.addresses import (
 from provisioner.engines.net.errors import Attempt, NotFoundError
 from provisioner.engines.net.settings import NetworkSettings
 from provisioner.engines.net.transfer import CHUNK_BYTES, Transfer
-from provisioner.errors import UnavailableError
+from provisioner.errors import InstallError, UnavailableError
 from provisioner.events import Listener, Notice, ignore_events
 from provisioner.ground.files import disk_error
 
@@ -141,14 +142,18 @@ class Downloader:
         *,
         part: Path,
         sha256: str | None,
+        size: int | None = None,
         on_bytes: Callable[[int, int | None], None] | None = None,
     ) -> str:
         """Download a file to ``part``, going on where an earlier try ended, and return its sha256.
+
+        Of a file whose size is known nothing longer is read, and a shorter answer is a transfer that was cut.
 
         Args:
             url: Canonical address.
             part: Where the bytes go, in a folder of ours. On return it is complete and has the digest.
             sha256: Lower-case hex digest from the lockfile; None where the digest is what is wanted.
+            size: Bytes that the file has; None where nobody knows.
             on_bytes: Called with the bytes so far and the total, None while unknown.
 
         Raises:
@@ -157,9 +162,10 @@ class Downloader:
             UnavailableError: It could not be had; ``part`` stays for the next try.
         """
         attempt = self._attempt(url)
+        attempt.size = size
         try:
             transfer = Transfer(part, on_bytes=on_bytes)
-            if sha256 is None:
+            if sha256 is None or (size is not None and transfer.size > size):
                 transfer.restart()
             if transfer.size and transfer.digest() == sha256:
                 return transfer.digest()
@@ -169,10 +175,12 @@ class Downloader:
                 transfer.restart()
                 self._fetch(attempt, transfer)
             if sha256 is not None and transfer.digest() != sha256:
-                part.unlink()
                 raise failures.hash_mismatch(attempt, expected=sha256, got=transfer.digest())
             transfer.sync()
             return transfer.digest()
+        except InstallError:
+            part.unlink(missing_ok=True)
+            raise
         except OSError as error:
             raise disk_error(part, error) from error
 
@@ -188,7 +196,8 @@ class Downloader:
         if urlsplit(attempt.asked).scheme == "file":
             transfer.restart()
             with _open_local(attempt) as source:
-                transfer.append(iter(lambda: source.read(CHUNK_BYTES), b""), total=None)
+                chunks = iter(lambda: source.read(CHUNK_BYTES), b"")
+                transfer.append(self._watched(chunks, attempt, transfer), total=attempt.size)
             return
         self._retry(lambda: self._receive(attempt, transfer), attempt)
 
@@ -203,14 +212,26 @@ class Downloader:
             if start and answer.status_code == 200:
                 transfer.restart()
             length = answer.headers.get("content-length", "")
-            attempt.total = transfer.size + int(length) if length.isdecimal() else None
-            transfer.append(self._watched(answer, attempt, transfer), total=attempt.total)
+            attempt.total = transfer.size + int(length) if length.isdecimal() else attempt.size
+            chunks = answer.iter_raw()  # as it comes: what arrived before a stall is kept
+            transfer.append(self._watched(chunks, attempt, transfer, answer.headers), total=attempt.total)
+        if attempt.size is not None and transfer.size < attempt.size:
+            raise failures.cut_off(attempt)
 
-    def _watched(self, answer: "httpx.Response", attempt: Attempt, transfer: Transfer) -> Iterator[bytes]:
-        """Yield the body as it comes, refusing web pages and endless ones."""
-        for chunk in answer.iter_raw():  # as it comes: what arrived before a stall is kept
-            if transfer.size == 0 and _is_web_page(answer.headers, chunk[:64]):
+    def _watched(
+        self,
+        chunks: Iterable[bytes],
+        attempt: Attempt,
+        transfer: Transfer,
+        headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> Iterator[bytes]:
+        """Yield the body as it comes, refusing web pages and what is longer than it may be."""
+        for chunk in chunks:
+            if transfer.size == 0 and _is_web_page(headers, chunk[:64]):
                 raise failures.web_page(attempt)
+            coming = max(transfer.size + len(chunk), attempt.total or 0)
+            if attempt.size is not None and coming > attempt.size:
+                raise failures.too_long(attempt)
             yield chunk
             attempt.done = transfer.size
             if transfer.size > _LONGEST_FILE_BYTES:
@@ -270,8 +291,13 @@ def _read_local(attempt: Attempt) -> Response:
 def _open_local(attempt: Attempt) -> BinaryIO:
     path = local_path(attempt.asked)
     try:
-        return (path / "index.html" if path.is_dir() else path).open("rb")
+        if path.is_dir():
+            path /= "index.html"
+        if not path.is_file():  # opening a pipe would wait for its writer
+            path.stat()
+            raise failures.unreadable(attempt, "it is not a regular file")
+        return path.open("rb")
     except FileNotFoundError as error:
         raise failures.not_found(attempt) from error
     except OSError as error:
-        raise failures.unreadable(attempt, error) from error
+        raise failures.unreadable(attempt, (error.strerror or str(error)).lower()) from error

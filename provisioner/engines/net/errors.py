@@ -27,6 +27,7 @@ class Attempt:
         login: User and password that the asked address carried.
         proxy: Proxy of the last request.
         tries: Requests made.
+        size: Bytes that the file must have, None where nobody knows.
         done: Bytes so far; ``total`` of so many, None while unknown.
         retry_after_s: Pause that the server asked for.
     """
@@ -35,6 +36,7 @@ class Attempt:
     asked: str
     what: str
     login: tuple[str, str] | None = None
+    size: int | None = None
     proxy: str | None = None
     tries: int = 0
     done: int = 0
@@ -133,6 +135,12 @@ def bad_redirect(attempt: Attempt, why: str) -> UnavailableError:
     )
 
 
+def cut_off(attempt: Attempt) -> UnavailableError:
+    """The body ended before the file did."""
+    why = f"the transfer was cut off after {attempt.done} of {attempt.size} bytes"
+    return failure(attempt, "unavailable.connection", why, hints=NETWORK_HINTS, retryable=True)
+
+
 def bad_resume(attempt: Attempt) -> UnavailableError:
     """The answer to a range request does not go on where we were."""
     return failure(
@@ -140,18 +148,30 @@ def bad_resume(attempt: Attempt) -> UnavailableError:
     )
 
 
-def unreadable(attempt: Attempt, error: OSError) -> UnavailableError:
+def unreadable(attempt: Attempt, why: str) -> UnavailableError:
     """A local file that is there and cannot be read."""
     hints = ("check the file's permissions",)
-    return failure(attempt, "unavailable.unreadable", (error.strerror or "").lower(), hints=hints)
+    return failure(attempt, "unavailable.unreadable", why, hints=hints)
+
+
+def too_long(attempt: Attempt) -> InstallError:
+    """More comes than the locked file has."""
+    why = f"it is longer than the {attempt.size} bytes that were expected"
+    return _another_file(attempt, why, expected=attempt.size, got=attempt.total)
 
 
 def hash_mismatch(attempt: Attempt, *, expected: str, got: str) -> InstallError:
-    """The file is not the one that was locked."""
+    """The file has another digest than the locked one."""
+    why = f"expected sha256 `{expected}`, got `{got}`"
+    return _another_file(attempt, why, expected=expected, got=got)
+
+
+def _another_file(
+    attempt: Attempt, why: str, *, expected: str | int | None, got: str | int | None
+) -> InstallError:
     return InstallError(
         "install.hash_mismatch",
-        f"{attempt.what} from `{attempt.host}` is not the locked file: "
-        f"expected sha256 `{expected}`, got `{got}`",
+        f"{attempt.what} from `{attempt.host}` is not the locked file: {why}",
         hints=(
             "find out why it changed before trusting it: the server or a mirror may serve another file",
             "lock again if the change is wanted",

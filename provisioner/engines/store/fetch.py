@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from provisioner.engines.index.files import IndexFiles
+from provisioner.engines.index.page import IndexFile
 from provisioner.engines.net.addresses import local_path
 from provisioner.engines.net.download import Downloader
 from provisioner.engines.net.pip_config import PackageSettings
@@ -139,11 +140,15 @@ class StoreFetcher:
             failed: dict[str, ProvisionError] = {}
             for source in self._sources(package):
                 try:
-                    url = self._find_address(source, package)
-                    if url is None:
+                    file = self._find(source, package)
+                    if file is None:
                         continue
                     self._downloader.fetch_to(
-                        url, part=part, sha256=package.sha256, on_bytes=self._teller(package)
+                        file.url,
+                        part=part,
+                        sha256=package.sha256,
+                        size=package.size or file.size,
+                        on_bytes=self._teller(package),
                     )
                 except (InstallError, UnavailableError) as error:
                     failed.setdefault(source, error)
@@ -157,17 +162,20 @@ class StoreFetcher:
         """Return where to look, in this order; conda packages lie nowhere but where the lock says."""
         return (_LOCKED,) if isinstance(package, CondaPackage) else self._wheel_sources
 
-    def _find_address(self, source: str, package: Package) -> str | None:
+    def _find(self, source: str, package: Package) -> IndexFile | None:
         """Return where the file is, None where the source does not have it; errors as from `IndexFiles`."""
+        name = package.filename
         if source == _LOCKED:
             listed = package.url.startswith("pypi:")
-            return self._index_files.find_in_default_index(package) if listed else package.url
+            return (
+                self._index_files.find_in_default_index(package) if listed else IndexFile(name, package.url)
+            )
         if source in self._extra_indexes:
             return self._index_files.find_in_index(source, package)
         folder = local_path(source) if source.startswith("file:") else Path(source)
         if "://" not in source or folder.is_dir():
-            path = folder / package.filename
-            return path.absolute().as_uri() if path.is_file() else None
+            path = folder / name
+            return IndexFile(name, path.absolute().as_uri()) if path.is_file() else None
         return self._index_files.find_on_page(source, package)
 
     def _not_in_wheelhouses(self, package: Package, failed: Mapping[str, ProvisionError]) -> ProvisionError:
