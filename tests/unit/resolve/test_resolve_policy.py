@@ -156,6 +156,15 @@ def test_an_answer_without_torch_is_refused() -> None:
     assert refusal(ARC, answer({"torch": None})).code == "resolve.no_torch"
 
 
+def test_a_stack_without_torch_has_none() -> None:
+    """With torch `none` an answer without torch is right, and one with any build of it is refused."""
+    bare = dict.fromkeys(GOOD) | {"openvino-genai": "2026.4.1.0"}
+    profile = with_pip("openvino-genai", torch=TorchVariant.NONE)
+    check_resolution(profile, answer(bare))
+    for version in ("2.13.0", "2.13.0+cpu"):
+        assert refusal(profile, answer(bare | {"torch": version})).code == "resolve.torch_variant"
+
+
 def test_two_generations_of_the_runtime_are_refused() -> None:
     """The sentence lists who is of which."""
     error = refusal(ARC, answer({"intel-openmp": "2025.1.0"}))
