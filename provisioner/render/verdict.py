@@ -7,7 +7,7 @@ from typing import Any
 from provisioner.diagnose.failures.model import Match
 from provisioner.errors import ExitCode, ProvisionError, UnvalidatedError, ValidateError
 from provisioner.install.home import Generation
-from provisioner.profile.model import Profile, State
+from provisioner.profile.model import Profile, State, TorchVariant
 from provisioner.render.result import Result
 from provisioner.validate.model import CheckRecord, Report, Status, Verdict
 
@@ -134,7 +134,8 @@ def _lines(profile: Profile, generation: Generation, report: Report | None, *, n
     if report is not None and report.verdict is not Verdict.PASSED:
         yield f"  it is kept; build it again: provision repair {name}"
         return
-    yield f"  use it: provision run {name} -- python -c 'import torch; print(torch.__version__)'"
+    module = "openvino_genai" if profile.torch is TorchVariant.NONE else "torch"
+    yield f"  use it: provision run {name} -- python -c 'import {module}; print({module}.__version__)'"
     yield f"          provision shell {name}"
 
 

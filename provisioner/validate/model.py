@@ -30,7 +30,7 @@ class Stage:
 
 _TABLE = (
     Stage("packages", 180, "comparing files with their packages", "what is installed is what is locked"),
-    Stage("imports", 300, "importing torch and its stack", "torch and its stack load, from this environment"),
+    Stage("imports", 300, "importing the stack's libraries", "the libraries load, from this environment"),
     Stage("device", 120, "asking the driver about the device", "the device is there and describes itself"),
     Stage(
         "kernels",

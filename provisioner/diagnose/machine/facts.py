@@ -88,7 +88,7 @@ class DeviceNode:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Library:
-    """A system library of the GPU stack; ``kind`` is ``loader``, ``gpu-driver`` or ``opencl-driver``."""
+    """A system library of the GPU stack; ``kind`` is a key of ``engines.machine.linux._LIBRARIES``."""
 
     kind: str
     path: str

@@ -6,7 +6,7 @@ from provisioner.diagnose.machine.layers.hardware import check_device_nodes, che
 from provisioner.diagnose.machine.layers.model import LayerState, WantedHost
 from provisioner.diagnose.machine.layers.system import check_disk
 from provisioner.errors import InstallError, ProvisionError, UnvalidatedError
-from provisioner.profile.model import Device, Profile
+from provisioner.profile.model import Device, Profile, TorchVariant
 
 # Not by `doctor.LAYERS`: the layers of an environment cost a `create` with nothing to do 12 ms of imports.
 _LAYERS = {
@@ -17,8 +17,9 @@ _LAYERS = {
 }
 # Windows display drivers, from ipex-llm's install_gpu.md; Linux release names do not map to versions.
 _DRIVER_FLOORS = {("ipex-llm-2.1", "win-64"): "31.0.101.5122"}
-# An XPU environment is 5 to 9 GB with its downloads, a CPU one about 2.
+# An XPU environment is 5 to 9 GB with its downloads, a CPU one about 2, one without torch below 1.
 _INSTALL_BYTES = {Device.XPU: 12 * 1024**3, Device.CPU: 3 * 1024**3}
+_INSTALL_BYTES_WITHOUT_TORCH = 1024**3
 
 
 def wanted_host(profile: Profile, *, platform: str, built: bool = False) -> WantedHost:
@@ -26,7 +27,9 @@ def wanted_host(profile: Profile, *, platform: str, built: bool = False) -> Want
     return WantedHost(
         device=profile.device.value,
         stack=profile.stacks[0] if profile.stacks else profile.name,
-        install_bytes=_INSTALL_BYTES[profile.device],
+        install_bytes=_INSTALL_BYTES_WITHOUT_TORCH
+        if profile.torch is TorchVariant.NONE
+        else _INSTALL_BYTES[profile.device],
         indexes=tuple(index.name for index in profile.indexes),
         driver_floor=next(
             (_DRIVER_FLOORS[at] for stack in profile.stacks if (at := (stack, platform)) in _DRIVER_FLOORS),
@@ -35,6 +38,7 @@ def wanted_host(profile: Profile, *, platform: str, built: bool = False) -> Want
         variables=next((each.env for each in profile.platforms if each.name == platform), {}),
         system_oneapi="ipex-llm-2.1" in profile.stacks,
         hides_integrated=profile.validation.backend == "transformers",
+        uses_opencl=profile.validation.backend == "openvino",
         built=built,
         torch=profile.torch,
     )

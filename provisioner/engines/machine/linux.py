@@ -34,6 +34,7 @@ _LIBRARIES = {
     "loader": "libze_loader.so",
     "gpu-driver": "libze_intel_gpu.so",
     "opencl-driver": "libigdrcl.so",
+    "opencl-loader": "libOpenCL.so",
 }
 # Debian's packages carry the version that the file name of `libigdrcl.so` does not.
 _PACKAGES = {

@@ -94,6 +94,20 @@ def test_nothing_judged_is_never_ok() -> None:
     assert describe_layers({})["outcome"] == "unknown"
 
 
+def test_openvino_needs_opencl_and_not_level_zero() -> None:
+    """The GPU plugin of a stack without torch is linked to OpenCL's loader, which no wheel brings."""
+    wanted = replace(XPU, uses_opencl=True)
+    missing = _one("user-driver", LINUX, wanted)
+    assert missing.state is LayerState.FAIL
+    assert "ocl-icd-libopencl1" in str(missing.hint)
+    loader = Library(kind="opencl-loader", path="/usr/lib/libOpenCL.so.1", version="1.0.0")
+    facts = replace(LINUX, libraries=(loader,), variables={"ONEAPI_DEVICE_SELECTOR": "opencl:cpu"})
+    assert _one("user-driver", facts, wanted).state is LayerState.PASS
+    assert _one("variables", facts, wanted).state is LayerState.PASS
+    without = replace(facts, opencl_vendors=())
+    assert "intel-opencl-icd" in str(_one("user-driver", without, wanted).hint)
+
+
 def test_layers_above_do_not_hide_layers_below() -> None:
     """With no GPU and no driver, disk, indexes and environment are still judged."""
     facts = replace(

@@ -12,6 +12,7 @@ from provisioner.diagnose.machine.layers.model import (
     passed,
     unknown,
 )
+from provisioner.profile.model import TorchVariant
 from provisioner.profile.torch_rules import find_torch_problems
 from provisioner.validate.checks.finding import REBUILD_HINT
 
@@ -46,6 +47,8 @@ def check_environment(facts: HostFacts, wanted: WantedHost) -> LayerResult:
 def check_torch(facts: HostFacts, wanted: WantedHost) -> LayerResult:
     """Tell what the last validation saw of torch: whether it imports and lists the device."""
     said = facts.torch
+    if wanted.torch == TorchVariant.NONE:
+        return not_needed("the stack has no torch")
     if said is None:
         return _explain_absence(wanted)
     version = f"torch {said.version or 'of unknown version'}"

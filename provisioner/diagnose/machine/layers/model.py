@@ -47,6 +47,8 @@ class WantedHost:
         system_oneapi: The stack takes oneAPI from the system (``setvars``), as IPEX 2.1 may on Linux.
         hides_integrated: torch itself leaves integrated GPUs out where a card is present (2.7 and later,
             pytorch/pytorch#144378; 2.6 fails with `could not create an engine`, pytorch/pytorch#143914).
+        uses_opencl: The stack reaches the GPU through OpenCL alone, as OpenVINO does; Level Zero and SYCL's
+            variables mean nothing to it.
         variables: Environment variables that activation sets; they win over inherited ones.
         install_bytes: Space that the environment and its downloads take.
         indexes: Names of the indexes and channels that are needed, see ``Reach.name``.
@@ -59,6 +61,7 @@ class WantedHost:
     driver_floor: str | None = None
     system_oneapi: bool = False
     hides_integrated: bool = False
+    uses_opencl: bool = False
     variables: Mapping[str, str] = field(default_factory=dict)
     install_bytes: int = 12 * 1024**3
     indexes: tuple[str, ...] = ()

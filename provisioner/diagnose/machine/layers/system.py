@@ -21,8 +21,10 @@ _LONGEST_INSIDE = 190
 _CONDA_PREFIX_LIMIT = 254
 
 
-def check_user_driver(facts: HostFacts, wanted: WantedHost) -> LayerResult:
-    """Judge Level Zero and OpenCL: the libraries through which torch reaches the GPU."""
+def check_user_driver(  # noqa: PLR0911 # one return per cause
+    facts: HostFacts, wanted: WantedHost
+) -> LayerResult:
+    """Judge Level Zero and OpenCL: the libraries through which the stack reaches the GPU."""
     if not wanted.uses_gpu:
         return not_needed(CPU_ONLY)
     if facts.os == "windows":
@@ -32,6 +34,8 @@ def check_user_driver(facts: HostFacts, wanted: WantedHost) -> LayerResult:
     if facts.libraries is None:
         return unknown("the system's library folders could not be read")
     kinds = {library.kind: library for library in facts.libraries}
+    if wanted.uses_opencl:
+        return _check_opencl_alone(facts, kinds)
     missing = [
         name
         for kind, name in (
@@ -62,7 +66,7 @@ def check_variables(facts: HostFacts, wanted: WantedHost) -> LayerResult:
                 f"`{name}={variables[name]}` puts other packages before the environment's", f"unset `{name}`"
             )
     problem = None
-    if wanted.uses_gpu:
+    if wanted.uses_gpu and not wanted.uses_opencl:
         problem = _check_oneapi(variables, wanted) or _check_selection(facts, wanted, variables)
     return problem or passed("no environment variable that would disturb the stack")
 
@@ -134,9 +138,23 @@ def _check_opencl(facts: HostFacts, kinds: dict[str, Library]) -> LayerResult | 
     if facts.opencl_vendors is None:
         return unknown("`/etc/OpenCL/vendors` could not be read")
     return failed(
-        "Level Zero is there, Intel's OpenCL driver is not (oneDNN builds its kernels through it)",
+        "Intel's OpenCL driver is not installed, through which kernels are built (oneDNN and OpenVINO)",
         "install `intel-opencl-icd`",
     )
+
+
+def _check_opencl_alone(facts: HostFacts, kinds: dict[str, Library]) -> LayerResult:
+    """OpenVINO's GPU plugin is linked to the loader, which no wheel brings."""
+    if "opencl-loader" not in kinds:
+        return failed(
+            "not installed: the OpenCL loader (`libOpenCL.so.1`)",
+            "install `ocl-icd-libopencl1 intel-opencl-icd` on Debian and Ubuntu",
+        )
+    problem = _check_opencl(facts, kinds)
+    if problem is not None:
+        return problem
+    version = kinds["opencl-driver"].version if "opencl-driver" in kinds else None
+    return passed(f"the OpenCL loader and Intel's OpenCL driver {version or 'of unknown version'}")
 
 
 def _check_floor(version: str | None, wanted: WantedHost, evidence: str) -> LayerResult:
@@ -172,7 +190,7 @@ def _check_windows_user_driver(facts: HostFacts, wanted: WantedHost) -> LayerRes
         )
     if facts.libraries is None or not intel or facts.vc_runtime is None:
         return unknown("the display driver, Level Zero or the Visual C++ runtime could not be read")
-    if not any(library.kind == "loader" for library in facts.libraries):
+    if not wanted.uses_opencl and not any(library.kind == "loader" for library in facts.libraries):
         return failed(
             "the Level Zero loader (`ze_loader.dll`) is not in System32",
             "install the current Intel Arc graphics driver: it brings Level Zero",
