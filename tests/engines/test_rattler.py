@@ -113,6 +113,7 @@ def test_the_answer_is_canonical_hashed_and_sorted(channel: Channel) -> None:
     assert [package.name for package in packages] == ["a", "b"]
     assert packages[0].url == "https://conda.example.com/chan/linux-64/a-1-h1_0.conda"
     assert packages[0].sha256 == hashlib.sha256(b"a1h1_0").hexdigest()
+    assert packages[0].size == 1
     assert dict(packages[0].dependencies) == {"b": ">=1"}
 
 

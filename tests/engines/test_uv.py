@@ -218,7 +218,7 @@ def test_a_wheel_without_separate_metadata_is_read_by_ranges(bench: Bench, pypi:
     assert versions(found) == {"app": "1.0", "dep": "1.0"}
     asked = [r for r in pypi.server.requests if r.path.endswith("app-1.0-py3-none-any.whl")]
     assert asked
-    assert all("range" in request.headers for request in asked)
+    assert all("range" in request.headers for request in asked if request.method == "GET")
     assert found.packages[0].sha256 == hashlib.sha256(data).hexdigest()
 
 
@@ -431,6 +431,23 @@ def test_a_failure_of_our_index_is_internal(bench: Bench, pypi: PackageIndex) ->
     pypi.add("app", "1.0")
     with pytest.raises(InternalError, match="serving"):
         bench.solve("app", routes={"app": "an index that the request does not have"})
+
+
+def test_sizes_come_from_the_index_or_else_from_the_files_server(
+    bench: Bench, pypi: PackageIndex, server: Loopback
+) -> None:
+    """What a page does not say is asked for once; a server that does not say it either fails no lock."""
+    said, asked = pypi.add("said", "1.0", size=4242), pypi.add("asked", "1.0")
+    pypi.add("silent", "1.0", served=False)
+    pypi.add("lying", "1.0", size="many")
+    for _ in range(2):
+        found = {package.name: package.size for package in bench.solve("said", "asked", "silent").packages}
+        assert found == {"said": 4242, "asked": len(asked), "silent": None}
+    heads = [request.path for request in server.requests if request.method == "HEAD"]
+    assert len([path for path in heads if "asked" in path]) == 1
+    assert not [path for path in heads if "said-" in path]
+    assert bench.solve("lying").packages[0].size is not None
+    assert len(said) != 4242
 
 
 def test_an_asset_is_locked_beside_the_solution(bench: Bench, pypi: PackageIndex) -> None:

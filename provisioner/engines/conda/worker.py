@@ -96,6 +96,7 @@ def _describe(record: rattler.RepoDataRecord) -> dict[str, Any]:
         "url": record.url,
         "sha256": record.sha256.hex() if record.sha256 else "",
         "md5": record.md5.hex() if record.md5 else "",
+        "size": record.size,
         "dependencies": dict(
             sorted((text.split(" ", 1)[0], text.partition(" ")[2]) for text in record.depends)
         ),

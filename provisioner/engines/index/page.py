@@ -104,7 +104,7 @@ def _checked(files: Iterable[IndexFile], *, base: str) -> Iterable[IndexFile]:
 
 
 def _from_json(file: Mapping[str, Any], base: str) -> IndexFile:
-    yanked = file.get("yanked", False)
+    yanked, size = file.get("yanked", False), file.get("size")
     url = file["url"].partition("#")[0]
     if not url.startswith("https://") or "/." in url:  # joining takes most of a big page's time
         url = urljoin(base, url)
@@ -115,7 +115,7 @@ def _from_json(file: Mapping[str, Any], base: str) -> IndexFile:
         requires_python=_text(file.get("requires-python")),
         uploaded=_text(file.get("upload-time")),
         yanked=None if yanked is False else (yanked if isinstance(yanked, str) else ""),
-        size=file.get("size"),
+        size=size if type(size) is int and size > 0 else None,
     )
 
 

@@ -97,6 +97,14 @@ class IndexReader:
             return read_wheel_metadata(self.fetch_whole(file), name=file.filename)
         return read_wheel_metadata(remote, name=file.filename)
 
+    def find_size(self, file: IndexFile) -> int | None:
+        """Return how many bytes the server says a file has; None where it does not, for whatever reason."""
+        try:
+            length = self._downloader.head(file.url, tries=1).headers.get("content-length", "")
+        except UnavailableError:
+            return None
+        return int(length) if length.isdecimal() else None
+
     def fetch_whole(self, file: IndexFile) -> Path:
         """Fetch a file whose index gives no digest or no metadata; it is kept for the next lock.
 

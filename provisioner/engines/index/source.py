@@ -175,14 +175,29 @@ class IndexSource:
         _write(path, body)
         return body
 
-    def hash_file(self, file: IndexFile) -> str:
-        """Return a file's sha256, which its index has not said: the file is fetched.
+    def complete(self, file: IndexFile) -> IndexFile:
+        """Return the file with the digest and the size that its index has not said.
+
+        For a digest the file is fetched. For a size its server is asked, and may not say it either.
 
         Raises:
-            UnavailableError: It could not be had.
+            UnavailableError: It could not be fetched.
         """
-        with self._reader.fetch_whole(file).open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+        if file.sha256 is None:
+            path = self._reader.fetch_whole(file)
+            with path.open("rb") as stream:
+                digest = hashlib.file_digest(stream, "sha256").hexdigest()
+            return file._replace(sha256=digest, size=path.stat().st_size)
+        return file if file.size is not None else file._replace(size=self._find_size(file))
+
+    def _find_size(self, file: IndexFile) -> int | None:
+        path = self._cache / "sizes" / f"{file.sha256}.txt"
+        with suppress(OSError, ValueError):
+            return int(path.read_bytes())
+        size = self._reader.find_size(file)
+        if size is not None:
+            _write(path, str(size).encode())
+        return size
 
     def _lock(self, key: object) -> Lock:
         with self._guard:

@@ -6,6 +6,7 @@ interrupted file is resumed, every file has the lockfile's sha256, and a failure
 """
 
 import mimetypes
+import os
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -124,17 +125,19 @@ class Downloader:
 
         return self._retry(read, attempt)
 
-    def head(self, url: str) -> Response:
-        """Return status and headers of a page without its body; errors as in `get`."""
+    def head(self, url: str, *, tries: int | None = None) -> Response:
+        """Return status and headers of a file without its body; errors as in `get`."""
         attempt = self._attempt(url)
         if urlsplit(attempt.asked).scheme == "file":
-            return _read_local(attempt)
+            with _open_local(attempt) as source:
+                length = str(os.fstat(source.fileno()).st_size)
+            return Response(status=200, headers={"content-length": length}, body=b"", url=attempt.asked)
 
         def read() -> Response:
-            with self._client.open("HEAD", attempt, {}) as answer:
+            with self._client.open("HEAD", attempt, {"accept-encoding": "identity"}) as answer:
                 return _response(answer, b"")
 
-        return self._retry(read, attempt)
+        return self._retry(read, attempt, tries=tries)
 
     def fetch_to(
         self,
@@ -239,11 +242,11 @@ class Downloader:
             if self._cancelled.is_set():
                 raise failures.stopped(attempt)
 
-    def _retry(self, action: Callable[[], _Result], attempt: Attempt) -> _Result:
+    def _retry(self, action: Callable[[], _Result], attempt: Attempt, *, tries: int | None = None) -> _Result:
         """Run one request, again while the failure may pass; a try that brought a megabyte does not count."""
         if self._settings.offline:
             raise failures.offline(attempt)
-        left, reached = self._settings.tries, 0
+        left, reached = tries or self._settings.tries, 0
         while True:
             attempt.tries += 1
             attempt.retry_after_s = None

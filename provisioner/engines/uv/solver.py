@@ -4,6 +4,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from threading import Event
@@ -26,6 +27,7 @@ from provisioner.resolve.request import PipRequest, PipSolution
 from provisioner.resolve.target import find_target, marker_environment
 
 _TIMEOUT_S = 600.0
+_JOBS = 8
 _NAME = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)")
 
 
@@ -65,10 +67,12 @@ class UvSolver:
             if project not in request.provided
         ]
         dependencies = find_dependencies(shelf, versions)
-        packages = [
-            self._package(shelf, project, version, file, dependencies=dependencies.get(project, {}))
-            for project, version, file in chosen
-        ]
+        with ThreadPoolExecutor(_JOBS) as pool:  # servers may have to be asked for digests and sizes
+            completed = pool.map(self._source.complete, [file for _, _, file in chosen])
+            packages = [
+                self._package(shelf, project, version, file, dependencies=dependencies.get(project, {}))
+                for (project, version, _), file in zip(chosen, completed, strict=True)
+            ]
         assets = [self._asset(shelf, requirement) for requirement in request.assets]
         notes = [
             f"`{project}=={version}` was yanked from its index"
@@ -127,7 +131,8 @@ class UvSolver:
             filename=file.filename,
             url=f"pypi:{file.filename}" if index == DEFAULT_INDEX else file.url,
             index=index,
-            sha256=file.sha256 or self._source.hash_file(file),
+            sha256=file.sha256 or "",
+            size=file.size,
             dependencies=dependencies,
             validation=validation,
         )
@@ -140,7 +145,9 @@ class UvSolver:
                 f"validation asset `{requirement}` is on no index that the profile names",
                 hints=["correct `validation.asset` in the profile"],
             )
-        return self._package(shelf, *found, dependencies={}, validation=True)
+        project, version, file = found
+        file = self._source.complete(file)
+        return self._package(shelf, project, version, file, dependencies={}, validation=True)
 
 
 def find_dependencies(shelf: Shelf, versions: Mapping[str, Version]) -> dict[str, dict[str, str]]:
