@@ -66,7 +66,8 @@ def make_engines(
     return BuildEngines(
         fetcher=fetcher,
         uv=uv,
-        rattler=RattlerLinker(cache=home.cache / "rattler", environ=ENVIRON),
+        rattler=RattlerLinker(environ=ENVIRON),
+        home=home,
         tools={"uv": "under test"},
     )
 

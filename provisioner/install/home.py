@@ -9,7 +9,7 @@ locks/<name>.lock                                 held while an environment is b
 import json
 import re
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,6 +45,10 @@ class EnvironmentHome:
     def locks(self) -> Path:
         """Return the folder of locks."""
         return self.data / "locks"
+
+    def unpacked(self, name: str) -> Path:
+        """Return the folder of the packages that a build of an environment is unpacking."""
+        return self.cache / "unpacked" / name
 
     def environment(self, name: str) -> Path:
         """Return an environment's folder.
@@ -220,12 +224,31 @@ def is_published(home: EnvironmentHome, name: str, folder: str) -> bool:
     return _read_pointer(home, name) == folder
 
 
+@contextmanager
+def hold_unpacked(home: EnvironmentHome, name: str) -> Iterator[Path]:
+    """Yield an empty folder for unpacked packages, and delete it; the caller holds the environment's lock.
+
+    Engines link the files of an environment from there. Nobody else ever does: what a user edits in one
+    environment must not change another, nor one that is built later.
+    """
+    folder = home.unpacked(name)
+    remove_tree(folder)
+    for path in (home.cache, folder.parent, folder):
+        make_private_folder(path)
+    try:
+        yield folder
+    finally:
+        with suppress(OSError):  # what stays is deleted by the next build, or by `clean`
+            remove_tree(folder)
+
+
 def remove_leftovers(home: EnvironmentHome, name: str) -> int:
     """Delete what dead builders left: generations without a receipt. The caller holds the environment's lock.
 
     Returns:
         How many were deleted.
     """
+    remove_tree(home.unpacked(name))
     count = 0
     for folder in _generation_folders(home, name):
         if not (folder / RECEIPT_NAME).is_file():

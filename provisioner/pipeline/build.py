@@ -13,6 +13,7 @@ from provisioner.engines.store.file import StoredFile
 from provisioner.engines.uv.installer import UvInstaller
 from provisioner.events import Listener, StageFinished, StageStarted
 from provisioner.ground.files import write_atomically
+from provisioner.install.home import EnvironmentHome, hold_unpacked
 from provisioner.install.layout import find_python
 from provisioner.install.manifest import MANIFEST_NAME, format_manifest, make_manifest
 from provisioner.install.plan import CONDA, VENV, InstallPlan
@@ -26,6 +27,7 @@ class BuildEngines:
     fetcher: StoreFetcher
     uv: UvInstaller
     rattler: RattlerLinker
+    home: EnvironmentHome
     tools: Mapping[str, str]
 
 
@@ -46,13 +48,17 @@ def build_generation(
     with _step("fetch", f"{len(plan.files)} files", on_event):
         files = engines.fetcher.fetch(plan.files)
     if plan.base == CONDA:
-        with _step("install", "conda base", on_event):
-            engines.rattler.link_conda(prefix, plan.conda, files, platform=plan.platform)
+        with (
+            _step("install", "conda base", on_event),
+            hold_unpacked(engines.home, plan.environment) as unpacked,
+        ):
+            engines.rattler.link_conda(prefix, plan.conda, files, platform=plan.platform, unpacked=unpacked)
         version = next((package.version for package in plan.conda if package.name == "python"), version)
     python = find_python(prefix, base=plan.base, platform=plan.platform)
     with _step("install", f"{len(plan.wheels)} wheels", on_event):
         if plan.wheels:
-            engines.uv.install_wheels(python, plan.wheels, files)
+            with hold_unpacked(engines.home, plan.environment) as unpacked:
+                engines.uv.install_wheels(python, plan.wheels, files, unpacked=unpacked)
     with _step("install", "receipt", on_event):
         _keep_sources(plan, prefix / RECORD_NAME)
         receipt = _make_receipt(plan, prefix, tools=engines.tools, version=version, files=files)

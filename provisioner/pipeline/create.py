@@ -83,7 +83,7 @@ def create(settings: Settings, profile: Profile, choices: CreateChoices, *, on_e
     from provisioner.pipeline import build, validate  # noqa: PLC0415 - with the line above
     from provisioner.pipeline import engines as tools  # noqa: PLC0415 - 0.1 s that a run with nothing to do saves
 
-    with tools.Engines(settings, on_event=on_event, fresh=choices.rebuild) as engines:
+    with tools.Engines(settings, on_event=on_event) as engines:
         generation = install_environment(
             plan,
             home=engines.home,

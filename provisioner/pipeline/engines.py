@@ -48,11 +48,8 @@ _PASSED_ON = (
 class Engines:
     """The outside tools of one job; a `with` block ends what they have under way."""
 
-    def __init__(
-        self, settings: Settings, *, on_event: Listener = ignore_events, fresh: bool = False
-    ) -> None:
-        """Make nothing yet; with ``fresh`` nothing that was unpacked earlier is linked into a build."""
-        self._fresh = fresh
+    def __init__(self, settings: Settings, *, on_event: Listener = ignore_events) -> None:
+        """Make nothing yet."""
         self.settings = settings
         self.home = EnvironmentHome(data=settings.data)
         self._on_event = on_event
@@ -125,13 +122,11 @@ class Engines:
     @property
     def build(self) -> BuildEngines:
         """Return everything that builds an environment."""
-        if self._fresh:
-            # Files are hard links into uv's cache: what was changed in the old build is changed there, too.
-            self.uv_installer.clean_cache()
         return BuildEngines(
             fetcher=self.fetcher,
             uv=self.uv_installer,
-            rattler=RattlerLinker(cache=self.home.cache / "rattler-packages", environ=self.child_environ),
+            rattler=RattlerLinker(environ=self.child_environ),
+            home=self.home,
             tools={"provision": __version__, "uv": version("uv"), "py-rattler": version("py-rattler")},
         )
 

@@ -82,7 +82,10 @@ def test_a_hostile_wheel_is_refused_by_uv_or_by_us(venv: Path, tmp_path: Path, n
     refused = False
     try:
         UvInstaller(cache=tmp_path / "cache", environ=ENVIRON).install_wheels(
-            prefix / "bin" / "python", [package], {package.sha256: StoredFile(path=path)}
+            prefix / "bin" / "python",
+            [package],
+            {package.sha256: StoredFile(path=path)},
+            unpacked=tmp_path / "cache",
         )
     except InstallError:
         refused = True

@@ -116,6 +116,22 @@ def test_a_changed_lock_makes_a_new_generation(tmp_path: Path) -> None:
     assert [generation.prefix for generation in list_generations(home, "demo")] == [new.prefix]
 
 
+def test_an_edited_file_reaches_no_other_environment(tmp_path: Path) -> None:
+    """Two environments of one wheel share no file, and a later one is built of the locked bytes."""
+    house, data = tmp_path / "wheels", tmp_path / "data"
+    wheel = stock_wheel(house, "demo")
+    edited, other = (install(data, make_plan([wheel], name=name), wheelhouse=house) for name in ("a", "b"))
+    (module,) = edited.prefix.glob("lib/python3.*/site-packages/demo.py")
+    with module.open("a", encoding="utf-8") as file:
+        file.write("VERSION = 'edited'\n")
+    later = install(data, make_plan([wheel], name="c"), wheelhouse=house)
+    rebuilt = install(data, make_plan([wheel], name="a"), wheelhouse=house, rebuild=True)
+    for built in (other, later, rebuilt):
+        assert run_python(built, "import demo; print(demo.VERSION)") == "1.0"
+    assert run_python(edited, "import demo; print(demo.VERSION)") == "edited"
+    assert list((data / "cache" / "unpacked").iterdir()) == []
+
+
 def test_going_back_to_an_older_lock_builds_nothing(tmp_path: Path) -> None:
     """A generation that is still there is made current again."""
     house, data = tmp_path / "wheels", tmp_path / "data"

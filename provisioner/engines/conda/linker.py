@@ -10,7 +10,7 @@ from provisioner.engines.net.addresses import redact_text
 from provisioner.engines.process.run import ProgramTimeoutError
 from provisioner.engines.store.file import StoredFile
 from provisioner.errors import InstallError, InternalError
-from provisioner.ground.files import make_private_folder, write_atomically
+from provisioner.ground.files import write_atomically
 from provisioner.resolve.model import CondaPackage
 
 _TIMEOUT_S = 1800.0
@@ -21,14 +21,8 @@ _LOCAL_FIELDS = ("extracted_package_dir", "package_tarball_full_path")
 class RattlerLinker:
     """Makes conda prefixes with py-rattler. Scripts of packages for their own installation are never run."""
 
-    def __init__(self, *, cache: Path, environ: Mapping[str, str]) -> None:
-        """Keep the parts.
-
-        Args:
-            cache: Folder of unpacked packages, on the environments' file system so that files can be linked.
-            environ: Environment of the worker.
-        """
-        self._cache = cache
+    def __init__(self, *, environ: Mapping[str, str]) -> None:
+        """Keep the environment of the worker."""
         self._environ = environ
 
     def link_conda(
@@ -38,17 +32,25 @@ class RattlerLinker:
         files: Mapping[str, StoredFile],
         *,
         platform: str,
+        unpacked: Path,
     ) -> None:
-        """Make a conda prefix at ``prefix`` (absent) from stored files.
+        """Make a conda prefix from stored files.
+
+        Args:
+            prefix: Its folder, absent.
+            packages: The packages.
+            files: Their files by sha256; rattler compares none with its digest.
+            platform: ``linux-64`` or ``win-64``.
+            unpacked: An empty folder on the prefix's file system. Linked files are hard links into it, so
+                the caller deletes it.
 
         Raises:
             InstallError: It could not be made.
         """
-        make_private_folder(self._cache)
         task = {
             "do": "link",
             "prefix": str(prefix),
-            "cache": str(self._cache),
+            "cache": str(unpacked),
             "platform": platform,
             "packages": [describe_package(package, files[package.sha256]) for package in packages],
         }

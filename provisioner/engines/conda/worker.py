@@ -104,11 +104,6 @@ def _describe(record: rattler.RepoDataRecord) -> dict[str, Any]:
 
 
 async def _link(task: dict[str, Any]) -> dict[str, Any]:
-    cache = rattler.PackageCache.new_layered(
-        # What lies unpacked in the cache is compared with the packages' own lists before it is linked.
-        [task["cache"]],
-        validation_mode=rattler.ValidationMode.full(),
-    )
     try:
         await rattler.install(
             [_make_record(package) for package in task["packages"]],
@@ -116,7 +111,7 @@ async def _link(task: dict[str, Any]) -> dict[str, Any]:
             platform=rattler.Subdir(task["platform"]),
             execute_link_scripts=False,
             show_progress=False,
-            package_cache=cache,
+            package_cache=rattler.PackageCache(task["cache"]),
         )
     except (
         exceptions.ExtractError,

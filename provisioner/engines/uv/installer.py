@@ -29,10 +29,11 @@ class UvInstaller:
         """Keep the parts.
 
         Args:
-            cache: uv's cache, on the file system of the environments so that files can be linked.
+            cache: Where uv keeps what it knows of interpreters.
             environ: Environment of the child processes; see `Uv`.
         """
         self._uv = Uv(cache=cache, environ=environ)
+        self._environ = environ
 
     def make_venv(self, prefix: Path, *, python: str) -> str:
         """Make a virtual environment at ``prefix`` (absent), and return the full version of its Python.
@@ -42,7 +43,8 @@ class UvInstaller:
         """
         make_private_folder(self._uv.cache)
         interpreter = find_interpreter(python, uv=self._uv, cwd=prefix.parent)
-        self._run(
+        _run(
+            self._uv,
             *("venv", str(prefix), "--python", str(interpreter)),
             *("--no-project", "--prompt", prefix.parents[1].name),
             cwd=prefix.parent,
@@ -51,81 +53,85 @@ class UvInstaller:
         return _read_version(prefix / "pyvenv.cfg")
 
     def install_wheels(
-        self, python: Path, packages: Sequence[PipPackage], files: Mapping[str, StoredFile]
-    ) -> None:
-        """Install exactly these wheels beside an interpreter, from stored files.
-
-        Raises:
-            InstallError: A wheel was refused or could not be written.
-        """
-        make_private_folder(self._uv.cache)
-        wheels = [package for package in packages if package.filename.endswith(".whl")]
-        sdists = [package for package in packages if not package.filename.endswith(".whl")]
-        self._install(python, wheels, files)
-        if sdists:
-            # Built by what the lock has just installed: an isolated build would fetch what no lock names.
-            self._install(python, sdists, files, "--no-build-isolation")
-
-    def _install(
         self,
         python: Path,
         packages: Sequence[PipPackage],
         files: Mapping[str, StoredFile],
-        *options: str,
+        *,
+        unpacked: Path,
     ) -> None:
-        with tempfile.TemporaryDirectory(prefix="provision-wheels-") as folder:
-            lock = Path(folder, "pylock.provision.toml")
-            entries = [
-                describe_package(package, path=files[package.sha256].path.as_posix()) for package in packages
-            ]
-            lock.write_text(format_pylock(entries), encoding="utf-8")
-            self._run(
-                *("pip", "install", "--python", str(python), "--requirements", str(lock)),
-                *("--preview-features", "pylock", "--require-hashes", "--break-system-packages"),
-                *options,
-                cwd=Path(folder),
-                failing=("install.wheels", "install the wheels"),
-            )
+        """Install exactly these wheels beside an interpreter, from stored files.
 
-    def clean_cache(self) -> None:
-        """Forget what was unpacked; uv waits for other processes that are using it.
+        Args:
+            python: The interpreter.
+            packages: The wheels, and source archives that are built.
+            files: Their files by sha256; uv compares each with its digest while it unpacks it.
+            unpacked: An empty folder on the environment's file system. Installed files are hard links into
+                it, so the caller deletes it.
 
         Raises:
-            InstallError: uv could not.
+            InstallError: A wheel was refused or could not be written.
         """
-        cache = self._uv.cache
-        make_private_folder(cache)
-        failing = ("install.cache", f"clean its cache `{cache}`")
-        self._run("cache", "clean", cwd=cache.parent, failing=failing)
+        uv = Uv(cache=unpacked, environ=self._environ)
+        wheels = [package for package in packages if package.filename.endswith(".whl")]
+        sdists = [package for package in packages if not package.filename.endswith(".whl")]
+        _install(uv, python, wheels, files)
+        if sdists:
+            # Built by what the lock has just installed: an isolated build would fetch what no lock names.
+            _install(uv, python, sdists, files, "--no-build-isolation")
 
-    def _run(self, *arguments: str, cwd: Path, failing: tuple[str, str]) -> None:
-        """Run uv offline; ``failing`` is the code of its failure and what it then could not do.
 
-        Raises:
-            InstallError: It failed.
-        """
-        done = self._uv.run(*arguments, "--offline", "--quiet", cwd=cwd, timeout_s=_TIMEOUT_S)
-        if done.exit_code == 0:
-            return
-        code, what = failing
-        said = redact_text(done.stderr.strip())[-2000:]
-        if _FULL.search(said):
-            raise InstallError(
-                "install.disk_full",
-                f"uv could not {what}: there is no space left on the disk",
-                hints=["free some space, or choose another data folder with `--data-dir`"],
-            )
-        raise InstallError(
-            code,
-            f"uv could not {what}; it says:\n{said}"
-            if said
-            else f"uv could not {what}: exit code {done.exit_code}",
-            hints=[
-                "choose another version or build of a package that it refuses, and lock again",
-                "run the same command again; if it fails again, report it with this output",
-            ],
-            context={"exit_code": done.exit_code},
+def _install(
+    uv: Uv,
+    python: Path,
+    packages: Sequence[PipPackage],
+    files: Mapping[str, StoredFile],
+    *options: str,
+) -> None:
+    with tempfile.TemporaryDirectory(prefix="provision-wheels-") as folder:
+        lock = Path(folder, "pylock.provision.toml")
+        entries = [
+            describe_package(package, path=files[package.sha256].path.as_posix()) for package in packages
+        ]
+        lock.write_text(format_pylock(entries), encoding="utf-8")
+        _run(
+            uv,
+            *("pip", "install", "--python", str(python), "--requirements", str(lock)),
+            *("--preview-features", "pylock", "--require-hashes", "--break-system-packages"),
+            *options,
+            cwd=Path(folder),
+            failing=("install.wheels", "install the wheels"),
         )
+
+
+def _run(uv: Uv, *arguments: str, cwd: Path, failing: tuple[str, str]) -> None:
+    """Run uv offline; ``failing`` is the code of its failure and what it then could not do.
+
+    Raises:
+        InstallError: It failed.
+    """
+    done = uv.run(*arguments, "--offline", "--quiet", cwd=cwd, timeout_s=_TIMEOUT_S)
+    if done.exit_code == 0:
+        return
+    code, what = failing
+    said = redact_text(done.stderr.strip())[-2000:]
+    if _FULL.search(said):
+        raise InstallError(
+            "install.disk_full",
+            f"uv could not {what}: there is no space left on the disk",
+            hints=["free some space, or choose another data folder with `--data-dir`"],
+        )
+    raise InstallError(
+        code,
+        f"uv could not {what}; it says:\n{said}"
+        if said
+        else f"uv could not {what}: exit code {done.exit_code}",
+        hints=[
+            "choose another version or build of a package that it refuses, and lock again",
+            "run the same command again; if it fails again, report it with this output",
+        ],
+        context={"exit_code": done.exit_code},
+    )
 
 
 def _read_version(path: Path) -> str:
