@@ -16,15 +16,10 @@ from provisioner.install.manifest import load_manifest
 from provisioner.pipeline.engines import Engines
 from provisioner.pipeline.reports import write_report
 from provisioner.pipeline.settings import Settings
-from provisioner.profile.model import Profile, TorchVariant
-from provisioner.profile.torch_rules import TORCH_KIN
+from provisioner.profile.model import Profile
 from provisioner.resolve.model import PipPackage
 from provisioner.validate.model import Report, ValidationRequest, Verdict
 from provisioner.validate.run import validate_environment
-
-IPEX = "intel-extension-for-pytorch"
-TORCH_REASON = "this stack works without torch, which brings several gigabytes and runtimes of its own"
-IPEX_REASON = "this stack has no IPEX, and one beside it takes over operators that it has no kernels for"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -131,11 +126,6 @@ def _prepare_weights(
     return folder
 
 
-def _find_forbidden(profile: Profile, locked: Mapping[str, str]) -> dict[str, str]:
-    forbidden = {} if IPEX in locked else {IPEX: IPEX_REASON}
-    return forbidden | (dict.fromkeys(TORCH_KIN, TORCH_REASON) if profile.torch is TorchVariant.NONE else {})
-
-
 def _make_request(
     generation: Generation,
     profile: Profile,
@@ -156,10 +146,9 @@ def _make_request(
         family=profile.family.value,
         precision=wanted.precision,
         backend=wanted.backend,
-        torch_variant=profile.torch.local_version,
+        torch_variant=profile.torch,
         locked=locked,
         manifest=load_manifest(generation.prefix),
-        forbidden=_find_forbidden(profile, locked),
         transformers=profile.transformers,
         weights_dir=weights,
         prompt=wanted.prompt,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from provisioner.errors import ValidateError
+from provisioner.profile.model import TorchVariant
 
 SCHEMA = "provision.report/1"
 
@@ -211,12 +212,10 @@ class ValidationRequest:
         device: ``cpu``, ``xpu``, ``xpu:1``, ``cuda``, …
         profile_device: The kind of device that the profile is for; another ``device`` proves less, and the
             report says so.
-        torch_variant: Local part of the locked torch's version (``cpu``, ``xpu``, ``cxx11.abi``); None: not
-            checked.
+        torch_variant: The build of torch that the profile wants; None: not checked.
         locked: Normalised distribution name to locked version, of everything that pip installs. Empty: not
             checked.
         manifest: Digests of the lists of files that the packages brought; None: not known.
-        forbidden: Normalised distribution name to the reason why it must not be there.
         transformers: Specifier set that the family needs, or None.
         weights_dir: Folder made by `models.smollm2.convert_gguf`; None for seeded random weights.
         expected: Text that the continuation of ``prompt`` must contain; None for random weights.
@@ -239,10 +238,9 @@ class ValidationRequest:
     precision: str
     backend: str = "ipex-llm"
     profile_device: str | None = None
-    torch_variant: str | None = None
+    torch_variant: TorchVariant | None = None
     locked: Mapping[str, str] = field(default_factory=dict)
     manifest: Mapping[str, str] | None = None
-    forbidden: Mapping[str, str] = field(default_factory=dict)
     transformers: str | None = None
     weights_dir: Path | None = None
     prompt: str | None = None

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from provisioner.events import Event, StageStarted
+from provisioner.profile.model import TorchVariant
 from provisioner.validate.model import Report, Status, Verdict
 from tests.faults.standin import validate
 
@@ -245,8 +246,8 @@ def test_a_hang_after_success_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("stage", "measured", "code", "said"),
     [
-        ("packages", {"installed": {"torch": "2.13.0"}}, "torch_variant", "`2.13.0`"),
-        ("packages", {"installed": {"torch": "2.13.0+cu130"}}, "torch_variant", "`2.13.0+cu130`"),
+        ("packages", {"installed": {"torch": "2.13.0"}}, "torch_variant", "torch 2.13.0`"),
+        ("packages", {"installed": {"torch": "2.13.0+cu130"}}, "torch_variant", "torch 2.13.0+cu130`"),
         ("packages", {"elsewhere": {"numpy": "/other"}}, "contaminated", "`/other`"),
         (
             "packages",
@@ -288,7 +289,7 @@ def test_a_wrong_measurement_fails_its_check(
 ) -> None:
     """What the probe measured is judged here, and the reason names what was seen."""
     report = validate(
-        tmp_path, f"run(wrong={{{stage!r}: {measured!r}}})", torch_variant="cpu", expected="Paris"
+        tmp_path, f"run(wrong={{{stage!r}: {measured!r}}})", torch_variant=TorchVariant.CPU, expected="Paris"
     )
     assert said in failed(report, stage, code)
 

@@ -17,6 +17,7 @@ from provisioner.diagnose.failures.recognise import recognise_error
 from provisioner.engines.process.run import start_program
 from provisioner.events import ignore_events
 from provisioner.install.manifest import make_manifest
+from provisioner.profile.model import TorchVariant
 from provisioner.validate.model import Report, Status, ValidationRequest, Verdict
 from provisioner.validate.run import validate_environment
 
@@ -68,7 +69,7 @@ def validate(prefix: Path, **options: Any) -> Report:
         "device": "cpu",
         "family": "llama3",
         "precision": "fp32",
-        "torch_variant": "cpu",
+        "torch_variant": TorchVariant.CPU,
         "locked": {"torch": "2.13.0+cpu", "demo": "1.0"},
     }
     request = ValidationRequest(**(values | options))

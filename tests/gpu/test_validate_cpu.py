@@ -17,6 +17,7 @@ from filelock import FileLock
 from provisioner.diagnose.failures.recognise import recognise_error
 from provisioner.engines.process.run import start_program
 from provisioner.events import ignore_events
+from provisioner.profile.model import TorchVariant
 from provisioner.validate.model import Report, ValidationRequest, Verdict
 from provisioner.validate.models.bpe import TOKENIZER_FILE, load_tokenizer
 from provisioner.validate.models.smollm2 import convert_gguf
@@ -62,7 +63,7 @@ def request_cpu(torch_python: Path, weights: Path) -> ValidationRequest:
         profile_device="cpu",
         family="llama3",
         precision="sym_int8",
-        torch_variant="cpu",
+        torch_variant=TorchVariant.CPU,
         locked={"ipex-llm": "2.2.0", "transformers": "4.37.0", "numpy": "1.26.4"},
         transformers="==4.37.0",
         weights_dir=weights,

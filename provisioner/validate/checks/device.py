@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from provisioner.profile.model import TorchVariant
 from provisioner.validate.checks.finding import DRIVER_HINT, REBUILD_HINT, Finding
 from provisioner.validate.model import JSON, ValidationRequest
 
@@ -32,7 +33,7 @@ def check_imports(measured: Mapping[str, JSON], request: ValidationRequest) -> F
             message=f"`{name}` was imported from `{place}`, outside the environment and its Python",
             hints=("remove that file, or what puts its folder on the module path",),
         )
-    if request.torch_variant == "cpu" and measured["torch"]["cuda"]:
+    if request.torch_variant is TorchVariant.CPU and measured["torch"]["cuda"]:
         return Finding(
             code="torch_variant",
             message=f"torch was built for CUDA `{measured['torch']['cuda']}`, whatever its metadata says",

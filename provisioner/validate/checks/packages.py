@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
+from provisioner.profile.model import TorchVariant
+from provisioner.profile.torch_rules import find_torch_problems
 from provisioner.validate.checks.finding import REBUILD_HINT, Finding
 from provisioner.validate.model import JSON, ValidationRequest
 
@@ -12,11 +14,10 @@ _NAMED = 3
 
 
 def check_packages(measured: Mapping[str, JSON], request: ValidationRequest) -> Finding | None:
-    """Compare names, versions, the torch variant, the forbidden packages and the files."""
+    """Compare the packages around torch, names, versions and files."""
     installed: Mapping[str, str] = measured["installed"]
     return (
-        _check_variant(installed, request)
-        or _check_forbidden(installed, request)
+        _check_torch(installed, request)
         or _check_versions(installed, request)
         or _check_transformers(installed, request)
         or _check_places(measured)
@@ -26,27 +27,19 @@ def check_packages(measured: Mapping[str, JSON], request: ValidationRequest) -> 
     )
 
 
-def _check_variant(installed: Mapping[str, str], request: ValidationRequest) -> Finding | None:
-    """A torch of another build is the commonest accident, so it gets its own sentence."""
-    wanted, version = request.torch_variant, installed.get("torch")
-    if wanted is None or version is None or version.partition("+")[2] == wanted:
+def _check_torch(installed: Mapping[str, str], request: ValidationRequest) -> Finding | None:
+    """A torch of another build is the commonest accident, and a second IPEX the next: they come first."""
+    if request.torch_variant is None:
         return None
-    return Finding(
-        code="torch_variant",
-        message=f"torch `{version}` is installed where the profile wants a build for `{wanted}`: "
-        "another package or a later `pip install` replaced it",
-        hints=(REBUILD_HINT, "install further packages through the profile, which keeps torch's build"),
-    )
-
-
-def _check_forbidden(installed: Mapping[str, str], request: ValidationRequest) -> Finding | None:
-    for name, why in request.forbidden.items():
-        if name in installed:
-            return Finding(
-                code="forbidden_package",
-                message=f"`{name}` `{installed[name]}` must not be in this environment: {why}",
-                hints=(REBUILD_HINT,),
-            )
+    for problem in find_torch_problems(installed, request.torch_variant):
+        if problem.code == "no_torch":  # named with the other missing packages
+            continue
+        unwanted = problem.code == "ipex_beside_ipex_llm" or request.torch_variant is TorchVariant.NONE
+        return Finding(
+            code="forbidden_package" if unwanted else problem.code,
+            message=f"{problem.message}: another package or a later `pip install` brought it",
+            hints=(REBUILD_HINT, "install further packages through the profile, which keeps torch's build"),
+        )
     return None
 
 
