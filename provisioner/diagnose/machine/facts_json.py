@@ -15,6 +15,8 @@ SCHEMA = "provision.host/1"
 
 _LONGEST_TEXT = 8192
 _LONGEST_LIST = 20_000
+_HOMES = ("HOME", "USERPROFILE")
+_NAMES = ("USER", "LOGNAME", "USERNAME", "HOSTNAME", "COMPUTERNAME", "USERDOMAIN")
 # Only these hold free text or paths; the others are names that the rules compare.
 _FREE_TEXT = {
     "variables",
@@ -54,8 +56,8 @@ def scrub(facts: HostFacts, *, variables: Mapping[str, str]) -> HostFacts:
         variables: The inherited environment, which knows those names.
     """
     upper = {name.upper(): value for name, value in variables.items()}
-    homes = [upper[name] for name in ("HOME", "USERPROFILE") if upper.get(name)]
-    words = list_private_words(variables)
+    homes = sorted((upper.get(name, "") for name in _HOMES), key=len, reverse=True)
+    words = [upper[name] for name in _NAMES if len(upper.get(name, "")) >= 3]
 
     def hide(value: Any, *, free: bool) -> Any:
         if isinstance(value, dict):
@@ -63,24 +65,16 @@ def scrub(facts: HostFacts, *, variables: Mapping[str, str]) -> HostFacts:
         if isinstance(value, tuple):
             return [hide(item, free=free) for item in value]
         if isinstance(value, str):
-            text = hide_private(value, homes=homes, words=words) if free else value
+            text = _hide_private(value, homes=homes, words=words) if free else value
             return replace_controls(text[:_LONGEST_TEXT], "?")
         return value
 
     return parse_facts(hide(as_json(facts), free=False))
 
 
-def list_private_words(variables: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the user's and the machine's name as the environment knows them, for `hide_private`."""
-    upper = {name.upper(): value for name, value in variables.items()}
-    names = ("USER", "LOGNAME", "USERNAME", "HOSTNAME", "COMPUTERNAME", "USERDOMAIN")
-    return tuple(dict.fromkeys(word for name in names if len(word := upper.get(name, "")) >= 3))
-
-
-def hide_private(text: str, *, homes: Iterable[str] = (), words: Iterable[str] = ()) -> str:
-    """Return a text without home folders, user and machine names and passwords in addresses."""
-    for home in sorted((home for home in homes if len(home) > 1), key=len, reverse=True):
-        text = text.replace(home, "~")
+def _hide_private(text: str, *, homes: Iterable[str], words: Iterable[str]) -> str:
+    for home in homes:
+        text = text.replace(home, "~") if len(home) > 1 else text
     text = re.sub(r"(?i)(/home/|/users/|[a-z]:\\users\\)[^/\\:;]+", "~", text)
     text = re.sub(r"(?<=://)[^/@\s]+@", "", text)
     for word in words:
