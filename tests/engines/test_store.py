@@ -2,8 +2,9 @@
 
 import hashlib
 import json
+import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,9 +13,9 @@ import pytest
 from provisioner.engines.store.file import StoredFile
 from provisioner.engines.store.store import Store
 from provisioner.errors import InstallError, ProvisionError, UnavailableError
-from provisioner.events import Event, Progress
+from provisioner.events import Event, Notice, Progress
 from provisioner.resolve.model import PipPackage
-from tests.installing import close_clients, make_engines, stock_wheel
+from tests.installing import close_clients, install, make_engines, make_plan, run_python, stock_wheel
 from tests.loopback import Loopback, serve
 from tests.wheels import lock_wheel, make_wheel, write_wheel
 
@@ -213,14 +214,60 @@ def test_a_refused_file_does_not_stay(tmp_path: Path) -> None:
         assert not list((tmp_path / "data" / "store" / "sha256").rglob("*.whl"))
 
 
-def test_a_file_that_was_cut_is_fetched_again(tmp_path: Path) -> None:
-    """A stored file of another size than when it was checked does not count; one with the digest does."""
+@pytest.mark.parametrize("spoil", [lambda data: data[:-1], lambda data: b"?" + data[1:]])
+@pytest.mark.parametrize("quietly", [False, True])
+def test_a_file_that_was_damaged_is_fetched_again(
+    tmp_path: Path, spoil: Callable[[bytes], bytes], *, quietly: bool
+) -> None:
+    """A byte that is missing or another one is noticed, also where the file's date is as before, and told."""
     house = tmp_path / "wheels"
     entry = stock_wheel(house, "demo")
     path = fetch(tmp_path / "data", entry, wheelhouses=[str(house)])[entry.sha256].path
+    good, status = path.read_bytes(), path.stat()
+    path.write_bytes(spoil(good))
+    if quietly:
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    events: list[Event] = []
+    again = fetch(tmp_path / "data", entry, wheelhouses=[str(house)], on_event=events.append)
+    assert again[entry.sha256].path.read_bytes() == good
+    assert [event.message for event in events if isinstance(event, Notice) and FILENAME in event.message]
+
+
+def test_a_damaged_file_heals_within_one_build(tmp_path: Path) -> None:
+    """The environment is built although a file in the store has changed since it was fetched."""
+    house, data = tmp_path / "wheels", tmp_path / "data"
+    entry = stock_wheel(house, "demo")
+    first = install(data, make_plan([entry]), wheelhouse=house)
+    (path,) = (data / "store").rglob("*.whl")
     good = path.read_bytes()
-    path.write_bytes(good[:-1])
-    assert fetch(tmp_path / "data", entry, wheelhouses=[str(house)])[entry.sha256].path.read_bytes() == good
+    path.write_bytes(good[:50] + bytes([good[50] ^ 1]) + good[51:])
+    again = install(data, make_plan([entry]), wheelhouse=house, rebuild=True)
+    assert again.prefix != first.prefix
+    assert run_python(again, "import demo; print(demo.VERSION)") == "1.0"
+
+
+def test_a_file_is_hashed_again_after_a_start_of_the_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was not on the disk when the machine stopped may be lost, with the same size and date."""
+    house = tmp_path / "wheels"
+    entry = stock_wheel(house, "demo")
+    path = fetch(tmp_path / "data", entry, wheelhouses=[str(house)])[entry.sha256].path
+    store = Store(tmp_path / "data" / "store")
+    assert store.find(entry)
+    monkeypatch.setattr("provisioner.engines.store.store._boot", lambda: "another start")
+    assert store.find(entry) is None
+    assert store.check(entry, on_damage=pytest.fail) is not None
+    found = store.find(entry)
+    assert found is not None
+    assert found.path == path
+
+
+def test_a_damaged_record_costs_a_hash(tmp_path: Path) -> None:
+    """What the store knew of a file may be lost; the file is not fetched again."""
+    house = tmp_path / "wheels"
+    entry = stock_wheel(house, "demo")
+    path = fetch(tmp_path / "data", entry, wheelhouses=[str(house)])[entry.sha256].path
     path.with_name(f"{path.name}.json").write_text("{}", encoding="utf-8")
     assert fetch(tmp_path / "data", entry)[entry.sha256].path == path
 

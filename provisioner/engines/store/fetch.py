@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from provisioner.engines.index.files import IndexFiles
@@ -19,7 +20,7 @@ from provisioner.engines.net.pip_config import PackageSettings
 from provisioner.engines.store.file import StoredFile
 from provisioner.engines.store.store import Package, Store
 from provisioner.errors import ErrorList, InstallError, ProvisionError, UnavailableError
-from provisioner.events import Listener, Progress, ignore_events
+from provisioner.events import Listener, Notice, Progress, ignore_events
 from provisioner.resolve.model import CondaPackage
 
 _JOBS = 8
@@ -134,7 +135,10 @@ class StoreFetcher:
     def _fetch_one(self, package: Package) -> StoredFile:
         """Get one file from the first source that has it; several failures end in the first source's."""
         with self._store.hold_part(package) as part:
-            stored = self._store.find(package)  # another process may have brought it while we waited
+            # another process may have brought it while we waited
+            stored = self._store.find(package) or self._store.check(
+                package, on_damage=partial(self._tell_damage, package)
+            )
             if stored is not None:
                 return stored
             failed: dict[str, ProvisionError] = {}
@@ -199,7 +203,11 @@ class StoreFetcher:
 
         return tell
 
-    def _tell(self, event: Progress) -> None:
+    def _tell_damage(self, package: Package) -> None:
+        message = f"`{package.filename}` in the store was damaged, and is fetched again"
+        self._tell(Notice(message=message, level="warning"))
+
+    def _tell(self, event: Progress | Notice) -> None:
         with self._lock:
             self._on_event(event)
 

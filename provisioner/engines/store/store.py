@@ -1,15 +1,17 @@
 """The content-addressed store of fetched files.
 
 ``sha256/<first two>/<sha256>/<filename>``       a file with that digest, which passed the scan
-``sha256/<first two>/<sha256>/<filename>.json``  its size and what the scan said: without it, there is no file
+``sha256/<first two>/<sha256>/<filename>.json``  its state when it was hashed, and what the scan said
 ``parts/<sha256>.part``                          what has arrived so far
 """
 
 import hashlib
 import json
 import math
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from provisioner.engines.archive.scan import SCANNER, scan_package
@@ -23,7 +25,7 @@ Package = CondaPackage | PipPackage
 
 
 class Store:
-    """A folder of ours: what lies in it was checked when it came, so only its size is looked at again."""
+    """A folder of ours; a file in it is handed out when it still has the digest that it came with."""
 
     def __init__(self, root: Path) -> None:
         """Make the folder, or check that it is ours alone.
@@ -37,19 +39,39 @@ class Store:
         make_private_folder(root / "parts")
 
     def find(self, package: Package) -> StoredFile | None:
-        """Return a package's file, or None where it has to be fetched (again)."""
+        """Return a package's file where it is as it was when it was last hashed; None where `check` has to look.
+
+        A file is hashed again after a start of the machine, which may have lost what was not yet on the disk,
+        and whenever its size, times or inode are others than they were.
+        """
         path = self._path(package)
         try:
             record = json.loads(_record_of(path).read_text(encoding="utf-8"))
-            if record["scanner"] == SCANNER and record["size"] == path.stat().st_size:
+            if record["scanner"] == SCANNER and record["seen"] == _state_of(path):
                 return StoredFile(path=path, notices=tuple(record["notices"]), index=dict(record["index"]))
-        except FileNotFoundError:
-            pass
         except (OSError, ValueError, KeyError, TypeError):
-            _record_of(path).unlink(missing_ok=True)
-        # written by another version, or cut: what still has the digest is scanned again
-        if path.is_file() and _digest(path) == package.sha256:
-            return self._admit(package, path)
+            pass
+        return None
+
+    def check(self, package: Package, *, on_damage: Callable[[], None]) -> StoredFile | None:
+        """Hash and scan a package's file; None where there is none, and it has to be fetched.
+
+        Args:
+            package: The package.
+            on_damage: Called when there was a file that is not the locked one, and it was deleted.
+
+        Raises:
+            InstallError: The scan refuses it; it is deleted.
+        """
+        path = self._path(package)
+        try:
+            seen = _state_of(path)
+            if _digest(path) == package.sha256:
+                return self._admit(package, path, seen=seen)
+        except FileNotFoundError:
+            return None
+        path.unlink()
+        on_damage()
         return None
 
     def publish(self, package: Package, part: Path) -> StoredFile:
@@ -61,7 +83,7 @@ class Store:
         path = self._path(package)
         make_private_folder(path.parent)
         replace(part, path)
-        return self._admit(package, path)
+        return self._admit(package, path, seen=_state_of(path))
 
     @contextmanager
     def hold_part(self, package: Package) -> Iterator[Path]:
@@ -81,7 +103,7 @@ class Store:
             raise InstallError("install.file_name", f"`{name}` is no file name", hints=["lock again"])
         return self._root / "sha256" / digest[:2] / digest / name
 
-    def _admit(self, package: Package, path: Path) -> StoredFile:
+    def _admit(self, package: Package, path: Path, *, seen: Sequence[object]) -> StoredFile:
         try:
             stored = scan_package(path, package)
         except InstallError:
@@ -89,7 +111,7 @@ class Store:
             raise
         record = {
             "scanner": SCANNER,
-            "size": path.stat().st_size,
+            "seen": seen,
             "notices": list(stored.notices),
             "index": dict(stored.index),
         }
@@ -99,6 +121,21 @@ class Store:
 
 def _record_of(path: Path) -> Path:
     return path.with_name(f"{path.name}.json")
+
+
+def _state_of(path: Path) -> list[object]:
+    """Return what changes with every write to a file, and with every start of the machine."""
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, _boot()]
+
+
+@cache
+def _boot() -> str:
+    """Name the machine's last start; where the system has no name for it, by its minute."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return str(round((time.time() - time.monotonic()) / 60))
 
 
 def _digest(path: Path) -> str:
