@@ -39,7 +39,7 @@ class Store:
         make_private_folder(root / "parts")
 
     def find(self, package: Package) -> StoredFile | None:
-        """Return a package's file where it is as it was when it was last hashed; None where `check` has to look.
+        """Return a package's file if it is as it was when it was last hashed; None where `check` has to look.
 
         A file is hashed again after a start of the machine, which may have lost what was not yet on the disk,
         and whenever its size, times or inode are others than they were.
