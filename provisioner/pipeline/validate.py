@@ -141,6 +141,8 @@ def _make_request(
     return ValidationRequest(
         interpreter=generation.python,
         prefix=generation.prefix,
+        base=receipt.base,
+        platform=receipt.platform,
         device=device,
         profile_device=profile.device.value,
         family=profile.family.value,

@@ -2,20 +2,19 @@
 
 import re
 from collections.abc import Mapping
-from xml.sax.saxutils import escape, quoteattr
+from xml.etree import ElementTree as ET
 
 from provisioner.validate.model import CheckRecord, Report, Status
 
-_UNSPEAKABLE = re.compile("[^\\t\\n\\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_NOT_XML = re.compile("[^\\t\\n\\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _TAGS = {Status.FAILED: "failure", Status.ERROR: "error", Status.SKIPPED: "skipped"}
 
 
 def write_junit(report: Report) -> str:
     """Return the report as one ``testsuite``; an absent device is an error, not a failure."""
     counts = {status: sum(record.status is status for record in report.records) for status in Status}
-    name = f"provision validate {report.environment}"
     attributes = {
-        "name": name,
+        "name": f"provision validate {report.environment}",
         "tests": len(report.records),
         "failures": counts[Status.FAILED],
         "errors": counts[Status.ERROR],
@@ -23,7 +22,7 @@ def write_junit(report: Report) -> str:
         "time": f"{report.seconds:.3f}",
         "timestamp": report.created_at.removesuffix("+00:00"),
     }
-    properties = {
+    facts = {
         "verdict": report.verdict.value,
         "family": report.family,
         "precision": report.precision,
@@ -32,40 +31,30 @@ def write_junit(report: Report) -> str:
         "device name": str(report.device.get("name", "")),
         **{f"version {package}": version for package, version in report.versions.items()},
     }
-    lines = [
-        '<?xml version="1.0" encoding="UTF-8"?>',
-        f"<testsuite{_attributes(attributes)}>",
-        "  <properties>",
-        *(
-            f"    <property{_attributes({'name': key, 'value': value})}/>"
-            for key, value in properties.items()
-        ),
-        "  </properties>",
-        *(line for record in report.records for line in _case(record, name)),
-        f"  <system-err>{_clean(escape(report.output))}</system-err>",
-        "</testsuite>",
-    ]
-    return "\n".join(lines) + "\n"
+    suite = ET.Element("testsuite", _clean_all(attributes))
+    properties = ET.SubElement(suite, "properties")
+    for name, value in facts.items():
+        ET.SubElement(properties, "property", _clean_all({"name": name, "value": value}))
+    for record in report.records:
+        _add_case(suite, record)
+    ET.SubElement(suite, "system-err").text = _clean(report.output)
+    ET.indent(suite)
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{ET.tostring(suite, encoding="unicode")}\n'
 
 
-def _case(record: CheckRecord, suite: str) -> list[str]:
-    attributes = {"classname": suite, "name": record.name, "time": f"{record.seconds:.3f}"}
-    if record.status is Status.PASSED:
-        return [f"  <testcase{_attributes(attributes)}/>"]
-    tag = _TAGS[record.status]
-    message = {"message": record.reason or ""} | ({"type": record.code} if record.code else {})
-    hints = _clean(escape("\n".join(f"hint: {hint}" for hint in record.hints)))
-    return [
-        f"  <testcase{_attributes(attributes)}>",
-        f"    <{tag}{_attributes(message)}>{hints}</{tag}>",
-        "  </testcase>",
-    ]
+def _add_case(suite: ET.Element, record: CheckRecord) -> None:
+    attributes = {"classname": suite.get("name"), "name": record.name, "time": f"{record.seconds:.3f}"}
+    case = ET.SubElement(suite, "testcase", _clean_all(attributes))
+    if record.status is not Status.PASSED:
+        cause = {"message": record.reason or ""} | ({"type": record.code} if record.code else {})
+        problem = ET.SubElement(case, _TAGS[record.status], _clean_all(cause))
+        problem.text = _clean("\n".join(f"hint: {hint}" for hint in record.hints))
 
 
-def _attributes(values: Mapping[str, object]) -> str:
-    return "".join(f" {name}={quoteattr(_clean(str(value)))}" for name, value in values.items())
+def _clean_all(attributes: Mapping[str, object]) -> dict[str, str]:
+    return {name: _clean(str(value)) for name, value in attributes.items()}
 
 
 def _clean(text: str) -> str:
     """Drop the characters that XML 1.0 cannot carry at all."""
-    return _UNSPEAKABLE.sub("", text)
+    return _NOT_XML.sub("", text)

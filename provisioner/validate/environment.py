@@ -4,8 +4,9 @@ What is left out is what contaminates: `PYTHONPATH`, `LD_LIBRARY_PATH`, `LD_PREL
 environments' own, proxies and tokens.
 """
 
-from pathlib import PurePath, PurePosixPath, PureWindowsPath
+from pathlib import Path
 
+from provisioner.install.layout import find_path_entries
 from provisioner.validate.model import ValidationRequest
 
 _ALLOWED = {
@@ -43,11 +44,10 @@ _FIXED = {
 
 def build_environment(request: ValidationRequest, scratch: str) -> dict[str, str]:
     """Return the whole environment of the probe; ``scratch`` is the folder for its temporary files."""
-    windows = isinstance(request.prefix, PureWindowsPath)
-    allowed = {*_ALLOWED["windows" if windows else "posix"], *_ALLOWED_EVERYWHERE}
+    allowed = {*_ALLOWED["windows" if request.is_windows else "posix"], *_ALLOWED_EVERYWHERE}
     environment = {name: value for name, value in request.host_env.items() if name.upper() in allowed}
-    folders = [str(folder) for folder in find_program_folders(request.prefix)]
-    if windows:
+    folders = [str(folder) for folder in _find_folders(request)]
+    if request.is_windows:
         root = next(
             (value for name, value in request.host_env.items() if name.upper() == "SYSTEMROOT"), r"C:\Windows"
         )
@@ -56,7 +56,7 @@ def build_environment(request: ValidationRequest, scratch: str) -> dict[str, str
     else:
         folders += ["/usr/local/bin", "/usr/bin", "/bin"]
         environment["TMPDIR"] = scratch
-    environment["PATH"] = (";" if windows else ":").join(folders)
+    environment["PATH"] = (";" if request.is_windows else ":").join(folders)
     # transformers copies the code of a user's model folder there, offline or not
     environment["HF_HOME"] = scratch
     environment |= {
@@ -65,14 +65,11 @@ def build_environment(request: ValidationRequest, scratch: str) -> dict[str, str
     return environment | _FIXED
 
 
-def find_program_folders(prefix: PurePath) -> list[PurePath]:
-    """Return the folders with an environment's programs, for a venv and for a conda prefix."""
-    if isinstance(prefix, PurePosixPath):
-        return [prefix / "bin"]
-    return [prefix / "Scripts", prefix, prefix / "Library" / "bin", prefix / "Library" / "usr" / "bin"]
-
-
-def find_programs(prefix: PurePath, name: str) -> list[PurePath]:
+def find_programs(request: ValidationRequest, name: str) -> list[Path]:
     """Return the places where a program of the environment may be, likeliest first."""
-    suffixes = [""] if isinstance(prefix, PurePosixPath) else [".exe", ".bat", ".cmd", ""]
-    return [folder / f"{name}{suffix}" for folder in find_program_folders(prefix) for suffix in suffixes]
+    suffixes = [".exe", ".bat", ".cmd", ""] if request.is_windows else [""]
+    return [folder / f"{name}{suffix}" for folder in _find_folders(request) for suffix in suffixes]
+
+
+def _find_folders(request: ValidationRequest) -> tuple[Path, ...]:
+    return find_path_entries(request.prefix, base=request.base, platform=request.platform)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from provisioner.errors import ValidateError
+from provisioner.install.plan import VENV
 from provisioner.profile.model import TorchVariant
 
 SCHEMA = "provision.report/1"
@@ -209,6 +210,8 @@ class ValidationRequest:
     Attributes:
         interpreter: The environment's Python.
         prefix: The environment's folder; modules from elsewhere are offenders.
+        base: ``venv`` or ``conda``: what the environment was built on.
+        platform: ``linux-64`` or ``win-64``.
         device: ``cpu``, ``xpu``, ``xpu:1``, ``cuda``, …
         profile_device: The kind of device that the profile is for; another ``device`` proves less, and the
             report says so.
@@ -237,6 +240,8 @@ class ValidationRequest:
     family: str
     precision: str
     backend: str = "ipex-llm"
+    base: str = VENV
+    platform: str = "linux-64"
     profile_device: str | None = None
     torch_variant: TorchVariant | None = None
     locked: Mapping[str, str] = field(default_factory=dict)
@@ -257,6 +262,11 @@ class ValidationRequest:
     trust_remote_code: bool = False
     environment: str = ""
     lock_fingerprint: str | None = None
+
+    @property
+    def is_windows(self) -> bool:
+        """Tell whether the environment is one for Windows."""
+        return self.platform == "win-64"
 
     @property
     def device_kind(self) -> str:

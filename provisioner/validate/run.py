@@ -34,6 +34,11 @@ PROBE_FOLDER = Path(__file__).parent / "probe"
 _DEVICES = ("cpu", "xpu", "cuda")
 _OUTPUT_TAIL = 4000
 _PARENT_STAGES = ("commands", "exit")
+_ASKED = (
+    *("prefix", "device", "family", "backend", "precision", "imports", "manifest", "prompt"),
+    *("weights_dir", "model_dir", "trust_remote_code", "memory_limit_bytes"),
+)
+"""What the probe hears of the request."""
 _VERDICTS = {
     Status.PASSED: Verdict.PASSED,
     Status.FAILED: Verdict.FAILED,
@@ -130,26 +135,17 @@ def _run_probe(
 def _request_document(
     request: ValidationRequest, plan: Sequence[str], nonce: str, tokenizer: Tokenizer | None
 ) -> bytes:
-    prompt_ids = None if tokenizer is None else tokenizer.encode(request.prompt or "")
-    document = {
+    document = {name: getattr(request, name) for name in _ASKED} | {
         "nonce": nonce,
         "stages": plan,
-        "prefix": str(request.prefix),
-        "device": request.device,
-        "family": request.family,
-        "backend": request.backend,
-        "precision": request.precision,
         "locked": sorted(request.locked),
-        "manifest": None if request.manifest is None else dict(request.manifest),
-        "imports": request.imports,
-        "weights_dir": None if request.weights_dir is None else str(request.weights_dir.absolute()),
-        "prompt_ids": prompt_ids,
-        "model_dir": None if request.model_dir is None else str(request.model_dir.absolute()),
-        "prompt": request.prompt,
-        "trust_remote_code": request.trust_remote_code,
-        "memory_limit_bytes": request.memory_limit_bytes,
+        "prompt_ids": None if tokenizer is None else tokenizer.encode(request.prompt or ""),
     }
-    return json.dumps(document).encode()
+    return json.dumps(document, default=_write_path).encode()
+
+
+def _write_path(path: Path) -> str:
+    return str(path.absolute())  # the probe runs in another folder
 
 
 def _unstartable(request: ValidationRequest, error: OSError) -> CheckRecord:
@@ -184,8 +180,7 @@ def _run_command(
     command: Sequence[str], request: ValidationRequest, start: ProbeRunner
 ) -> tuple[Finding | None, int]:
     text = " ".join(command)
-    places = [Path(place) for place in find_programs(request.prefix, command[0])]
-    program = next((place for place in places if place.is_file()), None)
+    program = next((place for place in find_programs(request, command[0]) if place.is_file()), None)
     if program is None:
         return Finding(
             code="command",

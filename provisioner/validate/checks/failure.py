@@ -29,6 +29,8 @@ _OWN_ERRORS: Mapping[str, Finding] = {
 }
 """The exceptions that the probe itself raises, by their type."""
 
+_FUSED = re.compile(r"torch_ipex::\w+")
+
 _SIGNALS: Mapping[int, tuple[str, str]] = {
     4: ("SIGILL", "an instruction that this processor does not have"),
     6: ("SIGABRT", "a library gave up"),
@@ -66,7 +68,8 @@ def explain_error(
     said = shorten(text, LONGEST_TEXT)
     known = recognise(text)
     if known is not None and known.code == "cpu_fallback":
-        return cpu_tensors(measured, request, error=said)
+        operator = _FUSED.search(text)
+        return cpu_tensors(measured, request, operator=operator and operator.group())
     what = f"`{measured['importing']}` cannot be imported: " if "importing" in measured else ""
     if known is not None:
         return Finding(code=known.code, message=f"{what}{known.message}: {said}", hints=known.hints)

@@ -64,21 +64,21 @@ def check_forward(measured: Mapping[str, JSON], request: ValidationRequest) -> F
 
 
 def cpu_tensors(
-    measured: Mapping[str, JSON], request: ValidationRequest, *, error: str | None = None
+    measured: Mapping[str, JSON], request: ValidationRequest, *, operator: str | None = None
 ) -> Finding:
-    """Return the finding for tensors left on the CPU, with the error of the operator that they reached."""
+    """Return the finding for tensors left on the CPU, and the operator that they reached if it is known."""
     names = [f"`{name}`" for name in measured.get("tensors_elsewhere", ())]
     names += [f"`{name}`" for name in measured.get("cpu_locals", ())]
     more = max(measured.get("tensors_elsewhere_count", 0) - len(measured.get("tensors_elsewhere", ())), 0)
     listed = ", ".join(names) + (f" and {more} more" if more else "")
-    if error is None:
+    if operator is None:
         message = (
             f"tensors are left on the CPU while the model runs on `{request.device}`: "
             f"its fused operators exist there only: {listed}"
         )
     else:
         given = f"CPU tensors: {listed}" if listed else "CPU tensors"
-        message = f"a fused operator exists for XPU only and was given {given}: {error}"
+        message = f"the fused operator `{operator}` exists for XPU only and was given {given}"
     return Finding(code="cpu_fallback", message=message, hints=CPU_TENSOR_HINTS)
 
 

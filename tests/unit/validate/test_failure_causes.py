@@ -101,7 +101,7 @@ def test_the_seed_sentence_names_operator_and_tensors() -> None:
         "NotImplementedError", message, tensors_elsewhere=["a.weight"], tensors_elsewhere_count=3
     )
     assert finding.code == "cpu_fallback"
-    assert "torch_ipex::mul_add" in finding.message
+    assert "`torch_ipex::mul_add`" in finding.message
     assert "`a.weight` and 2 more" in finding.message
     assert len(finding.hints) == 3
 

@@ -16,13 +16,16 @@ def test_windows_keeps_what_python_needs_to_start() -> None:
     """`SystemRoot` and its kin pass in any spelling, and the conda folders come before the system's."""
     prefix = PureWindowsPath(r"C:\envs\llama3-arc")
     host = {"SystemRoot": r"D:\Windows", "PYTHONPATH": r"C:\evil", "Path": r"C:\evil", "AppData": r"C:\a"}
-    variables = build_environment(request(prefix, host_env=host), r"C:\scratch")
+    variables = build_environment(
+        request(prefix, host_env=host, base="conda", platform="win-64"), r"C:\scratch"
+    )
     assert variables["SystemRoot"] == r"D:\Windows"
     assert variables["AppData"] == r"C:\a"
     assert "PYTHONPATH" not in variables
     assert variables["TEMP"] == r"C:\scratch"
     folders = variables["PATH"].split(";")
-    assert folders[0] == r"C:\envs\llama3-arc\Scripts"
+    assert folders[0] == r"C:\envs\llama3-arc"
+    assert r"C:\envs\llama3-arc\Scripts" in folders
     assert r"C:\envs\llama3-arc\Library\bin" in folders
     assert folders[-2:] == [r"D:\Windows\System32", r"D:\Windows"]
     assert r"C:\evil" not in folders
@@ -49,6 +52,7 @@ def test_the_profile_cannot_switch_the_hub_on() -> None:
 
 def test_programs_are_looked_up_in_the_environment_only() -> None:
     """A command is searched where the platform puts programs, with the suffixes that Windows adds."""
-    assert find_programs(PurePosixPath("/envs/a"), "chatchat") == [PurePosixPath("/envs/a/bin/chatchat")]
-    places = find_programs(PureWindowsPath(r"C:\a"), "chatchat")
-    assert places[0] == PureWindowsPath(r"C:\a\Scripts\chatchat.exe")
+    (program,) = find_programs(request(PurePosixPath("/envs/a")), "chatchat")
+    assert str(program) == "/envs/a/bin/chatchat"
+    places = find_programs(request(PureWindowsPath(r"C:\a"), platform="win-64"), "chatchat")
+    assert str(places[0]) == r"C:\a\Scripts\chatchat.exe"
