@@ -72,12 +72,24 @@ def read_yaml(
         max_bytes: Longer data are refused.
         max_depth: Values nested deeper are refused.
     """
+    root, problems = read_document(data, file, max_bytes=max_bytes, max_depth=max_depth)
+    if isinstance(root, Table | None):
+        return root, problems
+    if not (isinstance(root, Leaf) and root.kind is Kind.REFUSED):
+        message = "the file is not a mapping of keys to values"
+        problems.append(PlacedProblem(code="wrong_type", message=message, origin=root.origin))
+    return None, problems
+
+
+def read_document(
+    data: bytes, file: str, *, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH
+) -> tuple[Node | None, list[PlacedProblem]]:
+    """Return what ``data`` holds, mapping or not; the rest as for ``read_yaml``."""
     reader = _Reader(file, max_depth=max_depth)
     try:
-        root = reader.read(data, max_bytes=max_bytes)
+        return reader.build(reader.decode(data, max_bytes)), reader.problems
     except _Stop:
-        root = None
-    return root, reader.problems
+        return None, reader.problems
 
 
 class _Stop(Exception):  # noqa: N818 # not an error: ends the reading of a file that cannot be read further
@@ -103,15 +115,7 @@ class _Reader:
         self.max_depth = max_depth
         self.problems: list[PlacedProblem] = []
 
-    def read(self, data: bytes, *, max_bytes: int) -> Table:
-        root = self._build(self._decode(data, max_bytes))
-        if isinstance(root, Table):
-            return root
-        if not (isinstance(root, Leaf) and root.kind is Kind.REFUSED):
-            self._note("wrong_type", "the file is not a mapping of keys to values", root.origin)
-        raise _Stop
-
-    def _decode(self, data: bytes, max_bytes: int) -> str:
+    def decode(self, data: bytes, max_bytes: int) -> str:
         """Return the text, or stop at the first byte or character that no file of ours can hold."""
         start = Origin(self.file, 1, 1)
         if len(data) > max_bytes:
@@ -136,7 +140,7 @@ class _Reader:
         lines = before.count("\n") + before.replace("\r\n", "").count("\r")
         return Origin(self.file, lines + 1, len(before) - line_start + 1)
 
-    def _build(self, text: str) -> Node:
+    def build(self, text: str) -> Node:
         """Return the document's root; without recursion, so that no nesting can exhaust the stack."""
         root: Node | None = None
         opened: list[_Open] = []

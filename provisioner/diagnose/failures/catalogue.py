@@ -5,10 +5,9 @@ The types are strict about keys and words; tests of the catalogue check the rest
 """
 
 import importlib.resources
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-import yaml
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
@@ -27,24 +26,10 @@ from provisioner.diagnose.failures.model import (
 )
 from provisioner.diagnose.failures.signature import parse_signature
 from provisioner.errors import InternalError
+from provisioner.ground.yaml_reader import read_document
+from provisioner.ground.yaml_tree import Branch, plain
 
 _Item = TypeVar("_Item")
-# libyaml's parser where PyYAML was built with it (every wheel is).
-_LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-class _StrictLoader(_LOADER):  # type: ignore[misc,valid-type] # chosen at run time
-    """PyYAML keeps the last of two equal keys; here they are an error."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002 # PyYAML's signature
-        keys = [key.value for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"key `{key}` is given twice", node.start_mark
-                )
-        mapping: dict[Hashable, Any] = super().construct_mapping(node, deep=deep)
-        return mapping
 
 
 def load_catalogue() -> Catalogue:
@@ -67,12 +52,12 @@ def parse_catalogue(text: str) -> Catalogue:
     Raises:
         InternalError: ``catalogue.invalid``; the message names the entry and what is wrong with it.
     """
-    try:
-        entries = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 # derived from SafeLoader
-    except yaml.YAMLError as error:
-        raise _mistake(f"the catalogue of failures is no YAML: {error}") from error
-    if not isinstance(entries, list):
+    root, problems = read_document(text.encode(), "failures.yaml")
+    if problems:
+        raise _mistake(f"{problems[0].origin}: {problems[0].message}")
+    if not isinstance(root, Branch):
         raise _mistake("the catalogue of failures is no list of entries")
+    entries = plain(root)
     failures: dict[str, Failure] = {}
     for number, entry in enumerate(entries, start=1):
         name = entry.get("id", f"#{number}") if isinstance(entry, dict) else f"#{number}"

@@ -75,10 +75,10 @@ def test_a_mistake_names_the_entry(changes: dict[str, Any], said: str) -> None:
     ("text", "said"),
     [
         (changed() + changed(), "the id is taken"),
-        (changed() + "  title: again\n", "given twice"),
+        (changed() + "  title: again\n", "already given"),
         ("- just text", "`#1`"),
         ("id: an-entry", "no list"),
-        ("- [", "no YAML"),
+        ("- [", "not YAML"),
     ],
 )
 def test_a_damaged_file_is_refused(text: str, said: str) -> None:
