@@ -41,11 +41,6 @@ def check_index_name(text: str) -> str | None:
     return None if re.fullmatch(INDEX_NAME, text) else f"{shown(text)} is not an index's name"
 
 
-def check_platform(text: str) -> str | None:
-    """Say why ``text`` is not a platform."""
-    return None if text in PLATFORMS else f"platform {shown(text)} is none of {', '.join(PLATFORMS)}"
-
-
 def check_canonical_address(text: str) -> str | None:
     """Say why nothing may be fetched from an address; a secret in it is not repeated.
 

@@ -11,15 +11,11 @@ from provisioner.ground.names import check_profile_name
 from provisioner.ground.text import escape_controls
 from provisioner.ground.yaml_reader import read_yaml
 from provisioner.ground.yaml_tree import Table
-from provisioner.lock.conda_lock_v1 import dump_lock, parse_lock
+from provisioner.lock.conda_lock_v1 import MAX_BYTES, MAX_DEPTH, dump_lock, parse_lock
 from provisioner.lock.head import DamageError, NewerError, parse_head
 from provisioner.lock.model import Lock, LockHead
 
 SUFFIX = ".conda-lock.yml"
-# The largest of ours has 200 kB.
-_MAX_BYTES = 8 * 1024 * 1024
-# A lockfile is five levels deep.
-_MAX_DEPTH = 8
 _MAX_REASON = 500
 _CONFLICT = re.compile(rb"^(?:<<<<<<<|=======|>>>>>>>)", re.MULTILINE)
 _PACKAGES = b"\npackage:"
@@ -95,7 +91,7 @@ def write_lock(path: Path, lock: Lock) -> bool:
 def _read_content(path: Path) -> bytes:
     profile = path.name.removesuffix(SUFFIX)
     try:
-        content = _normalised(read_file(path, max_bytes=_MAX_BYTES))
+        content = _normalised(read_file(path, max_bytes=MAX_BYTES))
     except FileNotFoundError as error:
         raise LockError(
             "lock.missing",
@@ -122,7 +118,7 @@ def _normalised(content: bytes) -> bytes:
 
 
 def _parse(path: Path, content: bytes, parse: Callable[[Table], _Parsed]) -> _Parsed:
-    root, problems = read_yaml(content, path.name, max_bytes=_MAX_BYTES, max_depth=_MAX_DEPTH)
+    root, problems = read_yaml(content, path.name, max_bytes=MAX_BYTES, max_depth=MAX_DEPTH)
     if root is None or problems:
         raise _damaged(path, problems[0].origin.line, problems[0].message)
     try:

@@ -2,15 +2,15 @@
 
 import json
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 
 from packaging.utils import canonicalize_name
 
 from provisioner.errors import LockError
 from provisioner.ground.yaml_tree import Origin
-from provisioner.lock.fingerprint import FIELDS, FINGERPRINT_VERSION, Field, fingerprint_inputs
-from provisioner.lock.model import Lock, LockHead
+from provisioner.lock.fingerprint import FIELDS, FINGERPRINT_VERSION, fingerprint_inputs
+from provisioner.lock.model import LockHead
 from provisioner.profile.model import Platform, Profile
 
 
@@ -38,44 +38,26 @@ class Change:
         return f"{self.key}: {self.reason}{place}"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Staleness:
-    """Why a lock does not answer its profile; ``changes`` holds at least one."""
+def check_freshness(lock: LockHead, profile: Profile, *, lockfile: str) -> LockError | None:
+    """Return the error that stops a command which needs a fresh lock; None for a fresh one.
 
-    profile: str
-    changes: tuple[Change, ...]
-
-    def as_error(self, lockfile: str) -> LockError:
-        """Return the error that stops a command which needs a fresh lock."""
-        reasons = "".join(f"\n  {change}" for change in self.changes)
-        return LockError(
-            "lock.stale",
-            f"`{lockfile}` does not answer profile `{self.profile}`:{reasons}",
-            hints=[f"run `provision lock {self.profile}`"],
-            context={
-                "profile": self.profile,
-                "lockfile": lockfile,
-                "changes": [
-                    {
-                        "key": change.key,
-                        "reason": change.reason,
-                        "old": change.old,
-                        "new": change.new,
-                        "origin": str(change.origin) if change.origin else None,
-                    }
-                    for change in self.changes
-                ],
-            },
-        )
+    Needs no network and no file; ``lockfile`` is the file's name for the message.
+    """
+    changes = list(find_changes(lock, profile))
+    if not changes:
+        return None
+    reasons = "".join(f"\n  {change}" for change in changes)
+    told = [{**asdict(change), "origin": str(change.origin) if change.origin else None} for change in changes]
+    return LockError(
+        "lock.stale",
+        f"`{lockfile}` does not answer profile `{profile.name}`:{reasons}",
+        hints=[f"run `provision lock {profile.name}`"],
+        context={"profile": profile.name, "lockfile": lockfile, "changes": told},
+    )
 
 
-def check_freshness(lock: Lock | LockHead, profile: Profile) -> Staleness | None:
-    """Return why the lock is stale; None for a fresh one. Needs no network and no file."""
-    changes = tuple(_find_changes(lock, profile))
-    return Staleness(profile=profile.name, changes=changes) if changes else None
-
-
-def _find_changes(lock: Lock | LockHead, profile: Profile) -> Iterator[Change]:
+def find_changes(lock: LockHead, profile: Profile) -> Iterator[Change]:
+    """Yield what makes the lock stale, in the order of the profile's platforms and fields."""
     if lock.profile != profile.name:
         yield Change(
             key="profile",
@@ -105,13 +87,13 @@ def _find_changes(lock: Lock | LockHead, profile: Profile) -> Iterator[Change]:
             )
             continue
         for field in FIELDS:
-            key = f"{platform.name} {field.name}"
+            key = f"{platform.name} {field}"
             if lock.inputs.get(key) != wanted.get(key):
                 yield from _compare(profile, platform, field, old=lock.inputs.get(key), new=wanted.get(key))
 
 
 def _compare(
-    profile: Profile, platform: Platform, field: Field, *, old: str | None, new: str | None
+    profile: Profile, platform: Platform, field: str, *, old: str | None, new: str | None
 ) -> Iterator[Change]:
     """Yield a change for each item of a list or mapping, or one for a single value."""
     left, right = _by_subject(field, old), _by_subject(field, new)
@@ -125,18 +107,18 @@ def _compare(
             reason = f"`{subject or before}` was removed"
         else:
             reason = (
-                f"`{before}` became `{after}`" if field.table is None else f"`{subject}` moved to `{after}`"
+                f"`{subject}` moved to `{after}`" if field == "routes" else f"`{before}` became `{after}`"
             )
         yield Change(
-            key=f"{platform.name} {field.name}",
+            key=f"{platform.name} {field}",
             reason=reason,
             old=before,
             new=after,
-            origin=_find_origin(profile, platform, field, subject),
+            origin=_find_origin(profile, platform, FIELDS[field], subject),
         )
 
 
-def _by_subject(field: Field, value: str | None) -> dict[str, str]:
+def _by_subject(field: str, value: str | None) -> dict[str, str]:
     """Return what can change on its own: packages by name, a single value under an empty one."""
     if value is None:
         return {}
@@ -148,7 +130,7 @@ def _by_subject(field: Field, value: str | None) -> dict[str, str]:
         return {str(name): str(item) for name, item in content.items()}
     if not isinstance(content, list):
         return {"": str(content)}
-    if field.ordered:
+    if field == "channels":  # whose order has a meaning
         return {"": ", ".join(str(item) for item in content)}
     found: dict[str, str] = {}
     for item in content:
@@ -162,12 +144,12 @@ def _subject_of(requirement: str) -> str:
     return canonicalize_name(match[0]) if match else requirement
 
 
-def _find_origin(profile: Profile, platform: Platform, field: Field, subject: str) -> Origin | None:
-    if field.value is not None:
-        return profile.origins.get(field.key)
-    key = f"{platform.name}.{field.key}"
-    if field.table is not None:
-        return profile.origins.get(f"{key}.{subject}")
-    items = field.items(platform) if field.items else ()
-    numbers = (n for n, item in enumerate(items) if not subject or _subject_of(item) == subject)
-    return profile.origins.get(f"{key}[{next(numbers, -1)}]")
+def _find_origin(profile: Profile, platform: Platform, key: str, subject: str) -> Origin | None:
+    values = platform.by_key().get(key)
+    if values is None:
+        return profile.origins.get(key)
+    place = f"{platform.name}.{key}"
+    if isinstance(values, Mapping):
+        return profile.origins.get(f"{place}.{subject}")
+    numbers = (n for n, item in enumerate(values) if not subject or _subject_of(str(item)) == subject)
+    return profile.origins.get(f"{place}[{next(numbers, -1)}]")

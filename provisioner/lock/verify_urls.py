@@ -3,14 +3,14 @@
 import base64
 import binascii
 import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from provisioner.errors import UnavailableError
 from provisioner.lock.model import Lock
 from provisioner.resolve.model import PipPackage
 
+_CODES = {**dict.fromkeys((404, 410), "gone"), **dict.fromkeys((401, 402, 403, 407, 451), "refused")}
 _HEX = re.compile(r"[0-9a-f]{64}")
 # Headers in which servers offer a file's sha256: Artifactory's, S3's, and RFC 9530's and its predecessor's.
 _HEX_HEADERS = ("x-checksum-sha256", "x-amz-meta-sha256", "x-amz-meta-checksum-sha256")
@@ -37,43 +37,9 @@ class HeadAnswer:
         problem: Why no answer came.
     """
 
-    url: str
     status: int | None
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(default_factory=dict)
     problem: str | None = None
-
-
-class Verdict(StrEnum):
-    """What an answer says about a locked file."""
-
-    GONE = "gone"
-    REFUSED = "refused"
-    REPLACED = "replaced"
-    UNREACHABLE = "unreachable"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Finding:
-    """One file that could not be shown to be there as it was locked."""
-
-    check: FileCheck
-    verdict: Verdict
-    reason: str
-
-    def as_error(self) -> UnavailableError:
-        """Return the finding as an error; only a file that could not be asked for may be asked for again."""
-        again = self.verdict is Verdict.UNREACHABLE
-        return UnavailableError(
-            f"unavailable.{self.verdict.value}",
-            f"{', '.join(self.check.packages)}: {self.reason}: `{self.check.url}`",
-            hints=["run the command again later"] if again else _REMEDIES,
-            retryable=again,
-            context={
-                "url": self.check.url,
-                "sha256": self.check.sha256,
-                "packages": list(self.check.packages),
-            },
-        )
 
 
 _REMEDIES = (
@@ -103,17 +69,24 @@ def plan_file_checks(lock: Lock, *, absolute: Callable[[PipPackage], str]) -> tu
     )
 
 
-def judge_answers(checks: Iterable[FileCheck], answers: Iterable[HeadAnswer]) -> tuple[Finding, ...]:
-    """Return a finding for each file that is not shown to be there as it was locked."""
-    by_url = {answer.url: answer for answer in answers}
-    findings = []
-    for check in checks:
-        answer = by_url.get(check.url) or HeadAnswer(
-            url=check.url, status=None, headers={}, problem="not asked"
-        )
-        if judged := _judge(check, answer):
-            findings.append(Finding(check=check, verdict=judged[0], reason=judged[1]))
-    return tuple(findings)
+def judge_answer(check: FileCheck, answer: HeadAnswer) -> UnavailableError | None:
+    """Return the error of a file that is not shown to be there as it was locked.
+
+    Codes: ``unavailable.gone``, ``.refused``, ``.replaced`` and ``.unreachable``; only the last may be asked
+    again.
+    """
+    found = _find_change(check, answer)
+    if found is None:
+        return None
+    code, reason = found
+    again = code == "unreachable"
+    return UnavailableError(
+        f"unavailable.{code}",
+        f"{', '.join(check.packages)}: {reason}: `{check.url}`",
+        hints=["run the command again later"] if again else _REMEDIES,
+        retryable=again,
+        context={"url": check.url, "sha256": check.sha256, "packages": list(check.packages)},
+    )
 
 
 def offered_sha256(headers: Mapping[str, str]) -> str | None:
@@ -134,23 +107,17 @@ def offered_sha256(headers: Mapping[str, str]) -> str | None:
     return None
 
 
-def _judge(check: FileCheck, answer: HeadAnswer) -> tuple[Verdict, str] | None:
-    if answer.status in {404, 410}:
-        return Verdict.GONE, f"no longer installable from there (status {answer.status})"
-    if answer.status in {401, 402, 403, 407, 451}:
-        return Verdict.REFUSED, f"no longer installable from there (status {answer.status})"
+def _find_change(check: FileCheck, answer: HeadAnswer) -> tuple[str, str] | None:
+    if answer.status in _CODES:
+        return _CODES[answer.status], f"no longer installable from there (status {answer.status})"
     if answer.status != 200:
         cause = f"status {answer.status}" if answer.status else answer.problem or "unknown cause"
-        return Verdict.UNREACHABLE, f"no answer about the file ({cause})"
-    return _judge_file(check, answer)
-
-
-def _judge_file(check: FileCheck, answer: HeadAnswer) -> tuple[Verdict, str] | None:
+        return "unreachable", f"no answer about the file ({cause})"
     if answer.headers.get("content-type", "").lower().startswith("text/html"):
-        return Verdict.REFUSED, "no longer installable from there (a web page stands in the file's place)"
+        return "refused", "no longer installable from there (there is a web page in the file's place)"
     if answer.headers.get("content-length") == "0":
-        return Verdict.REPLACED, "the file there is empty"
+        return "replaced", "the file there is empty"
     offered = offered_sha256(answer.headers)
     if offered is not None and offered != check.sha256:
-        return Verdict.REPLACED, f"the file there has sha256 `{offered}`, locked is `{check.sha256}`"
+        return "replaced", f"the file there has sha256 `{offered}`, locked is `{check.sha256}`"
     return None

@@ -131,9 +131,9 @@ def _lock(settings: Settings, profile: Profile, *, on_event: Listener) -> None:
 def _plan(settings: Settings, profile: Profile, *, name: str | None, gpu: str | None) -> InstallPlan:
     """Return what to build from a fresh lockfile."""
     path = settings.find_lockfile(profile)
-    stale = check_freshness(read_lock_head(path), profile)
+    stale = check_freshness(read_lock_head(path), profile, lockfile=path.as_posix())
     if stale is not None:
-        raise stale.as_error(path.as_posix())
+        raise stale
     platform = host_platform()
     return plan_install(
         read_lock(path),

@@ -9,7 +9,7 @@ from provisioner.engines.net.download import Downloader
 from provisioner.errors import InstallError, ProvisionError, UnavailableError
 from provisioner.lock.export import Format, export_lock
 from provisioner.lock.file import read_lock
-from provisioner.lock.verify_urls import FileCheck, HeadAnswer, judge_answers, plan_file_checks
+from provisioner.lock.verify_urls import HeadAnswer, judge_answer, plan_file_checks
 from provisioner.pipeline.engines import Engines
 from provisioner.pipeline.settings import Settings
 from provisioner.profile.model import Profile
@@ -66,20 +66,15 @@ def _verify(settings: Settings, profile: Profile, downloader: Downloader, files:
     lock = read_lock(settings.find_lockfile(profile))
     checks = [check for check in plan_file_checks(lock, absolute=absolute) if check.url]
     with ThreadPoolExecutor(max_workers=_JOBS) as pool:
-        answers = list(pool.map(lambda check: _ask(downloader, check), checks))
-    found = (finding.as_error() for finding in judge_answers(checks, answers))
+        judged = list(pool.map(lambda check: judge_answer(check, _ask(downloader, check.url)), checks))
+    found = (error for error in judged if error is not None)
     return Verified(profile=profile.name, files=len(checks) + len(missing), problems=(*missing, *found))
 
 
-def _ask(downloader: Downloader, check: FileCheck) -> HeadAnswer:
+def _ask(downloader: Downloader, url: str) -> HeadAnswer:
     try:
-        reply = downloader.head(check.url)
+        reply = downloader.head(url)
     except UnavailableError as error:
         status = error.context.get("status")
-        return HeadAnswer(
-            url=check.url,
-            status=status if isinstance(status, int) else None,
-            headers={},
-            problem=error.message,
-        )
-    return HeadAnswer(url=check.url, status=reply.status, headers=reply.headers)
+        return HeadAnswer(status=status if isinstance(status, int) else None, problem=error.message)
+    return HeadAnswer(status=reply.status, headers=reply.headers)

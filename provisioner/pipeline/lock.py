@@ -115,10 +115,9 @@ def check_lockfile(settings: Settings, profile: Profile) -> LockCheck:
     """Compare a profile with its lockfile; no network is used."""
     path = settings.find_lockfile(profile)
     try:
-        stale = check_freshness(read_lock_head(path), profile)
+        problem = check_freshness(read_lock_head(path), profile, lockfile=path.as_posix())
     except LockError as error:
         return LockCheck(profile=profile.name, path=path, problem=error)
-    problem = stale.as_error(path.as_posix()) if stale else None
     return LockCheck(profile=profile.name, path=path, problem=problem)
 
 

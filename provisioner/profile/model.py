@@ -72,6 +72,10 @@ class Decision:
     requirement: str
     reason: str
 
+    def __str__(self) -> str:
+        """Return the requirement."""
+        return self.requirement
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Platform:

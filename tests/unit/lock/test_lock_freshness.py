@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from provisioner.lock.fingerprint import fingerprint
-from provisioner.lock.freshness import check_freshness
+from provisioner.lock.freshness import check_freshness, find_changes
 from provisioner.profile.model import Decision, Index, Platform, Profile, TorchVariant, Validation
 from tests.unit.lock.samples import CHANNEL, tiny_lock, tiny_profile
 
@@ -22,13 +22,12 @@ def edited(edit: Edit) -> Profile:
 
 def reasons(profile: Profile) -> list[str]:
     """Return why the sample lock does not answer the profile."""
-    staleness = check_freshness(tiny_lock(), profile)
-    return [str(change) for change in staleness.changes] if staleness else []
+    return [str(change) for change in find_changes(tiny_lock(), profile)]
 
 
 def test_the_profile_that_was_locked_is_fresh() -> None:
     """Nothing changed, nothing is said."""
-    assert check_freshness(tiny_lock(), tiny_profile()) is None
+    assert check_freshness(tiny_lock(), tiny_profile(), lockfile="x") is None
 
 
 @pytest.mark.parametrize(
@@ -117,9 +116,7 @@ def test_platforms_that_come_and_go_are_named() -> None:
     profile = tiny_profile()
     assert reasons(replace(profile, platforms=profile.platforms[:1])) == ["platforms: `win-64` was removed"]
     linux_only = replace(tiny_lock(), inputs={k: v for k, v in tiny_lock().inputs.items() if "linux" in k})
-    staleness = check_freshness(linux_only, profile)
-    assert staleness is not None
-    assert [str(change) for change in staleness.changes] == ["platforms: `win-64` was added"]
+    assert [str(change) for change in find_changes(linux_only, profile)] == ["platforms: `win-64` was added"]
 
 
 def test_the_lock_of_another_profile_is_stale() -> None:
@@ -129,16 +126,15 @@ def test_the_lock_of_another_profile_is_stale() -> None:
 
 def test_another_version_of_the_list_of_fields_is_stale() -> None:
     """Digests over different lists are not compared."""
-    staleness = check_freshness(replace(tiny_lock(), fingerprint_version=99), tiny_profile())
-    assert staleness is not None
-    assert staleness.changes[0].key == "fingerprint"
+    (change,) = find_changes(replace(tiny_lock(), fingerprint_version=99), tiny_profile())
+    assert change.key == "fingerprint"
 
 
 def test_the_error_carries_every_change_and_the_remedy() -> None:
     """The exit code is that of locks, and scripts find old and new values."""
-    staleness = check_freshness(tiny_lock(), replace(tiny_profile(), python="3.12"))
-    assert staleness is not None
-    error = staleness.as_error("lockfiles/tiny.conda-lock.yml")
+    changed = replace(tiny_profile(), python="3.12")
+    error = check_freshness(tiny_lock(), changed, lockfile="lockfiles/tiny.conda-lock.yml")
+    assert error is not None
     assert (error.code, error.exit_code) == ("lock.stale", 4)
     assert error.hints == ("run `provision lock tiny`",)
     assert error.context["changes"][0] == {

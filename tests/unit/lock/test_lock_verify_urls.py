@@ -4,10 +4,11 @@ from base64 import b64encode
 
 import pytest
 
+from provisioner.errors import UnavailableError
 from provisioner.lock.verify_urls import (
+    FileCheck,
     HeadAnswer,
-    Verdict,
-    judge_answers,
+    judge_answer,
     offered_sha256,
     plan_file_checks,
 )
@@ -22,14 +23,16 @@ def absolute(package: PipPackage) -> str:
     return f"https://files.example.org/{package.filename}"
 
 
-def verdict(status: int | None, **headers: str) -> tuple[Verdict, str] | None:
-    """Return what one answer says about one file, when all others are there."""
-    checks = plan_file_checks(tiny_lock(), absolute=absolute)
-    answers = [HeadAnswer(url=check.url, status=200, headers={}) for check in checks if check.url != TABULATE]
+def find_check() -> FileCheck:
+    """Return what to ask about one file."""
+    (check,) = [check for check in plan_file_checks(tiny_lock(), absolute=absolute) if check.url == TABULATE]
+    return check
+
+
+def judged(status: int | None, **headers: str) -> UnavailableError | None:
+    """Return what one answer says about one file."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    findings = judge_answers(checks, [*answers, HeadAnswer(url=TABULATE, status=status, headers=named)])
-    assert len(findings) <= 1
-    return (findings[0].verdict, findings[0].reason) if findings else None
+    return judge_answer(find_check(), HeadAnswer(status=status, headers=named))
 
 
 def test_each_address_is_asked_for_once() -> None:
@@ -42,46 +45,46 @@ def test_each_address_is_asked_for_once() -> None:
     assert tabulate.packages == ("linux-64 tabulate 0.9.0", "win-64 tabulate 0.9.0")
 
 
-def test_a_file_that_is_there_gives_no_finding() -> None:
+def test_a_file_that_is_there_gives_no_error() -> None:
     """Status 200, with the right digest or none."""
-    (check,) = [check for check in plan_file_checks(tiny_lock(), absolute=absolute) if check.url == TABULATE]
-    assert verdict(200) is None
-    assert verdict(200, x_checksum_sha256=check.sha256.upper(), content_type="application/zip") is None
+    digest = find_check().sha256
+    assert judged(200) is None
+    assert judged(200, x_checksum_sha256=digest.upper(), content_type="application/zip") is None
 
 
 @pytest.mark.parametrize(
     ("status", "headers", "expected"),
     [
-        (404, {}, Verdict.GONE),
-        (410, {}, Verdict.GONE),
-        (401, {}, Verdict.REFUSED),
-        (403, {}, Verdict.REFUSED),
-        (200, {"content_type": "text/html; charset=utf-8"}, Verdict.REFUSED),
-        (200, {"content_length": "0"}, Verdict.REPLACED),
-        (200, {"x_checksum_sha256": "0" * 64}, Verdict.REPLACED),
-        (500, {}, Verdict.UNREACHABLE),
-        (None, {}, Verdict.UNREACHABLE),
+        (404, {}, "gone"),
+        (410, {}, "gone"),
+        (401, {}, "refused"),
+        (403, {}, "refused"),
+        (200, {"content_type": "text/html; charset=utf-8"}, "refused"),
+        (200, {"content_length": "0"}, "replaced"),
+        (200, {"x_checksum_sha256": "0" * 64}, "replaced"),
+        (500, {}, "unreachable"),
+        (None, {}, "unreachable"),
     ],
 )
-def test_an_answer_is_judged(status: int | None, headers: dict[str, str], expected: Verdict) -> None:
+def test_an_answer_is_judged(status: int | None, headers: dict[str, str], expected: str) -> None:
     """Gone, refused and replaced files are told apart from servers that did not answer."""
-    found = verdict(status, **headers)
-    assert found is not None
-    assert found[0] is expected
-    assert ("no longer installable from there" in found[1]) == (expected in {Verdict.GONE, Verdict.REFUSED})
+    error = judged(status, **headers)
+    assert error is not None
+    assert error.code == f"unavailable.{expected}"
+    assert ("no longer installable from there" in error.message) == (expected in {"gone", "refused"})
 
 
-def test_a_finding_names_the_entries_and_the_remedies() -> None:
+def test_the_error_names_the_entries_and_the_remedies() -> None:
     """A mirror and a bundle are the ways out, and only silence may be asked again."""
-    checks = [check for check in plan_file_checks(tiny_lock(), absolute=absolute) if check.url == TABULATE]
-    (gone,) = judge_answers(checks, [HeadAnswer(url=TABULATE, status=404, headers={})])
-    error = gone.as_error()
+    error = judged(404)
+    assert error is not None
     assert (error.code, error.exit_code, error.retryable) == ("unavailable.gone", 8, False)
     assert "linux-64 tabulate 0.9.0, win-64 tabulate 0.9.0" in error.message
     assert any("mirror" in hint for hint in error.hints)
     assert any("find-links" in hint for hint in error.hints)
-    (silent,) = judge_answers(checks, [])
-    assert silent.as_error().retryable
+    silent = judged(None)
+    assert silent is not None
+    assert silent.retryable
 
 
 def test_the_digest_is_read_from_every_header_that_servers_use() -> None:
