@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from html import escape
 from string import Template
 
-from provisioner.validate.model import JSON, STAGES, CheckRecord, Report, Status, Verdict
+from provisioner.validate.model import JSON, CheckRecord, Report, Status, Verdict
+from provisioner.validate.stages import STAGES
 
 _HEADLINES = {
     Verdict.PASSED: "The model runs",

@@ -18,7 +18,6 @@ from provisioner.validate.checks.failure import LONGEST_TEXT, Recogniser, descri
 from provisioner.validate.checks.finding import REBUILD_HINT, Finding, name_environment
 from provisioner.validate.environment import build_environment, find_programs
 from provisioner.validate.model import (
-    STAGES,
     TOLERANCES,
     CheckRecord,
     Report,
@@ -27,6 +26,7 @@ from provisioner.validate.model import (
     Verdict,
 )
 from provisioner.validate.models.bpe import TOKENIZER_FILE, Tokenizer, load_tokenizer
+from provisioner.validate.stages import STAGES
 from provisioner.validate.watch import ProbeRunner, Watch
 
 PROBE_FOLDER = Path(__file__).parent / "probe"

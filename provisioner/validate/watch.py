@@ -17,8 +17,9 @@ from provisioner.validate.checks.failure import (
     explain_timeout,
 )
 from provisioner.validate.checks.finding import Finding, choose_hints
-from provisioner.validate.model import JSON, STAGES, CheckRecord, Status, ValidationRequest, parse_strict_json
+from provisioner.validate.model import JSON, CheckRecord, Status, ValidationRequest, parse_strict_json
 from provisioner.validate.models.bpe import Tokenizer
+from provisioner.validate.stages import STAGES
 
 _LONGEST_RECORD_BYTES = 4 << 20
 

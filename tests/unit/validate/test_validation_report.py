@@ -14,7 +14,8 @@ import pytest
 from provisioner.errors import ValidateError
 from provisioner.render.report_html import write_html
 from provisioner.render.report_junit import write_junit
-from provisioner.validate.model import STAGES, CheckRecord, Report, Status, Verdict, parse_report
+from provisioner.validate.model import CheckRecord, Report, Status, Verdict, parse_report
+from provisioner.validate.stages import STAGES
 
 HOSTILE = '<script>alert("1")</script> & \x1b[31m \x00 \ufffe `x'
 PASSED = Report(
