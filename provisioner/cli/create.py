@@ -5,6 +5,7 @@ import click
 from provisioner.cli.options import flag, lock_timeout_flag, settings_flags
 from provisioner.pipeline.create import CreateChoices, create
 from provisioner.pipeline.settings import Settings
+from provisioner.render.preview import render_preview
 from provisioner.render.progress import show_progress
 from provisioner.render.result import Result
 from provisioner.render.verdict import render_environment
@@ -24,6 +25,7 @@ from provisioner.render.verdict import render_environment
     is_flag=True,
     help="Resolve and write the lockfile first if it is missing or stale.",
 )
+@flag("--dry-run", is_flag=True, help="Tell what would be fetched and built; make nothing.")
 @lock_timeout_flag
 @settings_flags
 def command(
@@ -37,6 +39,7 @@ def command(
     no_gate: bool,
     rebuild: bool,
     lock_first: bool,
+    dry_run: bool,
     lock_timeout: float,
 ) -> Result:
     """Build the locked environment of PROFILE and prove it with a real model.
@@ -53,8 +56,20 @@ def command(
         lock=lock_first,
         lock_timeout_s=lock_timeout,
     )
+    profile = settings.load_profile(profile_name)
+    if dry_run:
+        from provisioner.pipeline.dry_run import preview_create  # noqa: PLC0415 - 0.1 s that other runs save
+
+        up_to_date, seen = preview_create(settings, profile, choices)
+        return render_preview(
+            seen.plan,
+            [(each.package, each.source) for each in seen.wanted],
+            up_to_date=up_to_date,
+            disk_bytes=seen.disk_bytes,
+            free_bytes=seen.free_bytes,
+        )
     with show_progress(settings.environ) as listener:
-        created = create(settings, settings.load_profile(profile_name), choices, on_event=listener)
+        created = create(settings, profile, choices, on_event=listener)
     return render_environment(
         created.profile,
         created.generation,

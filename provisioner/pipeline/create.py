@@ -5,7 +5,6 @@ gate -> lock if asked -> plan -> fetch, build, switch -> validate -> verdict
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from provisioner.diagnose.failures.model import Match
@@ -13,6 +12,7 @@ from provisioner.errors import InstallError
 from provisioner.events import Listener
 from provisioner.install.home import EnvironmentHome, Generation
 from provisioner.install.plan import InstallPlan, plan_install
+from provisioner.install.receipt import Receipt
 from provisioner.install.transaction import find_current, install_environment
 from provisioner.lock.file import read_lock, read_lock_head
 from provisioner.lock.freshness import check_freshness
@@ -72,22 +72,27 @@ def create(settings: Settings, profile: Profile, choices: CreateChoices, *, on_e
         LockError: The lockfile is missing, stale, damaged, or for another platform.
         UnvalidatedError: There is no GPU that the environment could be validated on.
     """
-    gpu = _pass_gate(settings, profile, choices)
+    gpu = pass_gate(settings, profile, choices)
     if choices.lock:
         _lock(settings, profile, on_event=on_event)
-    plan = _plan(settings, profile, name=choices.name, gpu=gpu)
+    plan = plan_environment(settings, profile, name=choices.name, gpu=gpu)
     done = None if choices.rebuild else _find_done(settings, profile, plan, choices)
     if done is not None:
         return done
 
-    from provisioner.pipeline import build, validate  # noqa: PLC0415 - with the line above
+    from provisioner.pipeline import build, preview, validate  # noqa: PLC0415 - with the line below
     from provisioner.pipeline import engines as tools  # noqa: PLC0415 - 0.1 s that a run with nothing to do saves
 
     with tools.Engines(settings, on_event=on_event) as engines:
+
+        def build_at(prefix: Path) -> Receipt:
+            preview.check_space(plan, engines)
+            return build.build_generation(plan, prefix, engines=engines.build, on_event=on_event)
+
         generation = install_environment(
             plan,
             home=engines.home,
-            build=partial(build.build_generation, plan, engines=engines.build, on_event=on_event),
+            build=build_at,
             rebuild=choices.rebuild,
             lock_timeout_s=choices.lock_timeout_s,
             command=f"provision create {plan.profile}",
@@ -113,13 +118,13 @@ def repair(settings: Settings, name: str, choices: CreateChoices, *, on_event: L
     return create(settings, profile, choices, on_event=on_event)
 
 
-def _pass_gate(settings: Settings, profile: Profile, choices: CreateChoices) -> str | None:
+def pass_gate(settings: Settings, profile: Profile, choices: CreateChoices) -> str | None:
     """Return the class of this machine's GPU as an XPU profile names it; a CPU profile asks for none."""
     if profile.device is not Device.XPU:
         return None
-    from provisioner.pipeline.gate import pass_gate  # noqa: PLC0415 - 60 ms that a CPU profile saves
+    from provisioner.pipeline.gate import judge_machine  # noqa: PLC0415 - 60 ms that a CPU profile saves
 
-    return pass_gate(settings, profile, enforce=choices.gate and choices.device != "cpu")
+    return judge_machine(settings, profile, enforce=choices.gate and choices.device != "cpu")
 
 
 def _lock(settings: Settings, profile: Profile, *, on_event: Listener) -> None:
@@ -128,7 +133,9 @@ def _lock(settings: Settings, profile: Profile, *, on_event: Listener) -> None:
     lock_if_stale(settings, profile, on_event=on_event)
 
 
-def _plan(settings: Settings, profile: Profile, *, name: str | None, gpu: str | None) -> InstallPlan:
+def plan_environment(
+    settings: Settings, profile: Profile, *, name: str | None, gpu: str | None
+) -> InstallPlan:
     """Return what to build from a fresh lockfile."""
     path = settings.find_lockfile(profile)
     stale = check_freshness(read_lock_head(path), profile, lockfile=path.as_posix())

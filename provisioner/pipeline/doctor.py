@@ -18,15 +18,14 @@ from provisioner.diagnose.machine.last_validation import read_torch_facts
 from provisioner.diagnose.machine.layers.model import LayerResult, WantedHost
 from provisioner.engines.machine.environment import gather_environment
 from provisioner.engines.machine.host import ask_indexes, gather_host
-from provisioner.engines.net.addresses import local_path
 from provisioner.engines.net.download import Downloader
-from provisioner.engines.store.store import Store
 from provisioner.errors import LockError, UnavailableError, UsageError
 from provisioner.ground.files import read_file
 from provisioner.ground.names import DEFAULT_INDEX
 from provisioner.install.home import EnvironmentHome, Generation, find_environment
 from provisioner.lock.file import read_lock
 from provisioner.pipeline.engines import Engines
+from provisioner.pipeline.preview import find_wanted
 from provisioner.pipeline.reports import read_report
 from provisioner.pipeline.settings import Settings, host_platform
 from provisioner.profile.model import Profile
@@ -184,21 +183,9 @@ def _find_needed_sources(engines: Engines, profile: Profile) -> dict[str, str]:
         part = read_lock(settings.find_lockfile(profile)).find_platform(platform)
     except LockError:
         return addresses
-    store = Store(engines.home.store) if engines.home.store.is_dir() else None  # asking makes no folders
-    wheelhouses = [
-        local_path(place) if place.startswith("file:") else Path(place)
-        for place in (*settings.find_links, *engines.packages.find_links)
-        if place.startswith("file:") or "://" not in place
-    ]
-
-    def is_here(package: CondaPackage | PipPackage) -> bool:
-        if store is not None and store.find(package) is not None:
-            return True
-        folders = wheelhouses if isinstance(package, PipPackage) else ()
-        return any((folder / package.filename).is_file() for folder in folders)
-
-    indexes = {package.index for package in part.pip if not is_here(package)}
-    channels = {package.url.rsplit("/", 2)[0] for package in part.conda if not is_here(package)}
+    remote = [each.package for each in find_wanted(engines, (*part.conda, *part.pip)) if each.remote]
+    indexes = {package.index for package in remote if isinstance(package, PipPackage)}
+    channels = {package.url.rsplit("/", 2)[0] for package in remote if isinstance(package, CondaPackage)}
     return {name: addresses[name] for name in addresses if name in indexes} | {
         channel.rsplit("/", 1)[-1]: f"{channel}/{platform}/repodata.json.zst" for channel in sorted(channels)
     }

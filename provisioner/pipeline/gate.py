@@ -6,7 +6,7 @@ from provisioner.pipeline.settings import Settings, host_platform
 from provisioner.profile.model import Profile
 
 
-def pass_gate(settings: Settings, profile: Profile, *, enforce: bool) -> str | None:
+def judge_machine(settings: Settings, profile: Profile, *, enforce: bool) -> str | None:
     """Return the class of this machine's GPU as an XPU profile names it; None where there is none.
 
     Raises:

@@ -216,3 +216,16 @@ def test_repair_needs_no_profile_at_hand(tiny: Lab) -> None:
     assert shown.data["prefix"] != str(old)
     assert python(tiny, "import tinyapp; print(tinyapp.VERSION)") == "1.0\n"
     assert tiny.run("repair", "tiny", "--no-validate").code == 0
+
+
+def test_dry_run_tells_and_makes_nothing(tiny: Lab) -> None:
+    """What would be fetched and from where, and what the disk has; afterwards nothing is there."""
+    shown = tiny.run("create", "tiny", "--dry-run", "--json").data
+    assert {row["from"] for row in shown["fetch"]} == {"pypi", "pytorch-cpu"}
+    assert len(shown["fetch"]) == shown["packages"]["wheel"] == 2
+    assert shown["free_bytes"] > shown["disk_bytes"]
+    assert not tiny.data.exists()
+    tiny.build_tiny()
+    assert tiny.run("create", "tiny", "--dry-run").out == "tiny: up to date, nothing would be built\n"
+    again = tiny.run("create", "tiny", "--dry-run", "--rebuild", "--json").data
+    assert (again["fetch"], again["up_to_date"]) == ([], False)

@@ -94,6 +94,9 @@ class StoreFetcher:
             threading.Thread(target=self._work, args=(todo, results, stop), daemon=True).start()
         found: dict[str, StoredFile] = {}
         errors: list[ProvisionError] = []
+        sizes = [package.size for package in missing if package.size is not None]
+        if len(sizes) == len(missing):
+            self._tell(Progress(stage="fetch", item="all", done=0, total=sum(sizes)))
         try:
             for _ in missing:
                 package, outcome = _wait(results)
@@ -199,7 +202,8 @@ class StoreFetcher:
             now = time.monotonic()
             if done == total or now - last >= _TELL_EVERY_S:
                 last = now
-                self._tell(Progress(stage="fetch", item=package.filename, done=done, total=total))
+                whole = package.size if total is None else total
+                self._tell(Progress(stage="fetch", item=package.filename, done=done, total=whole))
 
         return tell
 

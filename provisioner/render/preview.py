@@ -1,0 +1,54 @@
+"""What `create --dry-run` answers."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from provisioner.install.plan import InstallPlan
+from provisioner.render.amounts import format_bytes
+from provisioner.render.result import Result
+from provisioner.resolve.model import CondaPackage, PipPackage
+
+
+def render_preview(
+    plan: InstallPlan,
+    wanted: Sequence[tuple[CondaPackage | PipPackage, str]],
+    *,
+    up_to_date: bool,
+    disk_bytes: int,
+    free_bytes: int,
+) -> Result:
+    """Return what would be fetched from where, and what the disk needs; ``wanted`` names each source."""
+    sizes = [package.size for package, _ in wanted]
+    known = sum(size or 0 for size in sizes)
+    data = {
+        "environment": plan.environment,
+        "profile": plan.profile,
+        "platform": plan.platform,
+        "base": plan.base,
+        "up_to_date": up_to_date,
+        "packages": {"conda": len(plan.conda), "wheel": len(plan.wheels), "asset": len(plan.assets)},
+        "fetch": [
+            {"filename": package.filename, "bytes": package.size, "from": source}
+            for package, source in wanted
+        ],
+        "fetch_bytes": known,
+        "unknown_sizes": sum(size is None for size in sizes),
+        "disk_bytes": disk_bytes,
+        "free_bytes": free_bytes,
+    }
+    if up_to_date:
+        return Result(data=data, text=f"{plan.environment}: up to date, nothing would be built")
+    have = len({package.sha256 for package in plan.files}) - len(wanted)
+    lines = [
+        f"{plan.environment}: would be built as a {plan.base} of {len(plan.files)} files",
+        f"  in the store already: {have} files",
+    ]
+    for source, count in Counter(source for _, source in wanted).most_common():
+        own = [package.size for package, each in wanted if each == source]
+        unknown = sum(size is None for size in own)
+        size = format_bytes(sum(each or 0 for each in own)) + (
+            f" and {unknown} of unknown size" if unknown else ""
+        )
+        lines.append(f"  from {source}: {count} files, {size}")
+    lines.append(f"  disk: more than {format_bytes(disk_bytes)} needed, {format_bytes(free_bytes)} free")
+    return Result(data=data, text="\n".join(lines))
