@@ -93,7 +93,12 @@ PIP = Record(
     },
     description="The pip part.",
 )
-SECTIONS: dict[str, Spec] = {"conda": CONDA, "pip": PIP, "env": ENV, "gpus": GPUS}
+STARTUP = MapOf(
+    key=_PACKAGE_NAME,
+    value=_line("Why."),
+    description="Package whose files Python may run at every start (`.pth`, `sitecustomize`), to the reason.",
+)
+SECTIONS: dict[str, Spec] = {"conda": CONDA, "pip": PIP, "startup": STARTUP, "env": ENV, "gpus": GPUS}
 STATUS = Record(
     fields={
         "state": Text(choices=tuple(State), description="How alive the stack is upstream."),

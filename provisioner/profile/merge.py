@@ -42,7 +42,7 @@ from provisioner.profile.parse import ProfileFile
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Item:
-    """One merged value and the place of its last word; ``reason`` for overrides, yanked files and sdists."""
+    """One merged value and the place of its last word; ``reason`` for what is allowed with one."""
 
     value: str
     origin: Origin
@@ -88,6 +88,7 @@ _SECTION_PARTS = (
     ),
     _Part(key="pip.routes", name_of=canonicalize_name, is_map=True),
     _Part(key="pip.prereleases", name_of=canonicalize_name, text_of=canonicalize_name),
+    _Part(key="startup", name_of=canonicalize_name, text_of=canonicalize_name),
     _Part(key="env", is_map=True),
     *(_Part(key=f"gpus.{gpu}.env", is_map=True) for gpu in GPU_CLASSES),
 )
@@ -221,6 +222,7 @@ def _build_platform(section: Section) -> Platform:
         overrides=decisions("pip.overrides"),
         yanked=decisions("pip.yanked"),
         sdists=decisions("pip.sdists"),
+        startup=decisions("startup"),
         env=mapping("env"),
         env_by_gpu={gpu: env for gpu in GPU_CLASSES if (env := mapping(f"gpus.{gpu}.env"))},
     )

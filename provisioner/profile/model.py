@@ -92,6 +92,7 @@ class Platform:
         yanked: Exact requirements whose yanked files are allowed.
         sdists: Packages that may come as source distributions, because they have no wheel; ``requirement`` is
             the normalised name.
+        startup: Packages whose files Python may run at every start; ``requirement`` is the normalised name.
         env: Environment variables of the built environment; ``{prefix}`` stands for its folder.
         env_by_gpu: GPU class (``arc-a``, ``arc-b``, ``integrated``, ``flex``, ``max``) to variables added
             for it.
@@ -106,6 +107,7 @@ class Platform:
     overrides: tuple[Decision, ...] = ()
     yanked: tuple[Decision, ...] = ()
     sdists: tuple[Decision, ...] = ()
+    startup: tuple[Decision, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
     env_by_gpu: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
@@ -120,6 +122,7 @@ class Platform:
             "pip.overrides": self.overrides,
             "pip.yanked": self.yanked,
             "pip.sdists": self.sdists,
+            "startup": self.startup,
             "env": self.env,
             **{f"gpus.{gpu}.env": env for gpu, env in self.env_by_gpu.items()},
         }

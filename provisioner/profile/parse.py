@@ -66,8 +66,8 @@ def _check_section(section: Table, problems: list[PlacedProblem]) -> None:
     """Find what one section says twice, and paths that leave the environment."""
     _check_once(find_items(section, "pip", "packages"), rules.requirement_name, problems)
     _check_once(find_items(section, "conda", "packages"), rules.conda_name, problems)
-    for key in ("overrides", "yanked", "sdists"):
-        table = find_node(section, "pip", key)
+    for path in (("pip", "overrides"), ("pip", "yanked"), ("pip", "sdists"), ("startup",)):
+        table = find_node(section, *path)
         if isinstance(table, Table):
             _check_once([entry.key for entry in table], rules.requirement_name, problems)
     gpus = find_node(section, "gpus")

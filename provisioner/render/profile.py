@@ -8,6 +8,7 @@ from provisioner.ground.yaml_tree import Origin
 from provisioner.profile.model import Decision, Platform, Profile
 
 _SCALARS = ("description", "family", "device", "torch", "python", "as_of", "transformers")
+_WITH_REASONS = {"pip.overrides", "pip.yanked", "pip.sdists", "startup"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,7 +50,7 @@ def _nest(platform: Platform) -> dict[str, Any]:
         for name in path:
             table = table.setdefault(name, {})
         reasons = {each.requirement: each.reason for each in values if isinstance(each, Decision)}
-        table[last] = reasons if key in {"pip.overrides", "pip.yanked", "pip.sdists"} else values
+        table[last] = reasons if key in _WITH_REASONS else values
     return nested
 
 

@@ -86,6 +86,7 @@ SECTION = {
         yanked=st.dictionaries(st.sampled_from(["a==1"]), maybe(st.just("because")), max_size=1),
         sdists=st.dictionaries(st.sampled_from(["jieba", "a b"]), maybe(st.just("because")), max_size=1),
     ),
+    "startup": st.dictionaries(st.sampled_from(["Some.Name", "a b"]), maybe(st.just("because")), max_size=1),
     "env": ENV,
     "gpus": record(**{name.replace("-", "__"): record(env=ENV) for name in GPU_CLASSES}),
 }
