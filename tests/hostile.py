@@ -22,6 +22,22 @@ WHEEL = "demo-1.0-py3-none-any.whl"
 STEM = "demo-1.0-test_0"
 RECORD = "demo-1.0.dist-info/RECORD"
 METADATA = "demo-1.0.dist-info/METADATA"
+WHEEL_STARTERS = (
+    *("demo.pth", "demo.start", "sitecustomize.py", "usercustomize.py", "sitecustomize/__init__.py"),
+    *("sitecustomize.cpython-311-x86_64-linux-gnu.so", "demo-1.0.data/purelib/sitecustomize.py"),
+    *("demo-1.0.data/platlib/demo.pth", "demo-1.0.data/data/lib/python3.11/site-packages/demo.pth"),
+    "demo-1.0.data/data/lib/python3.11/site-packages/sitecustomize.py",
+    "demo-1.0.data/data/lib/python3.11/site-packages/usercustomize/__init__.py",
+    "demo-1.0.data/data/lib64/python3.11/site-packages/demo.pth",
+    "demo-1.0.data/data/Lib/site-packages/demo.pth",
+    *("demo-1.0.data/data/lib/python3.11/sitecustomize.py", "demo-1.0.data/data/lib/python311.zip"),
+    *("demo-1.0.data/data/sitecustomize.py", "demo-1.0.data/scripts/sitecustomize.py"),
+)
+CONDA_STARTERS = (
+    *("lib/python3.11/site-packages/demo.pth", "lib/python3.11/site-packages/sitecustomize.py"),
+    *("lib/python3.11/site-packages/sitecustomize/__init__.py", "lib/python3.11/sitecustomize.py"),
+    *("lib/python3.11/lib-dynload/usercustomize.so", "lib/python311.zip", "Lib/site-packages/demo.pth"),
+)
 BOMB_BYTES = 65 * 1024 * 1024
 """More than a small archive may unpack to."""
 
@@ -143,9 +159,10 @@ def _installed_wheels() -> dict[str, bytes]:
         *("data/Scripts/python.exe", "data/python.exe", "data/python311.dll", "data/python311._pth"),
         *("data/pyvenv.cfg", "data/conda-meta/x.json", "data/provision-receipt.json"),
     )
-    starters = (
-        *("sitecustomize.py", "usercustomize.py", "sitecustomize/__init__.py"),
-        *("demo-1.0.data/purelib/sitecustomize.py", "sitecustomize.cpython-311-x86_64-linux-gnu.so"),
+    site = "demo-1.0.data/data/lib/python3.11/site-packages"
+    foreign = (
+        *("demo-1.0.data/purelib/evil-1.0.dist-info/METADATA", f"{site}/evil-1.0.dist-info/METADATA"),
+        *("demo-1.0.data/data/lib/python3.11/os.py", "demo-1.0.data/data/Lib/encodings/__init__.py"),
     )
     return {
         **{f"the name {name}": wheel_with(name) for name in (*outside, *windows, "demo/x ")},
@@ -156,8 +173,8 @@ def _installed_wheels() -> dict[str, bytes]:
         **{f"data in {place}": wheel_with(f"demo-1.0.data/{place}", b"#!python\n") for place in places},
         "the entry point activate": _entry_point("activate = demo:main"),
         "the entry point Python.exe": _entry_point("Python.exe = demo:main"),
-        **{f"the starter {name}": wheel_with(name) for name in starters},
-        "a path outside": wheel_with("demo.pth", b"/etc\n"),
+        **{f"another's file {name}": wheel_with(name) for name in foreign},
+        **{f"the starter {name}": wheel_with(name, b"import demo\n") for name in WHEEL_STARTERS},
     }
 
 
@@ -216,7 +233,6 @@ def _installed_conda() -> dict[str, bytes | Hostile]:
     targets = ("/etc/passwd", "../../../x", "../../x", "../up/../../../x")
     owned = ("conda-meta/history", "provision-receipt.json", "pyvenv.cfg", "bin/pyvenv.cfg", "bin/python")
     linked = {"share/up": Member(link="..")}
-    sitecustomize = "lib/python3.11/site-packages/sitecustomize.py"
     return {
         # the linker copies it from the folder of another package to beside the environment
         "a listed name outside": conda_with(_FILES, paths=_add_path(f"../{STEM}/share/demo/x")),
@@ -238,7 +254,8 @@ def _installed_conda() -> dict[str, bytes | Hostile]:
         "a bomb": conda_with({"share/zeros": Member(data=bytes(BOMB_BYTES))}),
         "a member twice": conda_with(_FILES, unlisted=[("bin/demo", Member(data=b"evil"))]),
         "a list in both parts": conda_with(_FILES, unlisted=[("info/paths.json", Member(data=_NO_PATHS))]),
-        "the starter sitecustomize.py": conda_with({sitecustomize: Member(data=b"")}),
+        **{f"the starter {name}": conda_with({name: Member(data=b"")}) for name in CONDA_STARTERS},
+        "a pure starter": _noarch({"site-packages/demo.pth": Member(data=b"import x")}),
         **_installed_zips(),
     }
 

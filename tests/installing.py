@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from provisioner.engines.conda.linker import RattlerLinker
@@ -33,11 +33,12 @@ def make_plan(
     *,
     name: str = "demo",
     python: str = "3.11",
+    startup: Mapping[str, str] | None = None,
 ) -> InstallPlan:
     """Return the plan of a lock with these packages."""
     part = LockedPlatform(platform="linux-64", fingerprint="f", pip=tuple(pip), conda=tuple(conda))
     lock = Lock(profile=name, source=f"../envs/{name}.yaml", platforms=(part,))
-    return plan_install(lock, platform="linux-64", python=python)
+    return plan_install(lock, platform="linux-64", python=python, startup=startup)
 
 
 def make_engines(

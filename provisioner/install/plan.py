@@ -2,9 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from provisioner.errors import UsageError
 from provisioner.ground.names import check_profile_name
@@ -29,8 +30,10 @@ class InstallPlan:
         wheels: Wheels to install.
         assets: Wheels that validation needs: fetched, never installed.
         env: Environment variables; ``{prefix}`` stands for the environment's folder.
+        startup: Packages whose files Python may run at every start, to the reason.
         sources: Where the profile's files and the lockfile are, by their place in the environment's record.
-        fingerprint: sha256 over all of the above but names and sources; equal plans build equal environments.
+        fingerprint: sha256 over what is built, which is platform, python, packages and env; equal plans build
+            equal environments.
     """
 
     environment: str
@@ -42,6 +45,7 @@ class InstallPlan:
     wheels: tuple[PipPackage, ...] = ()
     assets: tuple[PipPackage, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
+    startup: Mapping[str, str] = field(default_factory=dict)
     sources: Mapping[str, Path] = field(default_factory=dict)
     fingerprint: str
 
@@ -58,6 +62,7 @@ def plan_install(
     python: str,
     environment: str | None = None,
     env: Mapping[str, str] | None = None,
+    startup: Mapping[str, str] | None = None,
     sources: Mapping[str, Path] | None = None,
 ) -> InstallPlan:
     """Choose the lock's part for this machine.
@@ -68,6 +73,7 @@ def plan_install(
         python: Version that the profile asks for.
         environment: Name of the environment; the profile's by default.
         env: Environment variables of the profile on this platform.
+        startup: Packages whose files Python may run at every start, to the reason.
         sources: What the environment keeps a copy of: place in its record to file.
 
     Raises:
@@ -84,9 +90,9 @@ def plan_install(
     content = {
         "platform": platform,
         "python": python,
-        "conda": [asdict(package) for package in part.conda],
-        "wheels": [asdict(package) for package in wheels],
-        "assets": [asdict(package) for package in assets],
+        "conda": _describe(part.conda),
+        "wheels": _describe(wheels),
+        "assets": _describe(assets),
         "env": dict(env or {}),
     }
     canonical = json.dumps(content, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
@@ -100,6 +106,12 @@ def plan_install(
         wheels=wheels,
         assets=assets,
         env=dict(env or {}),
+        startup=dict(startup or {}),
         sources=dict(sources or {}),
         fingerprint=hashlib.sha256(canonical.encode()).hexdigest(),
     )
+
+
+def _describe(packages: Sequence[CondaPackage | PipPackage]) -> list[dict[str, Any]]:
+    """Return what decides a build: a file's size follows from its digest, and not every lockfile says it."""
+    return [{key: value for key, value in asdict(package).items() if key != "size"} for package in packages]

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from provisioner.engines.conda.linker import RattlerLinker
 from provisioner.engines.store.fetch import StoreFetcher
-from provisioner.engines.store.file import StoredFile
 from provisioner.engines.uv.installer import UvInstaller
 from provisioner.events import Listener, StageFinished, StageStarted
 from provisioner.ground.files import write_atomically
@@ -18,6 +17,7 @@ from provisioner.install.layout import find_python
 from provisioner.install.manifest import MANIFEST_NAME, format_manifest, make_manifest
 from provisioner.install.plan import CONDA, VENV, InstallPlan
 from provisioner.install.receipt import RECEIPT_NAME, RECORD_NAME, InstalledPackage, Receipt, format_receipt
+from provisioner.install.startup import check_startup
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,6 +47,7 @@ def build_generation(
             version = engines.uv.make_venv(prefix, python=plan.python)
     with _step("fetch", f"{len(plan.files)} files", on_event):
         files = engines.fetcher.fetch(plan.files)
+        notices = check_startup(plan, {digest: file.startup for digest, file in files.items()})
     if plan.base == CONDA:
         with (
             _step("install", "conda base", on_event),
@@ -61,7 +62,8 @@ def build_generation(
                 engines.uv.install_wheels(python, plan.wheels, files, unpacked=unpacked)
     with _step("install", "receipt", on_event):
         _keep_sources(plan, prefix / RECORD_NAME)
-        receipt = _make_receipt(plan, prefix, tools=engines.tools, version=version, files=files)
+        notices += tuple(notice for package in plan.files for notice in files[package.sha256].notices)
+        receipt = _make_receipt(plan, prefix, tools=engines.tools, version=version, notices=notices)
         write_atomically(prefix / MANIFEST_NAME, format_manifest(make_manifest(prefix)))
         write_atomically(prefix / RECEIPT_NAME, format_receipt(receipt))
     return receipt
@@ -80,7 +82,7 @@ def _make_receipt(
     *,
     tools: Mapping[str, str],
     version: str,
-    files: Mapping[str, StoredFile],
+    notices: tuple[str, ...],
 ) -> Receipt:
     packages = [
         InstalledPackage(
@@ -105,7 +107,7 @@ def _make_receipt(
         packages=tuple(packages),
         tools=tools,
         env=plan.env,
-        notices=tuple(notice for package in plan.files for notice in files[package.sha256].notices),
+        notices=notices,
     )
 
 

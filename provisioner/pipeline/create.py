@@ -3,7 +3,6 @@
 gate -> lock if asked -> plan -> fetch, build, switch -> validate -> verdict
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from provisioner.lock.file import read_lock, read_lock_head
 from provisioner.lock.freshness import check_freshness
 from provisioner.pipeline.reports import read_report
 from provisioner.pipeline.settings import Settings, host_platform
-from provisioner.profile.model import Device, Profile
+from provisioner.profile.model import Device, Platform, Profile
 from provisioner.validate.model import Report, Verdict
 
 
@@ -142,23 +141,19 @@ def plan_environment(
     if stale is not None:
         raise stale
     platform = host_platform()
+    wanted = next((each for each in profile.platforms if each.name == platform), Platform(name=platform))
     return plan_install(
         read_lock(path),
         platform=platform,
         python=profile.python,
         environment=name,
-        env=_variables(profile, platform=platform, gpu=gpu),
+        env={**wanted.env, **wanted.env_by_gpu.get(gpu or "", {})},
+        startup={each.requirement: each.reason for each in wanted.startup},
         sources={
             **{f"envs/{Path(file).name}": Path(file) for file in profile.files},
             f"lockfiles/{path.name}": path,
         },
     )
-
-
-def _variables(profile: Profile, *, platform: str, gpu: str | None) -> Mapping[str, str]:
-    """Return a profile's variables on a platform, with those of the GPU's class."""
-    wanted = next((each for each in profile.platforms if each.name == platform), None)
-    return {} if wanted is None else {**wanted.env, **wanted.env_by_gpu.get(gpu or "", {})}
 
 
 def _find_done(

@@ -14,10 +14,14 @@ from provisioner.engines.archive.scan import scan_package
 from provisioner.errors import InstallError
 from provisioner.resolve.model import CondaPackage
 from tests.conda_channel import Member, index_json, info_members, lock_conda, make_package, pack_tar
-from tests.hostile import STEM, Engine, conda_with, find_conda
+from tests.hostile import CONDA_STARTERS, STEM, Engine, conda_with, find_conda
 
 FILES = {"share/demo/x": Member(data=b"x\n"), "bin/demo": Member(data=b"#!/bin/sh\n", executable=True)}
-LET_THROUGH = {name: kind for name, kind in find_conda().items() if kind.engine is Engine.INSTALLS}
+LET_THROUGH = {
+    name: kind
+    for name, kind in find_conda().items()
+    if kind.engine is Engine.INSTALLS and "starter" not in name
+}
 
 
 def lock(data: bytes, *, subdir: str = "linux-64") -> CondaPackage:
@@ -78,17 +82,25 @@ def test_a_refused_package_is_named_with_what_to_do(tmp_path: Path, name: str) -
 @pytest.mark.parametrize(
     ("name", "word"),
     [
-        ("lib/python3.11/site-packages/demo.pth", "every start"),
         ("bin/.demo-post-link.sh", "not run"),
         ("etc/conda/activate.d/demo.sh", "not run"),
     ],
 )
-def test_scripts_and_starters_are_told(tmp_path: Path, name: str, word: str) -> None:
+def test_scripts_are_told(tmp_path: Path, name: str, word: str) -> None:
     """Some packages bring them; the user is told which."""
     data = conda_with({name: Member(data=b"import x\n")})
     (notice,) = scan(tmp_path, data, lock(data))
     assert name in notice
     assert word in notice
+
+
+@pytest.mark.parametrize("name", CONDA_STARTERS)
+def test_what_python_runs_at_every_start_is_named(tmp_path: Path, name: str) -> None:
+    """The place where a file will be linked decides."""
+    data = conda_with({name: Member(data=b"import demo\n")})
+    path = tmp_path / f"{STEM}.conda"
+    path.write_bytes(data)
+    assert scan_package(path, lock(data)).startup == (name,)
 
 
 def test_every_flipped_byte_is_refused_or_harmless(tmp_path: Path) -> None:

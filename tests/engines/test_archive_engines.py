@@ -40,13 +40,13 @@ worker.os._exit(0)
 _NAMES = re.compile(r"`[^`]*`|'[^']*'|\"[^\"]*\"|None|its (?:name|version|build|subdir)")
 
 
-def refusal(path: Path, package: CondaPackage | PipPackage) -> str | None:
-    """Return why our scan refuses a file."""
+def objection(path: Path, package: CondaPackage | PipPackage) -> str | None:
+    """Return why our scan refuses a file, or that it needs the profile's leave to run code at every start."""
     try:
-        scan_package(path, package)
+        stored = scan_package(path, package)
     except InstallError as error:
         return error.message
-    return None
+    return "it runs code at every start" if stored.startup else None
 
 
 def lock(kind: Hostile) -> CondaPackage:
@@ -89,7 +89,7 @@ def test_a_hostile_wheel_is_refused_by_uv_or_by_us(venv: Path, tmp_path: Path, n
         )
     except InstallError:
         refused = True
-    check(kind, engine_refuses=refused, ours=refusal(path, package))
+    check(kind, engine_refuses=refused, ours=objection(path, package))
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["cache", "env", "store"]
 
 
@@ -139,7 +139,7 @@ def test_a_hostile_conda_package_is_refused_by_rattler_or_by_us(
     """What bare rattler links and could do harm, our scan refuses."""
     kind, (failure, folder) = CONDA[name], linked[name]
     path = folder / f"{STEM}.conda"
-    check(kind, engine_refuses=bool(failure), ours=refusal(path, lock(kind)))
+    check(kind, engine_refuses=bool(failure), ours=objection(path, lock(kind)))
 
 
 def test_every_reason_to_refuse_is_needed(tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ def test_every_reason_to_refuse_is_needed(tmp_path: Path) -> None:
         filename = WHEEL if kind in WHEELS.values() else f"{STEM}.conda"
         path = tmp_path / filename
         path.write_bytes(kind.data)
-        why = refusal(path, lock_wheel(WHEEL, kind.data) if filename == WHEEL else lock(kind))
+        why = objection(path, lock_wheel(WHEEL, kind.data) if filename == WHEEL else lock(kind))
         if why is None or "is not a readable" in why:  # damage that stops our readers, too
             continue
         reason = _NAMES.sub("", why)

@@ -12,16 +12,21 @@ import pytest
 from provisioner.engines.archive.refusal import unpack_budget
 from provisioner.engines.archive.scan import scan_package
 from provisioner.errors import InstallError
-from tests.hostile import BOMB_BYTES, RECORD, WHEEL, Engine, find_wheels, wheel_with
+from tests.hostile import BOMB_BYTES, RECORD, WHEEL, WHEEL_STARTERS, Engine, find_wheels, wheel_with
 from tests.wheels import lock_wheel, make_wheel, pack_wheel, wheel_members
 
-LET_THROUGH = {name: kind for name, kind in find_wheels().items() if kind.engine is Engine.INSTALLS}
+LET_THROUGH = {
+    name: kind
+    for name, kind in find_wheels().items()
+    if kind.engine is Engine.INSTALLS and "starter" not in name
+}
 
 
-def scan(tmp_path: Path, data: bytes, filename: str = WHEEL) -> tuple[str, ...]:
-    path = tmp_path / filename
+def scan(tmp_path: Path, data: bytes) -> tuple[str, ...]:
+    path = tmp_path / WHEEL
     path.write_bytes(data)
-    return scan_package(path, lock_wheel(filename, data)).notices
+    stored = scan_package(path, lock_wheel(WHEEL, data))
+    return stored.notices + stored.startup
 
 
 def refusal(tmp_path: Path, data: bytes) -> InstallError:
@@ -40,6 +45,9 @@ def test_an_honest_wheel_passes_without_a_word(tmp_path: Path) -> None:
         "demo-1.0.data/scripts/demo-tool": "#!python\n",
         "demo-1.0.data/data/lib/libdemo.so.1": b"\x7fELF",
         "demo/sitecustomize.py": "",
+        "demo/demo.pth": "",
+        "sitecustomize_demo.py": "",
+        "demo-1.0.data/data/lib/libdemo.so-gdb.py": "",
     }
     entry_points = (
         "[console_scripts]\ndemo = demo:main\ndemo2 = demo.x:Y.z [extra]\n[other.group]\nx/y = demo\n"
@@ -70,17 +78,19 @@ def test_a_record_from_windows_is_read_as_one(tmp_path: Path) -> None:
     assert scan(tmp_path, pack_wheel(members)) == ()
 
 
-@pytest.mark.parametrize("name", ["demo.pth", "demo.start", "demo-1.0.data/purelib/demo.pth"])
-def test_files_that_python_reads_at_every_start_are_told(tmp_path: Path, name: str) -> None:
-    """Some packages need one; the user is told which."""
-    (notice,) = scan(tmp_path, wheel_with(name, b"import demo\n"))
-    assert name in notice
+@pytest.mark.parametrize("name", WHEEL_STARTERS)
+def test_what_python_runs_at_every_start_is_named(tmp_path: Path, name: str) -> None:
+    """The place where a file will be installed decides, not its name in the wheel."""
+    data = wheel_with(name, b"import demo\n")
+    (tmp_path / WHEEL).write_bytes(data)
+    assert scan_package(tmp_path / WHEEL, lock_wheel(WHEEL, data)).startup == (name,)
 
 
 def test_the_known_starter_is_not_told(tmp_path: Path) -> None:
     """Setuptools' own file is in every environment."""
     filename, data = make_wheel("setuptools", files={"distutils-precedence.pth": "import os\n"})
-    assert scan(tmp_path, data, filename) == ()
+    (tmp_path / filename).write_bytes(data)
+    assert scan_package(tmp_path / filename, lock_wheel(filename, data)).startup == ()
 
 
 def test_every_flipped_byte_is_refused_or_harmless(tmp_path: Path) -> None:

@@ -179,6 +179,32 @@ def test_only_what_is_locked_is_installed(tmp_path: Path) -> None:
     assert found == "None"
 
 
+def test_startup_code_needs_the_profiles_leave(tmp_path: Path) -> None:
+    """A wheel that runs code at every start is refused; where the profile allows it, it is told."""
+    house, data = tmp_path / "wheels", tmp_path / "data"
+    canary = tmp_path / "canary"
+    files = {"site-packages/sitecustomize.py": f"open({str(canary)!r}, 'w')\n", "lib.txt": ""}
+    packages = [
+        stock_wheel(house, name, files={f"{name}-1.0.data/data/lib/python3.11/{place}": text})
+        for name, (place, text) in zip(("one", "two"), files.items(), strict=True)
+    ]
+    packages.append(stock_wheel(house, "three", files={"three.pth": "import sys\n"}))
+    with pytest.raises(ProvisionError) as caught:
+        install(data, make_plan(packages), wheelhouse=house)
+    assert caught.value.code == "install.startup"
+    assert caught.value.exit_code == 5
+    assert "site-packages/sitecustomize.py" in caught.value.message
+    assert "three.pth" in caught.value.message
+    assert "two" not in caught.value.message
+    assert list(list_environments(EnvironmentHome(data=data))) == []
+    plan = make_plan(packages, startup={"one": "we wrote it", "three": "it is ours"})
+    built = install(data, plan, wheelhouse=house)
+    assert [notice for notice in built.receipt.notices if "we wrote it" in notice]
+    assert not canary.exists()
+    subprocess.run([built.python, "-c", ""], check=True)
+    assert canary.exists()
+
+
 def test_the_users_variables_for_pip_and_uv_do_not_reach_the_build(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,7 +23,6 @@ from provisioner.engines.archive.names import (
     find_link_fault,
     find_name_fault,
     find_place_fault,
-    hijacks_start,
     runs_at_start,
 )
 from provisioner.engines.archive.refusal import UNREADABLE, Budget, refuse
@@ -73,14 +72,14 @@ def scan_conda(path: Path, package: CondaPackage) -> StoredFile:
                 with tarfile.open(fileobj=counted, mode="r|", bufsize=_CHUNK_BYTES) as tar:
                     _read_tar(tar, contents)
         index = _check_index(contents, package)
-        _check_places(contents, package)
+        startup = _check_places(contents, package)
         for name in contents.links:
             contents.refuse_if(find_link_fault(name, contents.links, portable=contents.portable), name)
     except (*UNREADABLE, OSError) as error:
         if isinstance(error, OSError) and error.errno not in {None, errno.EINVAL}:
             raise
         raise refuse(archive, f"is not a readable conda package: {error}") from error
-    return StoredFile(path=path, notices=tuple(_find_notices(contents)), index=index)
+    return StoredFile(path=path, notices=tuple(_find_notices(contents)), startup=startup, index=index)
 
 
 class _Counted:
@@ -189,9 +188,14 @@ def _check_index(contents: _Contents, package: CondaPackage) -> Mapping[str, Any
     return index
 
 
-def _check_places(contents: _Contents, package: CondaPackage) -> None:
-    """Refuse what would be linked to another place than it says, or with other bytes."""
+def _check_places(contents: _Contents, package: CondaPackage) -> tuple[str, ...]:
+    """Return what Python would run at every start.
+
+    Raises:
+        InstallError: Something would be linked to another place than it says, or with other bytes.
+    """
     there = contents.digests.keys() | contents.links.keys() | contents.folders
+    startup = []
     for name, digest in _find_listed(contents):
         fault = find_name_fault(name, portable=contents.portable)
         if fault is None and name not in there:
@@ -201,10 +205,13 @@ def _check_places(contents: _Contents, package: CondaPackage) -> None:
         first, _, rest = name.partition("/")
         place = f"{_NOARCH.get(first, first)}/{rest}" if rest else name
         contents.refuse_if(fault or find_place_fault(place, package=package.name), name)
+        if runs_at_start(place, package=package.name):
+            startup.append(name)
     link = json.loads(contents.texts.get("info/link.json", b"{}"))
     for entry in (link.get("noarch") or {}).get("entry_points", ()):
         script = str(entry).partition("=")[0].strip()
         contents.refuse_if(find_place_fault(f"bin/{script}", package=package.name), script)
+    return tuple(startup)
 
 
 def _find_listed(contents: _Contents) -> Iterator[tuple[str, str | None]]:
@@ -221,11 +228,6 @@ def _find_listed(contents: _Contents) -> Iterator[tuple[str, str | None]]:
 def _find_notices(contents: _Contents) -> Iterator[str]:
     for name in sorted(contents.digests):
         path = PurePosixPath(name)
-        in_site = path.parent.name == "site-packages"
-        if hijacks_start(path.name) and in_site:
-            raise refuse(contents.archive, "would run at every start of Python", member=name)
-        if in_site and runs_at_start(path.name):
-            yield f"`{contents.archive}` brings `{name}`, which Python reads at every start"
         if path.name.endswith(_SCRIPT_ENDS) and path.parent.name in {"bin", "Scripts"}:
             yield f"`{contents.archive}` has a script `{name}` for its installation, which is not run"
         if name.startswith("etc/conda/activate.d/"):

@@ -5,6 +5,7 @@ environment are nobody's to bring: its interpreter, its settings, its activation
 """
 
 import re
+import sys
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 
@@ -20,6 +21,21 @@ _OWN = re.compile(
     r"|provision-.*|conda-meta/(?:history|.*\.json)",
     re.IGNORECASE | re.DOTALL,
 )
+_PYTHON = r"lib(?:64)?/python3\.\d+t?"
+_SITE = rf"(?:{_PYTHON}|lib)/site-packages"
+# The folder itself is one that Windows' Python looks into; PEP 829 for `.start`.
+_AT_START = re.compile(
+    rf"(?:{_SITE}/)?[^/]+\.(?:pth|start)"
+    rf"|(?:{_SITE}/|{_PYTHON}/(?:lib-dynload/)?|(?:bin|scripts|dlls|lib)/)?(?:site|user)customize[./].*"
+    r"|(?:lib(?:64)?/)?python3\d+t?\.zip",
+    re.IGNORECASE | re.DOTALL,
+)
+_KNOWN_AT_START = frozenset({("setuptools", "distutils-precedence.pth")})
+_MODULE = re.compile(
+    rf"(?:{_PYTHON}|lib)/(?:lib-dynload/)?(?P<name>\w+)[./](?:.*/)?[^/]*(?:py|pyc|pyd|so)",
+    re.IGNORECASE | re.DOTALL,
+)
+_DIST_INFO = re.compile(rf"{_SITE}/(?P<folder>[^/]+\.(?:dist|egg)-info)/.*", re.IGNORECASE | re.DOTALL)
 _OWN_RECORDS = ("provision-", "conda-meta/")
 _OWNERS = frozenset({"python", "conda"})
 _MOST_LINKS = 40  # as Linux follows
@@ -85,11 +101,23 @@ def find_place_fault(place: str, *, package: str) -> str | None:
     return "would replace a part of the environment"
 
 
-def runs_at_start(name: str) -> bool:
-    """Tell whether Python reads such a file in ``site-packages`` at every start (``.start``: PEP 829)."""
-    return name.endswith((".pth", ".start"))
+def find_foreign_fault(place: str, *, metadata: str) -> str | None:
+    """Say why a wheel must not install a file there: it is Python's own, or another package's.
+
+    Args:
+        place: The place.
+        metadata: The wheel's own ``.dist-info`` folder.
+    """
+    module = _MODULE.fullmatch(place)
+    if module is not None and module["name"] in sys.stdlib_module_names:
+        return "would replace a module of Python"
+    found = _DIST_INFO.fullmatch(place)
+    if found is not None and found["folder"] != metadata:
+        return "is another package's"
+    return None
 
 
-def hijacks_start(name: str) -> bool:
-    """Tell whether a module of that name is imported by Python at every start."""
-    return name.partition(".")[0] in {"sitecustomize", "usercustomize"}
+def runs_at_start(place: str, *, package: str) -> bool:
+    """Tell whether Python runs a file in that place at every start, but for the one that everybody has."""
+    known = (package, PurePosixPath(place).name) in _KNOWN_AT_START
+    return _AT_START.fullmatch(place) is not None and not known

@@ -12,7 +12,7 @@ from provisioner.engines.archive.wheel import scan_wheel
 from provisioner.engines.store.file import StoredFile
 from provisioner.resolve.model import CondaPackage, PipPackage
 
-SCANNER = 2
+SCANNER = 3
 """Rises with every change of what is refused: files that an older scanner let pass are scanned again."""
 
 

@@ -1,7 +1,7 @@
 """Scan a wheel: what is where, a complete RECORD, and nothing in the environment's own places.
 
 uv reads a zip one way only, compares names and metadata, and refuses scripts that leave their folder.
-Sources: the wheel specification; PEP 829 for ``.start`` files.
+Source: the wheel specification.
 """
 
 import configparser
@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from provisioner.engines.archive.names import (
+    find_foreign_fault,
     find_name_fault,
     find_place_fault,
-    hijacks_start,
     runs_at_start,
 )
 from provisioner.engines.archive.refusal import UNREADABLE, Budget, refuse
@@ -26,7 +26,6 @@ _LONGEST_TEXT_BYTES = 64 * 1024 * 1024
 _METADATA = re.compile(r"[^/]+\.dist-info/METADATA")
 _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 _SIGNATURES = ("/RECORD", "/RECORD.jws", "/RECORD.p7s")
-_KNOWN_STARTERS = {("setuptools", "distutils-precedence.pth")}
 _SITE = "lib/site-packages"
 # Where the schemes of a wheel's `.data` folder are installed.
 _SCHEMES = {"purelib": _SITE, "platlib": _SITE, "headers": "include", "scripts": "bin", "data": ""}
@@ -40,15 +39,17 @@ def scan_wheel(path: Path, package: PipPackage) -> StoredFile:
             names = _check_members(opened, archive, size_bytes=path.stat().st_size)
             folder = next((name.partition("/")[0] for name in names if _METADATA.fullmatch(name)), "")
             _check_record(_read(opened, f"{folder}/RECORD", archive), names, archive)
-            for name, place in _find_places(opened, names, folder, archive):
-                fault = find_place_fault(place, package=package.name)
-                if fault is not None:
-                    raise refuse(archive, fault, member=name)
-            return StoredFile(path=path, notices=_check_starters(opened, names, package))
+            places = list(_find_places(opened, names, folder, archive))
     except (*UNREADABLE, OSError) as error:
         if isinstance(error, OSError) and error.errno not in {None, errno.EINVAL}:
             raise
         raise refuse(archive, f"is not a readable wheel: {error}") from error
+    for name, place in places:
+        fault = find_place_fault(place, package=package.name) or find_foreign_fault(place, metadata=folder)
+        if fault is not None:
+            raise refuse(archive, fault, member=name)
+    startup = (name for name, place in places if runs_at_start(place, package=package.name))
+    return StoredFile(path=path, startup=tuple(startup))
 
 
 def _check_members(opened: zipfile.ZipFile, archive: str, *, size_bytes: int) -> list[str]:
@@ -93,29 +94,6 @@ def _find_places(
         for section in {"console_scripts", "gui_scripts"} & set(parser.sections()):
             for name in parser.options(section):
                 yield name, f"bin/{name}"
-
-
-def _check_starters(opened: zipfile.ZipFile, names: list[str], package: PipPackage) -> tuple[str, ...]:
-    """Return a notice for every file that Python runs at each start; refuse those of no honest use."""
-    notices = []
-    for name in names:
-        parts = name.split("/")
-        in_site = len(parts) == 1 or (
-            len(parts) == 3 and parts[0].endswith(".data") and parts[1] in {"purelib", "platlib"}
-        )
-        package_start = len(parts) == 2 and hijacks_start(parts[0]) and parts[1].startswith("__init__.")
-        if package_start or (in_site and hijacks_start(parts[-1])):
-            raise refuse(package.filename, "would run at every start of Python", member=name)
-        if not in_site or not runs_at_start(parts[-1]):
-            continue
-        for line in _read(opened, name, package.filename).splitlines():
-            if line.startswith(("import ", "import\t", "#")) or not line.strip():
-                continue
-            if find_name_fault(line.strip(), portable=True) is not None:
-                raise refuse(package.filename, "adds a folder outside to Python's path", member=name)
-        if (package.name, parts[-1]) not in _KNOWN_STARTERS:
-            notices.append(f"`{package.filename}` brings `{name}`, which Python reads at every start")
-    return tuple(notices)
 
 
 def _read(opened: zipfile.ZipFile, name: str, archive: str) -> str:

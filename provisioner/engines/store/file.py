@@ -10,9 +10,14 @@ from typing import Any
 class StoredFile:
     """A fetched file that has the locked digest and passed the scan.
 
-    ``notices`` are what the scan had to say; ``index`` is a conda package's ``index.json``.
+    Attributes:
+        path: Where it is.
+        notices: What the scan had to say.
+        startup: Files in it that Python will run at every start.
+        index: A conda package's ``index.json``.
     """
 
     path: Path
     notices: tuple[str, ...] = ()
+    startup: tuple[str, ...] = ()
     index: Mapping[str, Any] = field(default_factory=dict)

@@ -48,7 +48,12 @@ class Store:
         try:
             record = json.loads(_record_of(path).read_text(encoding="utf-8"))
             if record["scanner"] == SCANNER and record["seen"] == _state_of(path):
-                return StoredFile(path=path, notices=tuple(record["notices"]), index=dict(record["index"]))
+                return StoredFile(
+                    path=path,
+                    notices=tuple(record["notices"]),
+                    startup=tuple(record["startup"]),
+                    index=dict(record["index"]),
+                )
         except (OSError, ValueError, KeyError, TypeError):
             pass
         return None
@@ -112,7 +117,8 @@ class Store:
         record = {
             "scanner": SCANNER,
             "seen": seen,
-            "notices": list(stored.notices),
+            "notices": stored.notices,
+            "startup": stored.startup,
             "index": dict(stored.index),
         }
         write_atomically(_record_of(path), json.dumps(record, sort_keys=True) + "\n")
