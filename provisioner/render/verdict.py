@@ -105,7 +105,11 @@ def describe_environment(
     known: Sequence[Match] = (),
 ) -> str:
     """Return what `create` and `validate` print; ``known`` are recognised failures, the root first."""
-    return "\n".join([*_lines(profile, generation, report, new=new), *_known_lines(known)])
+    # The verdict last, where the eye is.
+    lines = [*_lines(profile, generation, report, new=new), *_known_lines(known)]
+    if report is not None and new:
+        lines.append(f"{report.environment}: {report.verdict.value} on {describe_device(report)}")
+    return "\n".join(lines)
 
 
 def _known_lines(known: Sequence[Match]) -> Iterator[str]:
@@ -116,6 +120,7 @@ def _known_lines(known: Sequence[Match]) -> Iterator[str]:
 
 
 def _lines(profile: Profile, generation: Generation, report: Report | None, *, new: bool) -> Iterator[str]:
+    """Yield what was done, where it is and how to use it."""
     name = generation.receipt.environment
     if report is None:
         yield f"{name}: built, not validated"
@@ -124,7 +129,7 @@ def _lines(profile: Profile, generation: Generation, report: Report | None, *, n
         proof = f"{report.verdict.value} on {describe_device(report)} at {report.created_at}"
         yield f"{name}: up to date, {proof}"
     else:
-        yield f"{name}: {report.verdict.value} on {describe_device(report)}"
+        yield f"{name}: checks on {describe_device(report)}"
         yield from _stage_lines(report, profile)
     if new and profile.status.state is State.ARCHIVED:
         since = f" since {profile.status.since}" if profile.status.since else ""
@@ -133,7 +138,11 @@ def _lines(profile: Profile, generation: Generation, report: Report | None, *, n
     yield f"  folder: {generation.prefix}"
     if report is not None and report.verdict is not Verdict.PASSED:
         yield f"  it is kept; build it again: provision repair {name}"
-        return
+    else:
+        yield from _use_lines(name, profile)
+
+
+def _use_lines(name: str, profile: Profile) -> Iterator[str]:
     module = "openvino_genai" if profile.torch is TorchVariant.NONE else "torch"
     yield f"  use it: provision run {name} -- python -c 'import {module}; print({module}.__version__)'"
     yield f"          provision shell {name}"

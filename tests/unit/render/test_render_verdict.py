@@ -119,7 +119,8 @@ def test_nothing_is_claimed_that_was_not_measured() -> None:
 def test_words_of_a_new_environment(tmp_path: Path) -> None:
     """Verdict, device, proof, stages, what is not proven, the notice, the folder and how to use it."""
     text = describe_environment(PROFILE, generation(tmp_path), PASSED, new=True)
-    assert text.startswith("demo: passed on cpu (A Processor)\n")
+    assert text.startswith("demo: checks on cpu (A Processor)\n")
+    assert text.endswith("\ndemo: passed on cpu (A Processor)")
     assert "prompt: 'The capital of France is' -> ' Paris'" in text
     assert "differ from the fp32 reference by 0.0851" in text
     assert "not proven: speed is that of this machine" in text
