@@ -108,7 +108,7 @@ def parse_lock(root: Table) -> Lock:
         for key, reason in _find_mistakes(entry, parsed):
             raise DamageError(find_origin(node, key), reason)
         if entry["manager"] == "conda":
-            package = _make_conda(entry)
+            package = _make_conda(entry, parsed)
             first = conda[platform].setdefault(package.name, package) is package
             refused = check_conda_package(package, platform, head.channels)
         else:
@@ -184,9 +184,10 @@ def _find_mistakes(entry: Mapping[str, Any], parsed: ParsedHead) -> Iterator[tup
         yield "hash", f"a package of {manager} has the digests {digests}, and no others"
 
 
-def _make_conda(entry: Mapping[str, Any]) -> CondaPackage:
+def _make_conda(entry: Mapping[str, Any], parsed: ParsedHead) -> CondaPackage:
     name, version, url = entry["name"], entry["version"], entry["url"]
-    stem = filename_of(url).removesuffix(".conda").removesuffix(".tar.bz2")
+    filename = filename_of(url)
+    stem = filename.removesuffix(".conda").removesuffix(".tar.bz2")
     return CondaPackage(
         name=name,
         version=version,
@@ -196,19 +197,22 @@ def _make_conda(entry: Mapping[str, Any]) -> CondaPackage:
         sha256=entry["hash"]["sha256"],
         md5=entry["hash"]["md5"],
         dependencies=entry["dependencies"],
+        size=parsed.sizes.get((entry["platform"], filename)),
     )
 
 
 def _make_pip(entry: Mapping[str, Any], parsed: ParsedHead) -> PipPackage:
+    filename = filename_of(entry["url"])
     return PipPackage(
         name=entry["name"],
         version=entry["version"],
-        filename=filename_of(entry["url"]),
+        filename=filename,
         url=entry["url"],
         index=parsed.sources.get((entry["platform"], entry["name"]), DEFAULT_INDEX),
         sha256=entry["hash"]["sha256"],
         dependencies=entry["dependencies"],
         validation=entry["optional"],
+        size=parsed.sizes.get((entry["platform"], filename)),
     )
 
 

@@ -4,6 +4,7 @@ conda-lock's ``custom_metadata`` maps text to text. Our keys there are ``<kind> 
 ``input linux-64 pip``, ``from intel linux-64``.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -24,13 +25,15 @@ from provisioner.ground.yaml_tree import (
 )
 from provisioner.ground.yaml_writer import Value
 from provisioner.lock.fingerprint import FINGERPRINT_VERSION, fingerprint_of_inputs
-from provisioner.lock.model import Lock, LockHead
+from provisioner.lock.model import Lock, LockedPlatform, LockHead
 from provisioner.lock.rules import origin_of
+from provisioner.resolve.model import CondaPackage, PipPackage
 
-FORMAT = 1
+# 2 since lockfiles say sizes; one without any is still written as 1.
+FORMAT = 2
 CONDA_LOCK_VERSION = 1
 _SINGLE = ("format", "profile", "fingerprint")
-_KINDS = frozenset({"count", "files", "from", "index", "input", "note", *_SINGLE})
+_KINDS = frozenset({"count", "files", "from", "index", "input", "note", "size", *_SINGLE})
 _CHANNEL: dict[str, Spec] = {"url": Text(check=check_canonical_address), "used_env_vars": ListOf(item=Text())}
 _METADATA: dict[str, Spec] = {
     "content_hash": MapOf(key=Text(choices=PLATFORMS), value=Text()),
@@ -72,6 +75,7 @@ class ParsedHead:
         custom: ``custom_metadata``: key to text.
         fingerprints: Platform to fingerprint.
         sources: (platform, package) to the index that it comes from, for those not from the default one.
+        sizes: (platform, file name) to bytes, for those whose size is known.
         count: Number of packages that follow.
     """
 
@@ -79,13 +83,15 @@ class ParsedHead:
     custom: Mapping[str, str]
     fingerprints: Mapping[str, str]
     sources: Mapping[tuple[str, str], str]
+    sizes: Mapping[tuple[str, str], int]
     count: int
 
 
 def render_custom_metadata(lock: Lock) -> dict[str, str]:
     """Return ``custom_metadata`` of a lock, in the order that a person reads it."""
+    sizes = {platform.platform: _list_sizes(platform) for platform in lock.platforms}
     custom = {
-        "format": str(FORMAT),
+        "format": str(FORMAT if any(sizes.values()) else 1),
         "profile": lock.profile,
         "fingerprint": str(lock.fingerprint_version),
     }
@@ -104,6 +110,7 @@ def render_custom_metadata(lock: Lock) -> dict[str, str]:
             if names := _words(package.name for at, package in packages if at == platform.platform):
                 custom[f"from {name} {platform.platform}"] = names
     custom |= {f"input {key}": lock.inputs[key] for key in sorted(lock.inputs)}
+    custom |= {f"size {platform}": text for platform, text in sizes.items() if text}
     return custom
 
 
@@ -195,6 +202,11 @@ def read_head(root: Table, document: Mapping[str, Any]) -> ParsedHead:
             for subject, text in groups["from"].items()
             for package in text.split()
         },
+        sizes={
+            (platform, filename): size
+            for platform, text in groups["size"].items()
+            for filename, size in _read_sizes(text, place(f"size {platform}"))
+        },
         count=sum(_read_number(text, place(f"count {name}")) for name, text in groups["count"].items()),
     )
 
@@ -237,6 +249,21 @@ def _read_number(text: str, origin: Origin) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 6:
         raise DamageError(origin, f"{shown(text)} is not a number")
     return int(text)
+
+
+def _list_sizes(platform: LockedPlatform) -> str:
+    """Return the files of a platform whose sizes are known, one a line: name and bytes."""
+    packages: tuple[CondaPackage | PipPackage, ...] = (*platform.conda, *platform.pip)
+    known = {package.filename: package.size for package in packages if package.size is not None}
+    return "\n".join(f"{filename} {known[filename]}" for filename in sorted(known))
+
+
+def _read_sizes(text: str, origin: Origin) -> Iterator[tuple[str, int]]:
+    for line in text.split("\n"):
+        filename, _, size = line.partition(" ")
+        if not re.fullmatch(r"[1-9][0-9]{0,14}", size, re.ASCII):
+            raise DamageError(origin, f"{shown(line)} is not a file name and its bytes")
+        yield filename, int(size)
 
 
 def _words(words: Iterable[str]) -> str:

@@ -19,7 +19,13 @@ def describe_package(
 ) -> Package:
     """Return the entry of a package whose file is at ``url`` or ``path``; ``index`` is an address."""
     digest = {"sha256": package.sha256}
-    file: dict[str, Any] = {"name": package.filename, "url": url, "path": path, "hashes": digest}
+    file: dict[str, Any] = {
+        "name": package.filename,
+        "url": url,
+        "path": path,
+        "size": package.size,
+        "hashes": digest,
+    }
     built = is_sdist(package)
     return Package(
         name=canonicalize_name(package.name),

@@ -55,7 +55,11 @@ def lock(server: Loopback) -> Lock:
     app, lib = wheel("tinyapp", "1.0"), wheel("tinylib", "2.0+cpu")
     lib = replace(lib, url=f"{server.url}/ok/{lib.filename.replace('+', '%2B')}", index="pytorch-cpu")
     server.files[lib.filename.replace("+", "%2B")] = server.files[lib.filename]
-    packages = [replace(p, sha256=sha256(server.files[p.filename]).hexdigest()) for p in (app, lib)]
+    packages = [
+        replace(p, sha256=sha256(data).hexdigest(), size=len(data))
+        for p in (app, lib)
+        for data in [server.files[p.filename]]
+    ]
     asset = wheel("tinyasset", "1.0", validation=True)
     pip = tuple(sorted([*packages, asset], key=lambda package: package.name))
     platforms = tuple(replace(platform, pip=pip, conda=()) for platform in tiny_lock().platforms)

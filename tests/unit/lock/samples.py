@@ -37,6 +37,7 @@ def conda_package(
         sha256=sha256(filename.encode()).hexdigest(),
         md5=md5(filename.encode(), usedforsecurity=False).hexdigest(),
         dependencies={"libuv": ">=1.48,<2.0a0"} if name == "python" else {},
+        size=len(filename) * 1000,
     )
 
 
@@ -51,6 +52,7 @@ def wheel(name: str, version: str, *, tag: str = "py3-none-any", validation: boo
         index="pypi",
         sha256=sha256(filename.encode()).hexdigest(),
         validation=validation,
+        size=None if validation else len(filename) * 1000,
     )
 
 

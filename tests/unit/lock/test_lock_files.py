@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from provisioner.errors import InternalError, LockError, UsageError
+from provisioner.install.plan import plan_install
 from provisioner.lock.assemble import make_lock
 from provisioner.lock.conda_lock_v1 import dump_lock
 from provisioner.lock.file import lockfile_path, read_lock, read_lock_head, write_lock
@@ -106,6 +107,28 @@ def test_a_platform_that_is_not_locked_is_named() -> None:
     assert tiny_lock().find_platform("win-64").platform == "win-64"
 
 
+def test_a_lock_without_sizes_is_written_and_read_as_before(tmp_path: Path) -> None:
+    """Lockfiles from before there were sizes keep their bytes, and make the same environment."""
+    lock = tiny_lock()
+    platforms = tuple(
+        replace(
+            platform,
+            conda=tuple(replace(package, size=None) for package in platform.conda),
+            pip=tuple(replace(package, size=None) for package in platform.pip),
+        )
+        for platform in lock.platforms
+    )
+    old = replace(lock, platforms=platforms)
+    path = tmp_path / "tiny.conda-lock.yml"
+    assert write_lock(path, old)
+    text = path.read_text(encoding="utf-8")
+    assert "    format: '1'\n" in text
+    assert "size" not in text
+    assert read_lock(path) == old
+    plans = [plan_install(each, platform="linux-64", python="3.11") for each in (lock, old)]
+    assert plans[0].fingerprint == plans[1].fingerprint
+
+
 Sabotage = Callable[[str], str]
 TORCH = "https://download.pytorch.org/whl/cpu/torch-2.13.0%2Bcpu-cp311-cp311-linux_x86_64.whl"
 LIBUV = "https://conda.anaconda.org/conda-forge/linux-64/libuv-1.48.0-h0_0.conda"
@@ -136,7 +159,7 @@ def swap(old: str, new: str) -> Sabotage:
         (swap("version: 1\n", "version: '1'\n"), "a number is expected"),
         (swap("version: 1\n", "version: 1\nversion: 1\n"), "is already given"),
         (swap("version: 1\n", "version: 1\nextra: 1\n"), "unknown key `extra`"),
-        (swap("    format: '1'\n", ""), "did not write this file"),
+        (swap("    format: '2'\n", ""), "did not write this file"),
         (
             swap("    profile: tiny\n", '    profile: tiny\n    "\\e]0;x\\a": red\n'),
             "`\\x1b]0;x\\x07` is not",
@@ -151,6 +174,10 @@ def swap(old: str, new: str) -> Sabotage:
         (swap("python: '\"3.11\"'", "python: '\"3.12\"'"), "does not belong to its inputs"),
         (swap("count linux-64: '6'", "count linux-64: '7'"), "`count linux-64`"),
         (swap("    from pytorch-cpu linux-64: torch\n", ""), "comes from no index of the lock"),
+        (swap("tabulate-0.9.0-py3-none-any.whl 31000", "tabulate 31000"), "`size linux-64`"),
+        (swap("py3-none-any.whl 31000", "py3-none-any.whl -1"), "is not a file name and its bytes"),
+        (swap("    size linux-64: |-", "    size osx-arm64: |-"), "`size "),
+        (swap("    format: '2'\n", "    format: '1'\n"), "`format`"),
         (swap("index pytorch-cpu: https://", "index pytorch-cpu: http://"), "is not https"),
         (
             swap("url: https://conda.anaconda.org/conda-forge\n", "url: file:///srv/conda\n"),
@@ -267,7 +294,7 @@ def test_bytes_that_are_no_text_are_refused(lockfile: Path) -> None:
         assert caught.value.code == "lock.damaged"
 
 
-@pytest.mark.parametrize(("old", "new"), [("version: 1\n", "version: 2\n"), ("format: '1'", "format: '2'")])
+@pytest.mark.parametrize(("old", "new"), [("version: 1\n", "version: 2\n"), ("format: '2'", "format: '3'")])
 def test_a_newer_format_asks_for_a_newer_tool(lockfile: Path, old: str, new: str) -> None:
     """Both readers say so before anything else."""
     error = refused(lockfile, swap(old, new)(lockfile.read_text(encoding="utf-8")))
