@@ -1,11 +1,13 @@
 """``provision diff``: compare two lockfiles, or one lockfile at two revisions."""
 
+from dataclasses import asdict
+
 import click
 
 from provisioner.cli.options import flag, settings_flags
 from provisioner.pipeline.diff import diff
 from provisioner.pipeline.settings import Settings
-from provisioner.render.lock_diff import as_json, as_markdown, as_text
+from provisioner.render.lock_diff import as_markdown, as_text
 from provisioner.render.result import Result
 
 
@@ -22,6 +24,6 @@ def command(*, settings: Settings, old: str, new: str | None, markdown: bool) ->
     found = diff(settings, old, new)
     tell = as_markdown if markdown else as_text
     if not isinstance(found, list):
-        return Result(data=as_json(found), text=tell(found))
+        return Result(data=asdict(found), text=tell(found))
     text = "\n".join(tell(each) for each in found) or "no lockfile has changed"
-    return Result(data={"profiles": [as_json(each) for each in found]}, text=text)
+    return Result(data={"profiles": [asdict(each) for each in found]}, text=text)

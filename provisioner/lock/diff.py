@@ -1,4 +1,4 @@
-"""What changed between two locks, in the order in which it matters on an Arc GPU, and how it is told."""
+"""What changed between two locks, in the order in which it matters on an Arc GPU."""
 
 import re
 from collections.abc import Iterator
@@ -42,21 +42,18 @@ class PackageChange:
         old_source: The index or channel that it came from.
         new_source: The same afterwards.
         flags: Sentences about what a version does not show: other bytes, another index, another host.
+        important: Whether a reviewer must see it: it decides the GPU's work, or something is odd about it.
     """
 
     manager: str
     name: str
     kind: Kind
-    old: str | None = None
-    new: str | None = None
-    old_source: str | None = None
-    new_source: str | None = None
-    flags: tuple[str, ...] = ()
-
-    @property
-    def important(self) -> bool:
-        """Return whether a reviewer must see it: it decides the GPU's work, or something is odd about it."""
-        return bool(self.flags) or _rank(self.name) < len(_RANKS)
+    old: str | None
+    new: str | None
+    old_source: str | None
+    new_source: str | None
+    flags: tuple[str, ...]
+    important: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,13 +91,12 @@ def diff_locks(old: Lock | None, new: Lock | None) -> LockDiff:
     after = {platform.platform: platform for platform in new.platforms} if new else {}
     old_notes, new_notes = (old.notes if old else ()), (new.notes if new else ())
     lock = new or old
+    platforms = (
+        _diff_platform(name, before.get(name), after.get(name)) for name in sorted({*before, *after})
+    )
     return LockDiff(
         profile=lock.profile if lock else "",
-        platforms=tuple(
-            platform
-            for name in sorted({*before, *after})
-            if (platform := _diff_platform(name, before.get(name), after.get(name)))
-        ),
+        platforms=tuple(platform for platform in platforms if platform),
         notes_added=tuple(note for note in new_notes if note not in old_notes),
         notes_removed=tuple(note for note in old_notes if note not in new_notes),
     )
@@ -108,12 +104,9 @@ def diff_locks(old: Lock | None, new: Lock | None) -> LockDiff:
 
 def _diff_platform(name: str, old: LockedPlatform | None, new: LockedPlatform | None) -> PlatformDiff | None:
     before, after = _by_key(old), _by_key(new)
-    changes = [
-        change
-        for key in {*before, *after}
-        if (change := _diff_package(*key, old=before.get(key), new=after.get(key)))
-    ]
-    kind = Kind.ADDED if old is None else Kind.REMOVED if new is None else Kind.CHANGED
+    pairs = ((key, before.get(key), after.get(key)) for key in {*before, *after})
+    changes = [_make_change(*key, was, now) for key, was, now in pairs if _identity(was) != _identity(now)]
+    kind = _kind_of(old, new)
     if not changes and kind is Kind.CHANGED:
         return None
     changes.sort(key=lambda change: (_rank(change.name), change.name, change.manager))
@@ -124,37 +117,33 @@ _Package = CondaPackage | PipPackage
 
 
 def _by_key(platform: LockedPlatform | None) -> dict[tuple[str, str], _Package]:
-    if platform is None:
-        return {}
-    found: dict[tuple[str, str], _Package] = {("conda", package.name): package for package in platform.conda}
-    return found | {
-        ("asset" if package.validation else "pip", package.name): package for package in platform.pip
+    conda, pip = (platform.conda, platform.pip) if platform else ((), ())
+    managers = {False: "pip", True: "asset"}
+    return {("conda", package.name): package for package in conda} | {
+        (managers[package.validation], package.name): package for package in pip
     }
 
 
-def _diff_package(
-    manager: str, name: str, *, old: _Package | None, new: _Package | None
-) -> PackageChange | None:
-    if (
-        old is not None
-        and new is not None
-        and (old.url, old.sha256, _source(old))
-        == (
-            new.url,
-            new.sha256,
-            _source(new),
-        )
-    ):
-        return None
+def _identity(package: _Package | None) -> tuple[str, str, str] | None:
+    return (package.url, package.sha256, _source(package)) if package else None
+
+
+def _kind_of(old: object, new: object) -> Kind:
+    return Kind.ADDED if old is None else Kind.REMOVED if new is None else Kind.CHANGED
+
+
+def _make_change(manager: str, name: str, old: _Package | None, new: _Package | None) -> PackageChange:
+    flags = tuple(_find_flags(old, new)) if old and new else ()
     return PackageChange(
         manager=manager,
         name=name,
-        kind=Kind.ADDED if old is None else Kind.REMOVED if new is None else Kind.CHANGED,
+        kind=_kind_of(old, new),
         old=_version(old) if old else None,
         new=_version(new) if new else None,
         old_source=_source(old) if old else None,
         new_source=_source(new) if new else None,
-        flags=tuple(_find_flags(old, new)) if old and new else (),
+        flags=flags,
+        important=bool(flags) or _rank(name) < len(_RANKS),
     )
 
 

@@ -1,7 +1,6 @@
-"""Tell a diff of locks: as plain text, as Markdown for a pull request, as JSON."""
+"""Write a diff of locks as plain text and as Markdown for a pull request."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from provisioner.lock.diff import Kind, LockDiff, PackageChange, PlatformDiff
 
@@ -38,36 +37,6 @@ def as_markdown(diff: LockDiff) -> str:
     if notes:
         lines += ["Notes", "", *notes, ""]
     return "\n".join(lines)
-
-
-def as_json(diff: LockDiff) -> dict[str, Any]:
-    """Return the diff as JSON values."""
-    return {
-        "profile": diff.profile,
-        "platforms": [
-            {
-                "platform": platform.platform,
-                "kind": platform.kind.value,
-                "changes": [
-                    {
-                        "manager": change.manager,
-                        "name": change.name,
-                        "kind": change.kind.value,
-                        "old": change.old,
-                        "new": change.new,
-                        "old_source": change.old_source,
-                        "new_source": change.new_source,
-                        "flags": list(change.flags),
-                        "important": change.important,
-                    }
-                    for change in platform.changes
-                ],
-            }
-            for platform in diff.platforms
-        ],
-        "notes_added": list(diff.notes_added),
-        "notes_removed": list(diff.notes_removed),
-    }
 
 
 def _counts(platform: PlatformDiff) -> str:
