@@ -1,1 +1,1 @@
-"""What every room stands on: YAML, files, locks, text and names."""
+"""What every room uses: YAML, files, locks on files, text and names."""

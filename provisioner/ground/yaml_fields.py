@@ -55,7 +55,7 @@ class Number:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ListOf:
-    """A list; with ``or_one`` a single item may stand without the list."""
+    """A list; with ``or_one`` a single item may be written without the list."""
 
     item: "Spec"
     description: str = ""

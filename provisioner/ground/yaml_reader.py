@@ -204,7 +204,7 @@ class _Reader:
         tab = _TAB_INDENT.search(text)
         if tab and text.count("\n", 0, tab.start()) < place.line:
             place = self._origin_at(text[: tab.start() + tab[0].index("\t")])
-            return self._stop("syntax", "a tab stands in the indentation", place, "indent by spaces")
+            return self._stop("syntax", "there is a tab in the indentation", place, "indent by spaces")
         said = ", ".join(
             part for part in (getattr(error, "context", None), getattr(error, "problem", None)) if part
         )

@@ -37,7 +37,7 @@ class Origin(NamedTuple):
 
 
 class Leaf(NamedTuple):
-    """One scalar. ``REFUSED`` leaves stand for values that the reader has already complained about."""
+    """One scalar. ``REFUSED`` leaves take the place of values for which the reader has noted a problem."""
 
     text: str
     kind: Kind
@@ -103,7 +103,7 @@ def raise_problems(problems: Iterable[PlacedProblem], *, area: str) -> None:
         area: First part of the errors' codes: ``profile``, ``config``.
 
     Raises:
-        ErrorList: Of ``UsageError``; of more than ``MAX_PROBLEMS`` the rest is not told.
+        ErrorList: Of ``UsageError``; of more than ``MAX_PROBLEMS`` the rest is left out.
     """
     unique = list(dict.fromkeys(problems))
     if not unique:

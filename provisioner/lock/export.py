@@ -1,7 +1,7 @@
 """Write a lock in the formats of other tools, with absolute addresses.
 
 Each file installs exactly the locked bytes: every entry carries its sha256, and what a format cannot hold
-(conda packages in requirements, wheels in conda's explicit list) stands there as a comment. Validation assets
+(conda packages in requirements, wheels in conda's explicit list) becomes a comment. Validation assets
 are for ``provision`` alone; only conda-lock's format, which has categories, keeps them.
 """
 
@@ -131,7 +131,7 @@ def _pylock(lock: Lock, platform: LockedPlatform, absolute: Address) -> str:
 
 
 def sort_by_need(packages: Collection[CondaPackage]) -> list[CondaPackage]:
-    """Return conda packages with what each depends on before it: explicit lists are linked as they stand.
+    """Return conda packages with what each depends on before it: conda links an explicit list in its order.
 
     A cycle (which channels have: pip and python) is entered at the package that comes first.
     """

@@ -23,7 +23,7 @@ _Parsed = TypeVar("_Parsed")
 
 
 def lockfile_path(folder: Path, profile: str) -> Path:
-    """Return where the lockfile of a profile stands.
+    """Return the path of a profile's lockfile.
 
     Raises:
         UsageError: The name could lead out of the folder.
@@ -45,7 +45,7 @@ def read_lock(path: Path) -> Lock:
 
 
 def read_lock_head(path: Path) -> LockHead:
-    """Read what stands before the packages, and see that none of them was lost.
+    """Read what comes before the packages, and check that none of them was lost.
 
     Raises:
         LockError: It is missing, damaged or newer than this version of the tool.

@@ -47,12 +47,14 @@ def check_freshness(lock: LockHead, profile: Profile, *, lockfile: str) -> LockE
     if not changes:
         return None
     reasons = "".join(f"\n  {change}" for change in changes)
-    told = [{**asdict(change), "origin": str(change.origin) if change.origin else None} for change in changes]
+    found = [
+        {**asdict(change), "origin": str(change.origin) if change.origin else None} for change in changes
+    ]
     return LockError(
         "lock.stale",
         f"`{lockfile}` does not answer profile `{profile.name}`:{reasons}",
         hints=[f"run `provision lock {profile.name}`"],
-        context={"profile": profile.name, "lockfile": lockfile, "changes": told},
+        context={"profile": profile.name, "lockfile": lockfile, "changes": found},
     )
 
 

@@ -1,4 +1,4 @@
-"""What stands before the packages of a lockfile: the format's ``metadata`` with our facts in it.
+"""What comes before the packages of a lockfile: the format's ``metadata`` with our facts in it.
 
 conda-lock's ``custom_metadata`` maps text to text. Our keys there are ``<kind> <subject>``: ``index intel``,
 ``input linux-64 pip``, ``from intel linux-64``.
@@ -42,7 +42,7 @@ _METADATA: dict[str, Spec] = {
     "sources": ListOf(item=Text(), min_items=1),
     "custom_metadata": MapOf(key=Text(free=True), value=Text(free=True)),
 }
-# The shape of what stands before the packages.
+# The shape of what comes before the packages.
 HEAD = Record(
     fields={
         "version": Number(minimum=CONDA_LOCK_VERSION, maximum=CONDA_LOCK_VERSION),

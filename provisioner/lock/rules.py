@@ -40,7 +40,7 @@ def is_sdist(package: PipPackage) -> bool:
 
 
 def check_conda_package(package: CondaPackage, platform: str, channels: Collection[str]) -> str | None:
-    """Return why a conda package may not stand in a lock for a platform."""
+    """Return why a conda package may not be in a lock for a platform."""
     if reason := check_canonical_address(package.url):
         return reason
     if package.subdir not in {platform, "noarch"}:
@@ -57,7 +57,7 @@ def check_conda_package(package: CondaPackage, platform: str, channels: Collecti
 
 
 def check_pip_package(package: PipPackage, indexes: Mapping[str, str], sdists: Collection[str]) -> str | None:
-    """Return why a wheel, or a source archive beside those in ``sdists``, may not stand in a lock."""
+    """Return why a wheel, or a source archive beside those in ``sdists``, may not be in a lock."""
     elsewhere = package.index != DEFAULT_INDEX or "://" in package.url
     if elsewhere and (reason := check_canonical_address(package.url)):
         return reason

@@ -106,7 +106,7 @@ STATUS = Record(
         "replaced_by": _PROFILE_NAME,
         "note": _line("One sentence for the user."),
     },
-    description="The life of what the profile stands on.",
+    description="Whether the stack is still maintained upstream.",
 )
 VALIDATION = Record(
     fields={
@@ -146,7 +146,7 @@ PROFILE = Record(
         "device": Text(choices=tuple(Device), description="Device the environment is for."),
         "torch": Text(
             choices=tuple(TorchVariant),
-            description="The only build of torch that is let in; `none`: torch must not be there.",
+            description="The only build of torch that is allowed; `none`: torch must not be installed.",
         ),
         "platforms": ListOf(
             item=Text(choices=PLATFORMS),

@@ -117,7 +117,7 @@ def _load_chain(name: str, path: Path, folders: Sequence[Path]) -> list[ProfileF
         chain.follow(file, ())
     files = chain.done[::-1]
     if chain.problems and chain.whole:
-        # What is right is merged all the same, so that a route to nowhere is told in the same run.
+        # What is right is merged all the same: a route to an unknown index is reported in the same run.
         names = {name for each in files for name in each.indexes}
         chain.problems.extend(find_unknown_indexes(merge_files(files), sorted(names)))
     raise_problems(chain.problems, area="profile")
@@ -203,7 +203,7 @@ def _file_names(folders: Sequence[Path]) -> list[str]:
 
 
 def _explain_missing(name: str, folders: Sequence[Path], *, known: Sequence[str]) -> Problem:
-    """Return the problem that names what there is; a profile of the other ending is told as such."""
+    """Return the problem of a missing profile, with the names that there are."""
     for folder in folders:
         if os.path.lexists(other := folder / f"{name}.yml"):
             message = f"profile `{name}` is not found; {shown(str(other))} has another ending"

@@ -1,8 +1,8 @@
 """Merge a profile with its stacks: lists add, mappings merge, and the nearer file wins.
 
 Layers are applied per platform, the farthest stack first: a file's own keys, then its section for the
-platform. So a profile's word always wins against its stacks', wherever either wrote it. In lists of packages
-a later requirement for the same package replaces the earlier one in its place.
+platform. So a profile always wins against its stacks, in whichever section either wrote it. In lists of
+packages a later requirement for the same package replaces the earlier one in its place.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -42,7 +42,7 @@ from provisioner.profile.parse import ProfileFile
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Item:
-    """One merged value and the place of its last word; ``reason`` for what is allowed with one."""
+    """One merged value and the place that gave it; ``reason`` for what is allowed with one."""
 
     value: str
     origin: Origin

@@ -79,7 +79,7 @@ def _check_section(section: Table, problems: list[PlacedProblem]) -> None:
 
 
 def _check_once(nodes: Sequence[Node], name_of: rules.NameOf, problems: list[PlacedProblem]) -> None:
-    """Add a problem for every package that stands in a list again."""
+    """Add a problem for every package that a list names again."""
     first: dict[str, Leaf] = {}
     for leaf in nodes:
         if not isinstance(leaf, Leaf) or leaf.kind is not Kind.TEXT:

@@ -169,7 +169,7 @@ def check_library_path(text: str) -> str | None:
 
 
 def check_date(text: str) -> str | None:
-    """Say why ``text``, written like an ISO date, is none."""
+    """Say why ``text``, written like an ISO date, is not a date."""
     try:
         date.fromisoformat(text)
     except ValueError:

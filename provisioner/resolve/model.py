@@ -9,7 +9,7 @@ class CondaPackage:
     """One conda package file.
 
     ``url`` is canonical (never a mirror's). ``dependencies`` maps name to constraint. Digests are lower-case
-    hex. ``size`` counts bytes, None where nobody says it.
+    hex. ``size`` counts bytes, None where it is unknown.
     """
 
     name: str
@@ -38,7 +38,7 @@ class PipPackage:
         url: ``pypi:<filename>`` for a file of the default index, else the canonical address.
         index: Name of the index in the profile; ``pypi`` for the default one.
         sha256: Lower-case hex digest of the file.
-        size: Bytes of the file; None where nobody says it.
+        size: Bytes of the file; None where it is unknown.
         dependencies: Name to specifier, as its metadata says for this platform.
         validation: True for a validation asset: fetched, never installed.
     """

@@ -1,8 +1,8 @@
 """Rules that no resolution may break, whatever the solvers say.
 
 Each rule stands for a failure that users met at run time; the sentences name it. Facts: ipex-llm 2.2.0's
-metadata and its documentation for Intel GPUs. What holds of packages once they are known stands in
-``profile.torch_rules``.
+metadata and its documentation for Intel GPUs. The rules for packages around torch
+are in ``profile.torch_rules``.
 """
 
 from collections.abc import Iterator
@@ -76,7 +76,7 @@ def check_resolution(profile: Profile, resolution: Resolution) -> None:
 
 
 def _raise_all(errors: list[ResolveError]) -> None:
-    # The same mistake usually is made for both platforms; it is told once.
+    # The same mistake usually is made for both platforms; it is reported once.
     unique = list({error.message: error for error in errors}.values())
     if len(unique) == 1:
         raise unique[0]

@@ -68,7 +68,7 @@ class PipRequest:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PipSolution:
-    """The wheels of one platform, sorted by name; ``notes`` tell of yanked files that were taken."""
+    """The wheels of one platform, sorted by name; ``notes`` name yanked files that were taken."""
 
     packages: tuple[PipPackage, ...]
     notes: tuple[str, ...] = ()
@@ -105,7 +105,7 @@ class PipSolver(Protocol):
 
 
 def channel_address(channel: str) -> str:
-    """Return a channel's canonical address; a bare name stands for one on conda-forge's host."""
+    """Return a channel's canonical address; a bare name is one on conda-forge's host."""
     return (channel if "://" in channel else f"{_CONDA_FORGE_HOST}/{channel}").rstrip("/")
 
 
@@ -128,8 +128,8 @@ def find_provided(packages: tuple[CondaPackage, ...]) -> dict[str, str]:
     """Return name and version of the Python distributions among conda packages.
 
     A conda package that depends on python is taken for the distribution of its own name, which holds for the
-    packages that pip could want a second time (setuptools, pip, wheel, packaging, numpy). One whose version
-    is none of PEP 440 is not: pip could not compare it.
+    packages that pip could want a second time (setuptools, pip, wheel, packaging, numpy). One with a version
+    outside PEP 440 is not: pip could not compare it.
     """
     return {
         canonicalize_name(package.name): package.version
