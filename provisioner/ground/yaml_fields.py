@@ -25,7 +25,7 @@ class Text:
         expected: What the pattern asks for, in words, for example ``a date like "2026-11-15"``.
         check: Returns why the text will not do, None if it will; for rules that a pattern cannot say.
         code: The error's code where ``check`` gives a reason.
-        free: Whether it may be of any length and hold characters that cannot be printed.
+        free: Whether it may be of any length and hold characters that cannot be printed (``ANY_TEXT``).
     """
 
     description: str = ""
@@ -81,6 +81,7 @@ class Record:
     required: tuple[str, ...] = field(default=())
 
 
+ANY_TEXT = Text(free=True)
 Spec = Text | Flag | Number | ListOf | MapOf | Record
 _WORDS = {Text: "text", Flag: "`true` or `false`", Number: "a number"}
 
@@ -97,6 +98,9 @@ def check_node(node: Node, spec: Spec, problems: list[PlacedProblem], *, name: s
         problems: Receives the problems.
         name: The key's name for messages.
     """
+    # The commonest case first: a large lockfile has thousands of texts of which nothing more is asked.
+    if spec is ANY_TEXT and isinstance(node, Leaf) and node.kind is Kind.TEXT:
+        return node
     if len(problems) > MAX_PROBLEMS:
         return None
     match spec:
@@ -123,7 +127,7 @@ def _check_record(node: Node, spec: Record, problems: list[PlacedProblem], *, na
             continue
         value = check_node(entry.value, field_spec, problems, name=key)
         if value is not None:
-            checked.entries[key] = Entry(entry.key, value)
+            checked.entries[key] = entry if value is entry.value else Entry(entry.key, value)
     for key in spec.required:
         if key not in node.entries:
             _note(problems, "missing_key", f"key {shown(key)} is missing in {name}", node)
@@ -136,10 +140,10 @@ def _check_map(node: Node, spec: MapOf, problems: list[PlacedProblem], *, name: 
         return None
     checked = Table(node.origin)
     for key, entry in node.entries.items():
-        key_fits = _check_leaf(entry.key, spec.key, problems, name=name)
+        key_leaf = check_node(entry.key, spec.key, problems, name=name)
         value = check_node(entry.value, spec.value, problems, name=key)
-        if key_fits and value is not None:
-            checked.entries[key] = Entry(entry.key, value)
+        if key_leaf is not None and value is not None:
+            checked.entries[key] = entry if value is entry.value else Entry(entry.key, value)
     return checked
 
 

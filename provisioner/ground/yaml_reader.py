@@ -146,9 +146,9 @@ class _Reader:
         opened: list[_Open] = []
         for event in self._events(text, opened):
             if isinstance(event, yaml.NodeEvent):
-                if len(opened) >= self.max_depth:
-                    raise self._stop_too_deep(self._origin(event.start_mark))
                 node = self._make_node(event)
+                if len(opened) >= self.max_depth:
+                    raise self._stop_too_deep(node.origin)
                 # An alias, which cannot have a tag, is known by its anchor.
                 bare = event.anchor is None and event.tag is None  # type: ignore[attr-defined]
                 value = node if bare else self._refuse(event, node)
@@ -214,13 +214,14 @@ class _Reader:
     def _make_node(self, event: Any) -> Node:
         """Return the value that an event begins; a list or mapping is filled by the events that follow."""
         mark = event.start_mark
-        origin = Origin(self.file, mark.line + 1, mark.column + 1)
         if isinstance(event, yaml.ScalarEvent):
             # An unquoted scalar's style is None from the one parser and empty from the other.
-            return Leaf(event.value, Kind.TEXT if event.style else _plain_kind(event.value), origin)
+            kind = Kind.TEXT if event.style else _plain_kind(event.value)
+            return Leaf(event.value, kind, self.file, mark)
         if isinstance(event, yaml.CollectionStartEvent):
+            origin = self._origin(mark)
             return Table(origin) if isinstance(event, yaml.MappingStartEvent) else Branch(origin)
-        return Leaf("", Kind.REFUSED, origin)
+        return Leaf("", Kind.REFUSED, self.file, mark)
 
     def _refuse(self, event: Any, node: Node) -> Node:
         """Note an alias, an anchor or a tag; return the value, without what a tag would make of it."""
@@ -235,7 +236,7 @@ class _Reader:
             return node
         hint = "remove it and write the plain value"
         self._note("tag", f"tag {shown(event.tag)} is not read here", node.origin, hint)
-        return Leaf("", Kind.REFUSED, node.origin)
+        return Leaf("", Kind.REFUSED, self.file, event.start_mark)
 
     def _place(self, opened: _Open, value: Node) -> None:
         """Put a value where it belongs: into a list, or into a mapping as a key or behind one."""

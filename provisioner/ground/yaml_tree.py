@@ -37,11 +37,20 @@ class Origin(NamedTuple):
 
 
 class Leaf(NamedTuple):
-    """One scalar. ``REFUSED`` leaves take the place of values for which the reader has noted a problem."""
+    """One scalar. ``REFUSED`` leaves take the place of values for which the reader has noted a problem.
+
+    ``mark`` is PyYAML's: an ``Origin`` for each scalar would make reading a lockfile a quarter slower.
+    """
 
     text: str
     kind: Kind
-    origin: Origin
+    file: str
+    mark: Any
+
+    @property
+    def origin(self) -> Origin:
+        """Return where the scalar begins."""
+        return Origin(self.file, self.mark.line + 1, self.mark.column + 1)
 
 
 @dataclass(frozen=True, slots=True)

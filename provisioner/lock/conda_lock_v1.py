@@ -9,7 +9,7 @@ from typing import Any
 
 from provisioner.errors import InternalError
 from provisioner.ground.names import DEFAULT_INDEX
-from provisioner.ground.yaml_fields import Flag, ListOf, MapOf, Record, Spec, Text
+from provisioner.ground.yaml_fields import ANY_TEXT, Flag, ListOf, MapOf, Record, Spec, Text
 from provisioner.ground.yaml_reader import read_yaml
 from provisioner.ground.yaml_tree import Table, find_items, find_origin
 from provisioner.ground.yaml_writer import Value, write_yaml
@@ -38,14 +38,14 @@ VALIDATION = "validation"
 _HASHES = {"conda": {"md5", "sha256"}, "pip": {"sha256"}}
 _CATEGORIES = {"conda": {(MAIN, False)}, "pip": {(MAIN, False), (VALIDATION, True)}}
 _ENTRY: dict[str, Spec] = {
-    "name": Text(),
-    "version": Text(),
+    "name": ANY_TEXT,
+    "version": ANY_TEXT,
     "manager": Text(choices=tuple(_HASHES)),
-    "platform": Text(),
-    "dependencies": MapOf(key=Text(), value=Text()),
-    "url": Text(),
-    "hash": Record(fields={"md5": Text(), "sha256": Text()}),
-    "category": Text(),
+    "platform": ANY_TEXT,
+    "dependencies": MapOf(key=ANY_TEXT, value=ANY_TEXT),
+    "url": ANY_TEXT,
+    "hash": Record(fields={"md5": ANY_TEXT, "sha256": ANY_TEXT}),
+    "category": ANY_TEXT,
     "optional": Flag(),
 }
 _LOCKFILE = Record(

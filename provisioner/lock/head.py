@@ -12,7 +12,7 @@ from typing import Any
 
 from provisioner.ground.names import PLATFORMS, check_canonical_address, check_index_name, check_profile_name
 from provisioner.ground.text import shown
-from provisioner.ground.yaml_fields import ListOf, MapOf, Number, Record, Spec, Text, check_node
+from provisioner.ground.yaml_fields import ANY_TEXT, ListOf, MapOf, Number, Record, Spec, Text, check_node
 from provisioner.ground.yaml_tree import (
     Leaf,
     Node,
@@ -34,13 +34,16 @@ FORMAT = 2
 CONDA_LOCK_VERSION = 1
 _SINGLE = ("format", "profile", "fingerprint")
 _KINDS = frozenset({"count", "files", "from", "index", "input", "note", "size", *_SINGLE})
-_CHANNEL: dict[str, Spec] = {"url": Text(check=check_canonical_address), "used_env_vars": ListOf(item=Text())}
+_CHANNEL: dict[str, Spec] = {
+    "url": Text(check=check_canonical_address),
+    "used_env_vars": ListOf(item=ANY_TEXT),
+}
 _METADATA: dict[str, Spec] = {
-    "content_hash": MapOf(key=Text(choices=PLATFORMS), value=Text()),
+    "content_hash": MapOf(key=Text(choices=PLATFORMS), value=ANY_TEXT),
     "channels": ListOf(item=Record(fields=_CHANNEL, required=tuple(_CHANNEL))),
     "platforms": ListOf(item=Text(choices=PLATFORMS), min_items=1),
-    "sources": ListOf(item=Text(), min_items=1),
-    "custom_metadata": MapOf(key=Text(free=True), value=Text(free=True)),
+    "sources": ListOf(item=ANY_TEXT, min_items=1),
+    "custom_metadata": MapOf(key=ANY_TEXT, value=ANY_TEXT),
 }
 # The shape of what comes before the packages.
 HEAD = Record(
