@@ -19,17 +19,25 @@ from provisioner.diagnose.failures.model import (
     Evidence,
     Failure,
     FileCount,
+    General,
     Installed,
+    IntelSign,
     Phase,
+    Program,
     Severity,
+    Signs,
     System,
 )
 from provisioner.diagnose.failures.signature import parse_signature
 from provisioner.errors import InternalError
 from provisioner.ground.yaml_reader import read_document
-from provisioner.ground.yaml_tree import Branch, plain
+from provisioner.ground.yaml_tree import plain
 
 _Item = TypeVar("_Item")
+_PROFILE_STEP = (
+    "`provision create {profile}` (or the profile of your model) builds a fresh environment whose versions "
+    "belong together."
+)
 
 
 def load_catalogue() -> Catalogue:
@@ -38,33 +46,36 @@ def load_catalogue() -> Catalogue:
     Raises:
         InternalError: The file is damaged; the message names the entry.
     """
-    text = (
-        importlib.resources.files("provisioner.diagnose.failures")
-        .joinpath("failures.yaml")
-        .read_text("utf-8")
+    here = importlib.resources.files("provisioner.diagnose.failures")
+    return parse_catalogue(
+        *(here.joinpath(name).read_text("utf-8") for name in ("failures.yaml", "codes.yaml", "signs.yaml"))
     )
-    return parse_catalogue(text)
 
 
-def parse_catalogue(text: str) -> Catalogue:
-    """Check ``text`` and return the catalogue that it holds.
+def parse_catalogue(text: str, codes_text: str = "{}", signs_text: str = "{}") -> Catalogue:
+    """Check the three files and return the catalogue that they hold.
+
+    Args:
+        text: The known failures.
+        codes_text: Numbers of error codes, by the library that prints them.
+        signs_text: Signs of hardware, programs and systems.
 
     Raises:
         InternalError: ``catalogue.invalid``; the message names the entry and what is wrong with it.
     """
-    root, problems = read_document(text.encode(), "failures.yaml")
-    if problems:
-        raise _mistake(f"{problems[0].origin}: {problems[0].message}")
-    if not isinstance(root, Branch):
+    entries, tables, signs = (
+        _read(each, name)
+        for each, name in ((text, "failures.yaml"), (codes_text, "codes.yaml"), (signs_text, "signs.yaml"))
+    )
+    if not isinstance(entries, list):
         raise _mistake("the catalogue of failures is no list of entries")
-    entries = plain(root)
     failures: dict[str, Failure] = {}
     for number, entry in enumerate(entries, start=1):
         name = entry.get("id", f"#{number}") if isinstance(entry, dict) else f"#{number}"
         if name in failures:
             raise _mistake(f"catalogue entry `{name}`: the id is taken")
         try:
-            failures[name] = _parse_failure(entry)
+            failures[name] = _parse_failure(entry, tables)
         except (ValueError, TypeError, AttributeError) as error:
             raise _mistake(f"catalogue entry `{name}`: {error}") from error
     for failure in failures.values():
@@ -73,35 +84,100 @@ def parse_catalogue(text: str) -> Catalogue:
                 raise _mistake(
                     f"catalogue entry `{failure.id}`: `caused_by` names `{cause_id}`, no other entry"
                 )
-    return Catalogue(failures=failures)
+    try:
+        return Catalogue(failures=failures, signs=_parse_signs(signs))
+    except (ValueError, TypeError, AttributeError) as error:
+        raise _mistake(f"the signs of hardware and programs: {error}") from error
+
+
+def _read(text: str, name: str) -> Any:
+    root, problems = read_document(text.encode(), name)
+    if problems:
+        raise _mistake(f"{problems[0].origin}: {problems[0].message}")
+    return plain(root) if root is not None else None
 
 
 def _mistake(message: str) -> InternalError:
     return InternalError("catalogue.invalid", message)
 
 
-def _parse_failure(entry: Any) -> Failure:
+def _parse_failure(entry: Any, tables: Mapping[str, Any]) -> Failure:
     """Return one entry; a ``ValueError``, ``TypeError`` or ``AttributeError`` says what is wrong."""
-    values = {
+    values: dict[str, Any] = {
         **_each(entry, "systems", System),
-        **_each(entry, "signatures", parse_signature),
         **_each(entry, "requires", parse_signature),
         **_each(entry, "unless", parse_signature),
         **_each(entry, "conditions", _parse_condition),
         **{name: tuple(entry[name]) for name in ("caused_by", "examples", "sources") if name in entry},
+        "signatures": tuple(parse_signature(source) for source in _list_sources(entry, tables)),
         "phase": Phase(entry.get("phase")),
         "severity": Severity(entry.get("severity")),
         "confidence": Confidence(entry.get("confidence")),
+        "intel": IntelSign(entry.get("intel", IntelSign.IMPLIED)),
     }
     if isinstance(entry.get("cause"), str):
         values["cause"] = (Cause(text=entry["cause"]),)
     else:
         values |= _each(entry, "cause", _parse_cause)
-    if isinstance(entry.get("fix"), list):
-        values["hints"] = tuple(entry["fix"])
-        steps = (f"({number}) {hint}" for number, hint in enumerate(entry["fix"], start=1))
-        values["fix"] = " ".join(steps)
-    return Failure(**entry | values)
+    if "general" in entry:
+        general = entry["general"]
+        values["general"] = General(**general | {"fix": _number_steps(general["fix"])})
+    plain = {key: value for key, value in entry.items() if key not in {"codes", "profile"}}
+    return Failure(**plain | values | _parse_fix(entry))
+
+
+def _parse_fix(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the cure in its forms: a text, a list of steps, or either by program (``any``: the rest)."""
+    if "fix" not in entry:
+        return {}
+    fix = entry["fix"] if isinstance(entry["fix"], dict) else {"any": entry["fix"]}
+    steps = fix["any"]
+    values: dict[str, Any] = {
+        "fix": _number_steps(steps),
+        "hints": tuple(steps) if isinstance(steps, list) else (),
+        "fix_by_program": {name: _number_steps(each) for name, each in fix.items() if name != "any"},
+    }
+    if "profile" in entry:
+        first = _PROFILE_STEP.format(profile=entry["profile"])
+        values |= {"fix": _number_steps([first, *steps]), "fix_elsewhere": values["fix"]}
+    return values
+
+
+def _number_steps(steps: str | list[str]) -> str:
+    if isinstance(steps, str):
+        return steps
+    if len(steps) == 1:
+        return steps[0]
+    return " ".join(f"({number}) {step}" for number, step in enumerate(steps, start=1))
+
+
+def _list_sources(entry: Mapping[str, Any], tables: Mapping[str, Any]) -> list[str]:
+    """Return the signatures of an entry and those of its ``codes`` (``ze: [NAME]``), as they are written."""
+    sources = list(entry.get("signatures", ()))
+    for library, names in entry.get("codes", {}).items():
+        table = tables[library]
+        for name in names:
+            number = int(table["codes"][name], base=0)
+            for form in table["forms"]:
+                filled = form.replace("$name", name).replace("$hex", f"0x{number & 0xFFFFFFFF:x}")
+                sources.append(filled.replace("$number", str(number)))
+    return sources
+
+
+def _parse_signs(signs: Mapping[str, Any]) -> Signs:
+    values: dict[str, Any] = {
+        **_each(signs, "intel", parse_signature),
+        **_each(signs, "other", parse_signature),
+        **_each(signs, "programs", _parse_program),
+    }
+    for key in ("systems", "cards", "versions"):
+        table = signs.get(key, {})
+        values[key] = {name: tuple(map(parse_signature, sources)) for name, sources in table.items()}
+    return Signs(**values)
+
+
+def _parse_program(value: Any) -> Program:
+    return Program(**value | _each(value, "signatures", parse_signature))
 
 
 def _parse_cause(value: Any) -> Cause:

@@ -4,17 +4,34 @@ Pure: text in, matches out. The log is read once, block by block, and every sign
 is found, so memory and time do not depend on what the log holds.
 """
 
+import re
 from bisect import bisect_right
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
 from provisioner.diagnose.failures.logtext import Block, quote_lines, split_blocks, squeeze
-from provisioner.diagnose.failures.model import Catalogue, Evidence, Failure, Match, Severity
+from provisioner.diagnose.failures.model import (
+    Catalogue,
+    Evidence,
+    Explanation,
+    Failure,
+    IntelSign,
+    Match,
+    Severity,
+    Surroundings,
+)
 from provisioner.diagnose.failures.signature import Signature
+from provisioner.diagnose.failures.surroundings import list_signs, read_surroundings
 
 _PIECE_CHARS = 1000
+_PART_CHARS = 4
+_GROUP = 30
+"""Anchors that share a part; parts of more are too common in logs to spare a search."""
+_HEADING = re.compile(r"\s*(?:#{1,4} |\*\*|\[(?:Bug|Issue|BUG)\]|(?:Title|Subject|标题)\s*[:\uff1a])")
+_HEADINGS = 3
+"""How many headings are passed over in a block in search of the message itself."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,36 +42,61 @@ class _Hit:
         line: From 1.
         order: Position that orders hits, also within one line.
         quote: The lines, readable.
+        text: What the signature matched, squeezed.
+        is_heading: The line is a title of a report, which repeats a message that may stand below it.
     """
 
     line: int
     order: tuple[int, int]
     quote: str
+    text: str
+    is_heading: bool
 
 
 def explain_text(chunks: Iterable[str], catalogue: Catalogue) -> tuple[Match, ...]:
-    """Return the known failures in a log: the root first, noise last, nothing for a log that shows none.
+    """Return the known failures in a log: the root first, noise last, nothing for a log that shows none."""
+    return explain_log(chunks, catalogue).matches
+
+
+def explain_log(chunks: Iterable[str], catalogue: Catalogue) -> Explanation:
+    """Return the known failures in a log, and what it shows of machine and programs.
 
     Args:
         chunks: The log in pieces of any size, as ``logtext.decode_stream`` gives it.
         catalogue: The known failures.
     """
     hits = _scan(chunks, list_signatures(catalogue))
+    surroundings = read_surroundings(catalogue.signs, {source: hit.text for source, hit in hits.items()})
     found: dict[str, _Hit] = {}
     for failure in catalogue.failures.values():
-        if hit := _find_failure(failure, hits):
+        if _suits_hardware(failure, surroundings) and (hit := _find_failure(failure, hits)):
             found[failure.id] = hit
-    ranked = [catalogue.failures[name] for name in _rank(found, catalogue.failures)]
-    return tuple(
-        failure.as_match(
-            _weigh_causes(failure, hits), line=found[failure.id].line, evidence=found[failure.id].quote
-        )
-        for failure in ranked
-    )
+    matches = []
+    for name in _rank(found, catalogue.failures):
+        failure, hit = catalogue.failures[name], found[name]
+        if failure.general and not surroundings.intel:
+            matches.append(failure.as_general_match(failure.general, line=hit.line, evidence=hit.quote))
+        else:
+            cause = _weigh_causes(failure, hits)
+            programs = surroundings.programs
+            matches.append(failure.as_match(cause, line=hit.line, evidence=hit.quote, programs=programs))
+    return Explanation(matches=tuple(matches), surroundings=surroundings)
+
+
+def _suits_hardware(failure: Failure, seen: Surroundings) -> bool:
+    """Tell whether the failure may be the answer on the hardware that the log shows."""
+    if failure.intel is IntelSign.IRRELEVANT:
+        return True
+    if seen.other > seen.intel:
+        return False
+    if failure.intel is IntelSign.IMPLIED:
+        return True
+    return seen.intel > 0 or (failure.general is not None and not seen.other)
 
 
 def list_signatures(catalogue: Catalogue) -> Iterator[Signature]:
     """Yield all that is looked for in a log."""
+    yield from list_signs(catalogue.signs)
     for failure in catalogue.failures.values():
         yield from (*failure.signatures, *failure.requires, *failure.unless)
         for cause in failure.cause:
@@ -67,18 +109,52 @@ def _scan(chunks: Iterable[str], signatures: Iterable[Signature]) -> dict[str, _
     wanted: dict[bytes, dict[str, Signature]] = defaultdict(dict)
     for signature in signatures:
         wanted[signature.anchor][signature.source] = signature
+    groups = _group_anchors(wanted)
     hits: dict[str, _Hit] = {}
     for number, block in enumerate(split_blocks(chunks)):
         squeezed = squeeze(block.text)
         places = _Places(block)
-        for anchor in [anchor for anchor in wanted if anchor in squeezed]:
+        near = [anchor for part, anchors in groups.items() if part in squeezed for anchor in anchors]
+        for anchor in [anchor for anchor in near if anchor in wanted and anchor in squeezed]:
             for source, signature in tuple(wanted[anchor].items()):
-                if span := signature.find(squeezed):
-                    hits[source] = places.hit(span, number)
+                hit = _find_message(signature, squeezed, places, number)
+                if hit is None or (hit.is_heading and source in hits):
+                    continue
+                hits[source] = hit
+                if not hit.is_heading:
                     del wanted[anchor][source]
             if not wanted[anchor]:
                 del wanted[anchor]
     return hits
+
+
+def _group_anchors(anchors: Iterable[bytes]) -> dict[bytes, list[bytes]]:
+    """Group anchors by a part that they share: a block without the part needs no search for its anchors."""
+    parts = {
+        anchor: {anchor[at : at + _PART_CHARS] for at in range(len(anchor) - _PART_CHARS + 1)}
+        for anchor in anchors
+    }
+    shared = Counter(part for each in parts.values() for part in each)
+    groups: dict[bytes, list[bytes]] = defaultdict(list)
+    for anchor, each in parts.items():
+        groups[max(each, key=lambda part: (min(shared[part], _GROUP), part))].append(anchor)
+    return groups
+
+
+def _find_message(signature: Signature, squeezed: bytes, places: "_Places", number: int) -> _Hit | None:
+    """Return the first hit that is no heading; the heading where there is nothing else."""
+    first: _Hit | None = None
+    start = 0
+    for _ in range(_HEADINGS):
+        span = signature.find(squeezed, start)
+        if span is None:
+            break
+        hit = places.hit(span, number, squeezed)
+        if not hit.is_heading:
+            return hit
+        first = first or hit
+        start = span[1]
+    return first
 
 
 class _Places:
@@ -89,7 +165,7 @@ class _Places:
         self._pieces: list[tuple[int, str]] = []  # line number and text; a long line is several pieces
         self._ends: list[int] = []
 
-    def hit(self, span: tuple[int, int], block_number: int) -> _Hit:
+    def hit(self, span: tuple[int, int], block_number: int, squeezed: bytes) -> _Hit:
         """Return where ``span`` lies."""
         if not self._ends:
             for number, line in enumerate(self._block.text.split("\n"), start=self._block.first_line):
@@ -100,7 +176,13 @@ class _Places:
         first = min(bisect_right(self._ends, span[0]), end)
         last = min(bisect_right(self._ends, span[1] - 1), end)
         quote = quote_lines(text for _, text in self._pieces[first : last + 1])
-        return _Hit(line=self._pieces[first][0], order=(block_number, span[0]), quote=quote)
+        return _Hit(
+            line=self._pieces[first][0],
+            order=(block_number, span[0]),
+            quote=quote,
+            text=squeezed[span[0] : span[1]].decode("utf-8", "replace"),
+            is_heading=_HEADING.match(self._pieces[first][1]) is not None,
+        )
 
 
 def _find_failure(failure: Failure, hits: Mapping[str, _Hit]) -> _Hit | None:

@@ -1,7 +1,7 @@
 """The catalogue's types: known failures, and what is answered about a log or an environment."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from packaging.specifiers import SpecifierSet
@@ -43,6 +43,14 @@ class System(StrEnum):
     WSL2 = "wsl2"
 
 
+class IntelSign(StrEnum):
+    """What a sign of an Intel GPU in the log, or of other hardware, means for a failure."""
+
+    IMPLIED = "implied"  # only Intel's software prints the message; other hardware alone refutes it
+    REQUIRED = "required"  # other programs print it too: only beside a sign of Intel
+    IRRELEVANT = "irrelevant"  # cause and cure hold on any hardware
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Evidence:
     """What makes a cause likely: everything in ``present`` is in the log, and nothing of ``absent``."""
@@ -62,6 +70,19 @@ class Cause:
 
     text: str
     evidence: tuple[Evidence, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class General:
+    """What is answered, at low confidence, where the log shows no hardware at all.
+
+    Attributes:
+        title: The failure without a word about Intel.
+    """
+
+    title: str
+    cause: str
+    fix: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -110,6 +131,42 @@ class Condition:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Program:
+    """A program that logs are of.
+
+    Attributes:
+        signatures: Any of them in the log names the program.
+        own_environment: It brings its own environment, so no profile of ours is a cure.
+    """
+
+    name: str
+    title: str
+    signatures: tuple[Signature, ...]
+    own_environment: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Signs:
+    """What is looked for in a log beside failures (``signs.yaml``).
+
+    Attributes:
+        intel: Signs of an Intel GPU or of software for it.
+        other: Signs of other hardware.
+        programs: The most specific first.
+        systems: Signs by operating system.
+        cards: Signs by GPU, as a person names it.
+        versions: Where the version of a package stands, by package.
+    """
+
+    intel: tuple[Signature, ...] = ()
+    other: tuple[Signature, ...] = ()
+    programs: tuple[Program, ...] = ()
+    systems: Mapping[str, tuple[Signature, ...]] = field(default_factory=dict)
+    cards: Mapping[str, tuple[Signature, ...]] = field(default_factory=dict)
+    versions: Mapping[str, tuple[Signature, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Failure:
     """A known failure.
 
@@ -117,6 +174,10 @@ class Failure:
         cause: At least one; the order is the order of likelihood without evidence.
         fix: What to do, in words.
         hints: The same as one imperative each, where the catalogue lists them.
+        fix_elsewhere: The same without a command of ours, for programs that bring their own environment.
+        fix_by_program: What to do instead where the log is of one of these programs (``Signs.programs``).
+        intel: What signs of hardware mean for this failure.
+        general: The answer without any such sign, for ``IntelSign.REQUIRED``; None for none.
         code: Validation's word for the cause, where an exception of the probe can have it.
         signatures: Any of them in the log is the failure.
         requires: Where not empty, the log must hold one of them as well.
@@ -135,6 +196,10 @@ class Failure:
     cause: tuple[Cause, ...]
     fix: str
     hints: tuple[str, ...] = ()
+    fix_elsewhere: str = ""
+    fix_by_program: Mapping[str, str] = field(default_factory=dict)
+    intel: IntelSign = IntelSign.IMPLIED
+    general: General | None = None
     code: str | None = None
     signatures: tuple[Signature, ...]
     requires: tuple[Signature, ...] = ()
@@ -149,8 +214,12 @@ class Failure:
         """Return its place among failures that are found together: the worst first."""
         return list(Severity).index(self.severity)
 
-    def as_match(self, cause: str, *, line: int | None, evidence: str) -> "Match":
-        """Return what is answered where it was found."""
+    def as_match(
+        self, cause: str, *, line: int | None, evidence: str, programs: Sequence[Program] = ()
+    ) -> "Match":
+        """Return what is answered where it was found, with the cure for the first program that has one."""
+        special = (self.fix_by_program[each.name] for each in programs if each.name in self.fix_by_program)
+        elsewhere = self.fix_elsewhere if programs and programs[0].own_environment else ""
         return Match(
             id=self.id,
             title=self.title,
@@ -158,7 +227,21 @@ class Failure:
             severity=self.severity,
             confidence=self.confidence,
             cause=cause,
-            fix=self.fix,
+            fix=next(special, elsewhere or self.fix),
+            line=line,
+            evidence=evidence,
+        )
+
+    def as_general_match(self, general: General, *, line: int, evidence: str) -> "Match":
+        """Return what is answered where nothing shows the hardware."""
+        return Match(
+            id=self.id,
+            title=general.title,
+            stage=self.phase,
+            severity=self.severity,
+            confidence=Confidence.LOW,
+            cause=general.cause,
+            fix=general.fix,
             line=line,
             evidence=evidence,
         )
@@ -166,9 +249,37 @@ class Failure:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Catalogue:
-    """Every known failure, by id, in the file's order."""
+    """Every known failure, by id, in the file's order, and what a log shows of its surroundings."""
 
     failures: Mapping[str, Failure]
+    signs: Signs = field(default_factory=Signs)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Surroundings:
+    """What a log shows of the machine and the programs.
+
+    Attributes:
+        programs: The most specific first.
+        versions: Version by package.
+        intel: How many different signs of an Intel GPU or its software.
+        other: How many different signs of other hardware.
+    """
+
+    programs: tuple[Program, ...] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
+    system: str | None = None
+    card: str | None = None
+    intel: int = 0
+    other: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Explanation:
+    """What is known of a log: its failures, the root first, and its surroundings."""
+
+    matches: tuple["Match", ...]
+    surroundings: Surroundings
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

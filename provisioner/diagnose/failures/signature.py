@@ -42,14 +42,14 @@ class Signature:
     anchor: bytes
     span_chars: int
 
-    def find(self, squeezed: bytes) -> tuple[int, int] | None:
-        """Return the start and end of the first match in ``squeezed``, or ``None``."""
+    def find(self, squeezed: bytes, start_at: int = 0) -> tuple[int, int] | None:
+        """Return the start and end of the first match in ``squeezed`` from ``start_at``, or ``None``."""
         regex = _compile(self.pattern)
-        at = squeezed.find(self.anchor)
-        seen = 0
+        at = squeezed.find(self.anchor, start_at)
+        seen = start_at
         budget = _READ_PER_BLOCK
         while at >= 0 and budget > 0:
-            start = max(0, seen - self.span_chars, at - self.span_chars)
+            start = max(start_at, seen - self.span_chars, at - self.span_chars)
             seen = at + self.span_chars + _WINDOW_CHARS
             if hit := regex.search(squeezed, start, seen):
                 return hit.span()
