@@ -10,10 +10,10 @@ from provisioner.ground.files import NotRegularError, read_file
 from provisioner.ground.names import check_profile_name
 from provisioner.ground.text import did_you_mean, shown
 from provisioner.ground.yaml_reader import MAX_BYTES, read_yaml
-from provisioner.ground.yaml_tree import Leaf, Origin, PlacedProblem, raise_problems
+from provisioner.ground.yaml_tree import Leaf, Origin, PlacedProblem, plain, raise_problems
 from provisioner.profile.contradictions import find_contradictions, find_unknown_indexes
 from provisioner.profile.merge import build_profile, find_missing, merge_files
-from provisioner.profile.model import Device, Family, Profile, Status
+from provisioner.profile.model import Profile
 from provisioner.profile.parse import ProfileFile, parse_file
 
 MAX_EXTENDS_DEPTH = 8
@@ -22,15 +22,13 @@ SUFFIX = ".yaml"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ProfileEntry:
-    """One line of ``provision list``; where ``error`` is set, the profile cannot be used."""
+    """One line of ``provision list``: a profile, a stack's description, or the error of a broken file."""
 
     name: str
     file: str
     stack: bool = False
     description: str | None = None
-    family: Family | None = None
-    device: Device | None = None
-    status: Status | None = None
+    profile: Profile | None = None
     error: ErrorList | UsageError | None = None
 
 
@@ -78,25 +76,13 @@ def _entry(name: str, path: Path, folders: Sequence[Path]) -> ProfileEntry:
         return ProfileEntry(name=name, file=str(path), error=error)
     try:
         files = _load_chain(name, path, folders)
-        if files[0].stack:
-            return _stack_entry(files)
-        profile = _merge(files)
+        profile = None if files[0].stack else _merge(files)
     except ErrorList as errors:
         return ProfileEntry(name=name, file=str(path), error=errors)
+    description = plain(files[0].root).get("description")
     return ProfileEntry(
-        name=name,
-        file=str(path),
-        description=profile.description,
-        family=profile.family,
-        device=profile.device,
-        status=profile.status,
+        name=name, file=str(path), stack=profile is None, description=description, profile=profile
     )
-
-
-def _stack_entry(files: Sequence[ProfileFile]) -> ProfileEntry:
-    description = files[0].root.get("description")
-    text = description.text if isinstance(description, Leaf) else None
-    return ProfileEntry(name=files[0].name, file=files[0].file, stack=True, description=text)
 
 
 def _merge(files: Sequence[ProfileFile]) -> Profile:

@@ -25,16 +25,16 @@ def render_list(
 
 
 def _profile_row(entry: ProfileEntry) -> dict[str, Any]:
-    status = entry.status
+    profile = entry.profile
     return {
         "name": entry.name,
         "stack": entry.stack,
         "description": entry.description,
-        "family": entry.family.value if entry.family else None,
-        "device": entry.device.value if entry.device else None,
-        "state": status.state.value if status else None,
-        "since": status.since if status else None,
-        "replaced_by": status.replaced_by if status else None,
+        "family": profile.family.value if profile else None,
+        "device": profile.device.value if profile else None,
+        "state": profile.status.state.value if profile else None,
+        "since": profile.status.since if profile else None,
+        "replaced_by": profile.status.replaced_by if profile else None,
         "file": entry.file,
         "error": entry.error.message if entry.error else None,
     }

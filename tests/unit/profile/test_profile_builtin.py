@@ -35,9 +35,9 @@ def test_the_built_in_profiles_are_these() -> None:
     assert [entry.name for entry in entries] == NAMES
     assert [entry.error for entry in entries] == [None] * len(NAMES)
     for entry in entries:
-        assert entry.status is not None
-        assert entry.status.replaced_by in {None, *NAMES}
-        assert (entry.device is Device.CPU) is entry.name.endswith("-cpu")
+        assert entry.profile is not None
+        assert entry.profile.status.replaced_by in {None, *NAMES}
+        assert (entry.profile.device is Device.CPU) is entry.name.endswith("-cpu")
 
 
 def test_llama3_cpu_is_the_set_that_was_tried() -> None:
