@@ -19,8 +19,7 @@ from provisioner.lock.head import (
     HEAD,
     DamageError,
     ParsedHead,
-    read_document,
-    read_head,
+    parse_head,
     refuse,
     render_custom_metadata,
     render_metadata,
@@ -32,6 +31,7 @@ from provisioner.resolve.model import CondaPackage, PipPackage
 # The largest of ours has 200 kB, and is five levels deep.
 MAX_BYTES = 8 * 1024 * 1024
 MAX_DEPTH = 8
+_Package = CondaPackage | PipPackage
 MAIN = "main"
 VALIDATION = "validation"
 # Manager to the digests of its packages, and to the pairs of category and ``optional`` that they may have.
@@ -97,25 +97,22 @@ def parse_lock(root: Table) -> Lock:
         NewerError: The format's version is above ours.
         DamageError: Something in it is wrong.
     """
-    document = read_document(root, _LOCKFILE)
-    parsed = read_head(root, document)
+    parsed = parse_head(root, _LOCKFILE)
     head = parsed.head
-    conda: dict[str, dict[str, CondaPackage]] = {name: {} for name in parsed.fingerprints}
-    pip: dict[str, dict[tuple[str, bool], PipPackage]] = {name: {} for name in parsed.fingerprints}
+    found: dict[str, dict[tuple[str, bool, bool], _Package]] = {name: {} for name in parsed.fingerprints}
     sdists = {name: sdists_of_inputs(head.inputs, name) for name in parsed.fingerprints}
-    for entry, node in zip(document["package"], find_items(root, "package"), strict=True):
+    for entry, node in zip(parsed.entries, find_items(root, "package"), strict=True):
         platform = entry["platform"]
         for key, reason in _find_mistakes(entry, parsed):
             raise DamageError(find_origin(node, key), reason)
-        if entry["manager"] == "conda":
-            package = _make_conda(entry, parsed)
-            first = conda[platform].setdefault(package.name, package) is package
-            refused = check_conda_package(package, platform, head.channels)
+        package = _make_package(entry, parsed)
+        if isinstance(package, CondaPackage):
+            refuse(check_conda_package(package, platform, head.channels), node.origin)
         else:
-            wheel = _make_pip(entry, parsed)
-            first = pip[platform].setdefault((wheel.name, wheel.validation), wheel) is wheel
-            refused = check_pip_package(wheel, head.indexes, sdists[platform])
-        refuse(refused if first else f"`{entry['name']}` is there twice for one platform", node.origin)
+            refuse(check_pip_package(package, head.indexes, sdists[platform]), node.origin)
+        identity = (package.name, entry["manager"] == "pip", entry["optional"])
+        if found[platform].setdefault(identity, package) is not package:
+            raise DamageError(node.origin, f"`{package.name}` is there twice for one platform")
     lock = Lock(
         profile=head.profile,
         source=head.source,
@@ -125,12 +122,7 @@ def parse_lock(root: Table) -> Lock:
         notes=head.notes,
         fingerprint_version=head.fingerprint_version,
         platforms=tuple(
-            LockedPlatform(
-                platform=name,
-                fingerprint=parsed.fingerprints[name],
-                conda=tuple(conda[name][key] for key in sorted(conda[name])),
-                pip=tuple(pip[name][key] for key in sorted(pip[name])),
-            )
+            _make_platform(name, parsed.fingerprints[name], found[name])
             for name in sorted(parsed.fingerprints)
         ),
     )
@@ -138,9 +130,19 @@ def parse_lock(root: Table) -> Lock:
     return lock
 
 
-def _entry(
-    package: CondaPackage | PipPackage, manager: str, platform: str, addresses: Mapping[str, str]
-) -> dict[str, Value]:
+def _make_platform(
+    name: str, fingerprint: str, found: Mapping[tuple[str, bool, bool], _Package]
+) -> LockedPlatform:
+    packages = [found[identity] for identity in sorted(found)]
+    return LockedPlatform(
+        platform=name,
+        fingerprint=fingerprint,
+        conda=tuple(package for package in packages if isinstance(package, CondaPackage)),
+        pip=tuple(package for package in packages if isinstance(package, PipPackage)),
+    )
+
+
+def _entry(package: _Package, manager: str, platform: str, addresses: Mapping[str, str]) -> dict[str, Value]:
     hashes = {"sha256": package.sha256}
     validation = False
     if isinstance(package, CondaPackage):
@@ -184,35 +186,30 @@ def _find_mistakes(entry: Mapping[str, Any], parsed: ParsedHead) -> Iterator[tup
         yield "hash", f"a package of {manager} has the digests {digests}, and no others"
 
 
-def _make_conda(entry: Mapping[str, Any], parsed: ParsedHead) -> CondaPackage:
+def _make_package(entry: Mapping[str, Any], parsed: ParsedHead) -> _Package:
     name, version, url = entry["name"], entry["version"], entry["url"]
     filename = filename_of(url)
-    stem = filename.removesuffix(".conda").removesuffix(".tar.bz2")
-    return CondaPackage(
-        name=name,
-        version=version,
-        build=stem.removeprefix(f"{name}-{version}-"),
-        subdir=url.split("/")[-2] if "/" in url else "",
-        url=url,
-        sha256=entry["hash"]["sha256"],
-        md5=entry["hash"]["md5"],
-        dependencies=entry["dependencies"],
-        size=parsed.sizes.get((entry["platform"], filename)),
-    )
-
-
-def _make_pip(entry: Mapping[str, Any], parsed: ParsedHead) -> PipPackage:
-    filename = filename_of(entry["url"])
+    shared = {
+        "name": name,
+        "version": version,
+        "url": url,
+        "sha256": entry["hash"]["sha256"],
+        "dependencies": entry["dependencies"],
+        "size": parsed.sizes.get((entry["platform"], filename)),
+    }
+    if entry["manager"] == "conda":
+        stem = filename.removesuffix(".conda").removesuffix(".tar.bz2")
+        return CondaPackage(
+            build=stem.removeprefix(f"{name}-{version}-"),
+            subdir=url.split("/")[-2] if "/" in url else "",
+            md5=entry["hash"]["md5"],
+            **shared,
+        )
     return PipPackage(
-        name=entry["name"],
-        version=entry["version"],
         filename=filename,
-        url=entry["url"],
-        index=parsed.sources.get((entry["platform"], entry["name"]), DEFAULT_INDEX),
-        sha256=entry["hash"]["sha256"],
-        dependencies=entry["dependencies"],
+        index=parsed.sources.get((entry["platform"], name), DEFAULT_INDEX),
         validation=entry["optional"],
-        size=parsed.sizes.get((entry["platform"], filename)),
+        **shared,
     )
 
 

@@ -5,7 +5,7 @@ conda-lock's ``custom_metadata`` maps text to text. Our keys there are ``<kind> 
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -79,7 +79,8 @@ class ParsedHead:
         fingerprints: Platform to fingerprint.
         sources: (platform, package) to the index that it comes from, for those not from the default one.
         sizes: (platform, file name) to bytes, for those whose size is known.
-        count: Number of packages that follow.
+        count: Number of packages that follow, by what the head says.
+        entries: These packages as they are written, where the document goes on to them.
     """
 
     head: LockHead
@@ -88,6 +89,7 @@ class ParsedHead:
     sources: Mapping[tuple[str, str], str]
     sizes: Mapping[tuple[str, str], int]
     count: int
+    entries: Sequence[Mapping[str, Any]]
 
 
 def render_custom_metadata(lock: Lock) -> dict[str, str]:
@@ -134,44 +136,14 @@ def refuse(reason: str | None, origin: Origin) -> None:
         raise DamageError(origin, reason)
 
 
-def parse_head(root: Table) -> ParsedHead:
-    """Read a document that ends where the packages begin.
+def parse_head(root: Table, spec: Record = HEAD) -> ParsedHead:
+    """Read the head of a document of the shape ``spec``, by default one that ends before the packages.
 
     Raises:
         NewerError: The format's version is above ours.
         DamageError: Something in it is wrong.
     """
-    return read_head(root, read_document(root, HEAD))
-
-
-def read_document(root: Table, spec: Record) -> dict[str, Any]:
-    """Return the plain values of a document of the shape ``spec``.
-
-    Raises:
-        NewerError: The format's version is above ours.
-        DamageError: Something in it is wrong.
-    """
-    custom = find_node(root, "metadata", "custom_metadata")
-    _refuse_newer(root.get("version"), CONDA_LOCK_VERSION, "version")
-    _refuse_newer(find_node(custom, "format"), FORMAT, "format")
-    if isinstance(custom, Table) and custom.get("format") is None:
-        reason = "`custom_metadata` has no `format`: `provision` did not write this file"
-        raise DamageError(custom.origin, reason)
-    problems: list[PlacedProblem] = []
-    check_node(root, spec, problems, name="the file")
-    if problems:
-        first = min(problems, key=lambda problem: problem.origin)
-        raise DamageError(first.origin, first.message)
-    document: dict[str, Any] = plain(root)
-    return document
-
-
-def read_head(root: Table, document: Mapping[str, Any]) -> ParsedHead:
-    """Return the head of a document, of which ``document`` holds the plain values.
-
-    Raises:
-        DamageError: Something in it is wrong.
-    """
+    document = _read_document(root, spec)
     metadata, custom = document["metadata"], document["metadata"]["custom_metadata"]
     place = partial(find_origin, root, "metadata", "custom_metadata")
     groups: dict[str, dict[str, str]] = {kind: {} for kind in _KINDS}
@@ -211,7 +183,25 @@ def read_head(root: Table, document: Mapping[str, Any]) -> ParsedHead:
             for filename, size in _read_sizes(text, place(f"size {platform}"))
         },
         count=sum(_read_number(text, place(f"count {name}")) for name, text in groups["count"].items()),
+        entries=document.get("package", ()),
     )
+
+
+def _read_document(root: Table, spec: Record) -> dict[str, Any]:
+    """Return the plain values of a document, after its version and its shape are found right."""
+    custom = find_node(root, "metadata", "custom_metadata")
+    _refuse_newer(root.get("version"), CONDA_LOCK_VERSION, "version")
+    _refuse_newer(find_node(custom, "format"), FORMAT, "format")
+    if isinstance(custom, Table) and custom.get("format") is None:
+        reason = "`custom_metadata` has no `format`: `provision` did not write this file"
+        raise DamageError(custom.origin, reason)
+    problems: list[PlacedProblem] = []
+    check_node(root, spec, problems, name="the file")
+    if problems:
+        first = min(problems, key=lambda problem: problem.origin)
+        raise DamageError(first.origin, first.message)
+    document: dict[str, Any] = plain(root)
+    return document
 
 
 def check_inputs(inputs: Mapping[str, str], fingerprints: Mapping[str, str], version: int) -> str | None:

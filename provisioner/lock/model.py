@@ -4,24 +4,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from provisioner.errors import LockError
-from provisioner.resolve.model import CondaPackage, PipPackage
+from provisioner.resolve.model import PlatformResolution
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class LockedPlatform:
-    """What one platform installs.
+class LockedPlatform(PlatformResolution):
+    """What one platform installs, validation assets included.
 
-    Attributes:
-        platform: ``linux-64`` or ``win-64``.
-        fingerprint: sha256 over the profile's fields that decide this platform's packages.
-        conda: Sorted by name.
-        pip: Sorted by name; validation assets included (``PipPackage.validation``).
+    ``fingerprint`` is a sha256 over the profile's fields that decide this platform's packages.
     """
 
-    platform: str
     fingerprint: str
-    conda: tuple[CondaPackage, ...] = ()
-    pip: tuple[PipPackage, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

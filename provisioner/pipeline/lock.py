@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -139,16 +139,12 @@ def load_all_profiles(settings: Settings) -> list[Profile]:
     raise UsageError("usage.no_profiles", "no folder holds a profile", hints=["name one with `--envs DIR`"])
 
 
-def _read_previous(path: Path) -> dict[str, PlatformResolution]:
+def _read_previous(path: Path) -> Mapping[str, PlatformResolution]:
     """Return what a lockfile holds, by platform; nothing for a missing or damaged one: locking mends it."""
     try:
-        lock = read_lock(path)
+        return {part.platform: part for part in read_lock(path).platforms}
     except LockError:
         return {}
-    return {
-        part.platform: PlatformResolution(platform=part.platform, conda=part.conda, pip=part.pip)
-        for part in lock.platforms
-    }
 
 
 def _check_update(settings: Settings, profiles: Sequence[Profile], update: Collection[str]) -> None:
