@@ -5,6 +5,7 @@ generation is built in its final folder, gets its receipt last, and then one sma
 happens until then, the old generation stays current.
 """
 
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -32,6 +33,7 @@ KEPT_GENERATIONS = 2
 """How many generations beside the current one `clean` leaves, to go back to."""
 
 _TOLD_FROM = 3
+_STOPPING_S = 0.5
 
 
 def install_environment(
@@ -100,10 +102,9 @@ def _build(
         receipt = build(prefix)
         on_event(StageStarted(stage="install", detail="switch"))
         publish(home, name, prefix.name)
-    except BaseException:
+    except BaseException as error:
         if not is_published(home, name, prefix.name):
-            with suppress(OSError):  # what stays is removed by the next build
-                remove_tree(prefix)
+            _remove(prefix, stopping=not isinstance(error, Exception))
         raise
     on_event(StageFinished(stage="install", seconds=0.0, detail="switch"))
     for notice in receipt.notices:
@@ -112,6 +113,18 @@ def _build(
     if spare >= _TOLD_FROM:  # not deleted here: that can take longer than the build
         on_event(Notice(message=f"`{name}` has {spare} old generations; `provision clean` deletes them"))
     return Generation(number=number, prefix=prefix, receipt=receipt, new=True)
+
+
+def _remove(prefix: Path, *, stopping: bool) -> None:
+    """Remove what was built so far; whoever stops us waits a moment, and the next build does the rest."""
+
+    def remove() -> None:
+        with suppress(OSError):
+            remove_tree(prefix)
+
+    thread = threading.Thread(target=remove, daemon=True)
+    thread.start()
+    thread.join(timeout=_STOPPING_S if stopping else None)
 
 
 def _find_kept(home: EnvironmentHome, plan: InstallPlan) -> Generation | None:

@@ -5,8 +5,8 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
 _SLICE_S = 0.2
-# Programs get five seconds between the polite and the final signal; a stalled download is not waited for.
-_STOP_TIMEOUT_S = 6.0
+# Programs get a moment between the polite and the final signal; a stalled download is not waited for.
+_STOP_TIMEOUT_S = 1.2
 
 _Result = TypeVar("_Result")
 

@@ -34,11 +34,12 @@ class HttpClient:
         self._lock = threading.Lock()
 
     def close(self) -> None:
-        """Close the connections."""
-        with self._lock:
+        """Close the connections; one that is opening is not waited for: it takes long, and dies with us."""
+        if self._lock.acquire(blocking=False):
             for client in self._by_proxy.values():
                 client.close()
             self._by_proxy.clear()
+            self._lock.release()
 
     @contextmanager
     def open(self, method: str, attempt: Attempt, headers: Mapping[str, str]) -> Iterator[httpx.Response]:

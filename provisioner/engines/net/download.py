@@ -69,11 +69,10 @@ class Downloader:
         self._cancelled = threading.Event()
 
     def close(self) -> None:
-        """End the transfers that are under way and close the connections."""
+        """End the transfers that are under way and close the connections; see `HttpClient.close`."""
         self._cancelled.set()
-        with self._lock:
-            if self._opened is not None:
-                self._opened.close()
+        if self._opened is not None:
+            self._opened.close()
 
     @property
     def _client(self) -> "HttpClient":

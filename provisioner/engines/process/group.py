@@ -19,9 +19,11 @@ _PIPES = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subproc
 
 # The kernel signals the program when we die, even by SIGKILL. It has to be asked for between fork and exec,
 # and Python code there (`preexec_fn`) can deadlock in a process with threads: a launcher does it after the
-# exec and becomes the program.
+# exec and becomes the program. It also undoes that we ignore SIGTERM while we are stopping: a program that
+# starts then would inherit it, and would have to be waited for.
 _LAUNCHER = (
-    "import ctypes,os,sys;"
+    "import _signal,ctypes,os,sys;"
+    "_signal.signal(15,_signal.SIG_DFL);"
     "ctypes.CDLL(None).prctl(1,9);"
     "os.getppid()==int(sys.argv[1]) or os._exit(137);"
     "os.execv(sys.argv[2],sys.argv[2:])"

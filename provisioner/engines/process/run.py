@@ -22,7 +22,8 @@ from provisioner.engines.process.group import ProcessGroup
 from provisioner.errors import InternalError
 
 # How long a program may clean up between the polite and the final signal, and how long its death may take.
-_TERMINATION_GRACE_S = 5.0
+# Whoever presses Ctrl-C waits for both.
+_TERMINATION_GRACE_S = 0.8
 
 _CAPTURE_HALF_BYTES = 512 * 1024
 _LONGEST_LINE_BYTES = 64 * 1024 * 1024
@@ -186,7 +187,7 @@ class ChildProcess:
                 yield source, line
 
     def stop(self) -> None:
-        """End the program and its group: politely, after five seconds for good. An ended one stays ended."""
+        """End the program and its group: politely, soon after for good. An ended one stays ended."""
         if self.exit_code is None:
             self._group.terminate()
             deadline = time.monotonic() + _TERMINATION_GRACE_S
