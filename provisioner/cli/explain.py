@@ -12,7 +12,7 @@ from provisioner.errors import UsageError
 from provisioner.ground.names import check_profile_name
 from provisioner.pipeline.explain import explain_built, explain_log
 from provisioner.pipeline.settings import Settings
-from provisioner.render.explain import render_environment, render_log
+from provisioner.render.explain import render_environment, render_log, with_exit_code
 from provisioner.render.result import Result
 
 _CHUNK_BYTES = 1 << 20
@@ -20,20 +20,31 @@ _CHUNK_BYTES = 1 << 20
 
 @click.command("explain")
 @click.argument("source", metavar="[FILE | ENVIRONMENT]", required=False)
+@click.option(
+    "--exit-code",
+    is_flag=True,
+    help="Exit 10 for a known failure, 11 for a likely one, 12 for warnings and noise alone, 0 for nothing.",
+)
 @settings_flags
-def command(*, settings: Settings, source: str | None) -> Result:
+def command(*, settings: Settings, source: str | None, exit_code: bool) -> Result:
     """Recognise known failures in FILE, standard input or an ENVIRONMENT; the root cause comes first."""
+    result = _explain(settings, source)
+    return with_exit_code(result) if exit_code else result
+
+
+def _explain(settings: Settings, source: str | None) -> Result:
     if source is None or source == "-" or _is_log(source):
         with _open(source) as stream:
-            return render_log(explain_log(_read(stream)), source=source or "standard input")
-    found = None if check_profile_name(source) else explain_built(settings, source)
-    if found is None:
+            found = explain_log(_read(stream))
+        return render_log(found.matches, found.surroundings, source=source or "standard input")
+    built = None if check_profile_name(source) else explain_built(settings, source)
+    if built is None:
         raise UsageError(
             "usage.no_log",
             f"there is no file and no environment `{source}`",
             hints=["name a log file or an environment, or pipe the log in"],
         )
-    return render_environment(found.matches, found.failure, passed_at=found.passed_at, name=source)
+    return render_environment(built.matches, built.failure, passed_at=built.passed_at, name=source)
 
 
 def _is_log(source: str) -> bool:

@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from provisioner.diagnose.failures import explain
 from provisioner.diagnose.failures.catalogue import load_catalogue
-from provisioner.diagnose.failures.explain import explain_text
 from provisioner.diagnose.failures.installed import explain_environment
 from provisioner.diagnose.failures.logtext import decode_stream
-from provisioner.diagnose.failures.model import Match, System
+from provisioner.diagnose.failures.model import Explanation, Match, System
 from provisioner.engines.machine.environment import gather_environment, list_files
 from provisioner.errors import Problem
 from provisioner.install.home import EnvironmentHome, find_environment
@@ -32,9 +32,9 @@ class Explained:
     passed_at: str | None
 
 
-def explain_log(chunks: Iterable[bytes]) -> tuple[Match, ...]:
-    """Return the known failures in a log, the root cause first."""
-    return explain_text(decode_stream(chunks), load_catalogue())
+def explain_log(chunks: Iterable[bytes]) -> Explanation:
+    """Return the known failures in a log, the root cause first, and what it shows of its surroundings."""
+    return explain.explain_log(decode_stream(chunks), load_catalogue())
 
 
 def explain_built(settings: Settings, name: str) -> Explained | None:

@@ -5,10 +5,10 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
-from provisioner.diagnose.failures.model import Match
+from provisioner.diagnose.failures.model import Confidence, Match, Severity, Surroundings
 from provisioner.errors import Problem
 from provisioner.render.result import Result
 
@@ -21,11 +21,35 @@ _UNKNOWN = (
 )
 
 
-def render_log(matches: Iterable[Match], *, source: str) -> Result:
-    """Return what is known of a log."""
+# Answers of `--exit-code`, beside the exit codes of every command (errors.ExitCode).
+_KNOWN, _LIKELY, _HARMLESS = 10, 11, 12
+
+
+def render_log(matches: Iterable[Match], surroundings: Surroundings | None = None, *, source: str) -> Result:
+    """Return what is known of a log; an unknown one is no error, and the text says what to collect."""
     found = list(matches)
     text = "\n\n".join(describe_match(match) for match in found) if found else _UNKNOWN
+    if found and surroundings and (seen := _describe_surroundings(surroundings)):
+        text = f"{text}\n\nthe log is of {seen}"
     return Result(data={"source": source, "matches": [asdict(match) for match in found]}, text=text)
+
+
+def with_exit_code(result: Result) -> Result:
+    """Return the result with an exit code for scripts: 10 known, 11 likely, 12 harmless, 0 nothing found."""
+    matches = result.data["matches"]
+    fatal = [match for match in matches if match["severity"] is Severity.FATAL]
+    if result.data.get("failure") or any(match["confidence"] is not Confidence.LOW for match in fatal):
+        return replace(result, exit_code=_KNOWN)
+    if fatal:
+        return replace(result, exit_code=_LIKELY)
+    return replace(result, exit_code=_HARMLESS if matches else 0)
+
+
+def _describe_surroundings(seen: Surroundings) -> str:
+    """Return the program, versions, card and system that the log names."""
+    programs = [program.title for program in seen.programs[:1]]
+    versions = [f"{name} {version}" for name, version in seen.versions.items()]
+    return ", ".join([*programs, *versions, *filter(None, [seen.card, seen.system])])
 
 
 def render_environment(
@@ -70,6 +94,7 @@ def describe_match(match: Match) -> str:
         [
             f"{match.title}{place}",
             _wrapped(facts, width, first="  "),
+            *([_wrapped(match.evidence, width, first="  seen: ")] if match.line else []),
             *_described("cause", match.cause.strip().splitlines(), width),
             *_described("fix", _STEP.split(match.fix.strip()), width),
         ]

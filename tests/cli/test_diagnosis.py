@@ -56,6 +56,23 @@ def test_explain_of_the_unknown_is_an_honest_answer(data: bytes, lab: Lab) -> No
     assert "provision doctor --save" in words
 
 
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("all is well\n", 0),
+        ("RuntimeError: No XPU devices are available.\n", 10),
+        ("AssertionError: Torch not compiled with CUDA enabled\n", 11),
+        ("UserWarning: Failed to load image Python extension\n", 12),
+    ],
+)
+def test_explain_answers_scripts_by_its_exit_code(text: str, code: int, lab: Lab) -> None:
+    """`--exit-code` says known, likely, harmless or nothing; without it every answer is a success."""
+    log = lab.root / "some.log"
+    log.write_text(text, encoding="utf-8")
+    assert lab.run("explain", str(log), "--exit-code").code == code
+    assert lab.run("explain", str(log)).code == 0
+
+
 def test_explain_reads_a_pipe_that_has_a_name(lab: Lab, seed: Path) -> None:
     """`explain <(command)` gives a path that is no regular file."""
     if sys.platform == "win32":

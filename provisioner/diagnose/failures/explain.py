@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from provisioner.diagnose.failures.logtext import Block, quote_lines, split_blocks, squeeze
+from provisioner.diagnose.failures.logtext import Block, blank_repeats, quote_lines, split_blocks, squeeze
 from provisioner.diagnose.failures.model import (
     Catalogue,
     Evidence,
@@ -111,7 +111,7 @@ def _scan(chunks: Iterable[str], signatures: Iterable[Signature]) -> dict[str, _
         wanted[signature.anchor][signature.source] = signature
     groups = _group_anchors(wanted)
     hits: dict[str, _Hit] = {}
-    for number, block in enumerate(split_blocks(chunks)):
+    for number, block in enumerate(split_blocks(blank_repeats(chunks))):
         squeezed = squeeze(block.text)
         places = _Places(block)
         near = [anchor for part, anchors in groups.items() if part in squeezed for anchor in anchors]

@@ -36,8 +36,15 @@ _WIDE_NOISE = re.compile(
 )
 _FULL_WIDTH = re.compile("[\uff01-\uff5e]")
 _FOLD = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
-_NOISE_BYTES = bytes(range(0x21)) + b"\x7f" + b"\"'`-_/\\|<>*"
-_LOWER = bytes(range(256)).lower()
+# Stands for lines that were left out; squeezed to a line's end, which no part of a signature matches.
+GAP = "\x1d"
+_NOISE_BYTES = bytes(range(0x21)).replace(GAP.encode(), b"") + b"\x7f\"'`-_/\\|<>*"
+_LOWER = bytes(range(256)).lower().replace(GAP.encode(), b"\n")
+
+# A line that stood between the same neighbours before is not read again; a message wraps over fewer lines.
+_NEIGHBOURS = 8
+_PIECE_CHARS = 64 * 1024
+_MOST_SEEN = 100_000
 
 
 def squeeze(text: str) -> bytes:
@@ -108,6 +115,40 @@ def split_blocks(chunks: Iterable[str]) -> Iterator[Block]:
                 size = len(pending[0])
     if size or overlap:
         yield Block(text=overlap + "".join(pending), first_line=line)
+
+
+def blank_repeats(chunks: Iterable[str]) -> Iterator[str]:
+    """Yield the log with a gap for every run of lines that stood there before, in constant memory.
+
+    Long logs repeat themselves; the lines stay in number. What is too short to gain from it is left as it is.
+    """
+    seen: set[int] = set()
+    rest = ""
+    for chunk in chunks:
+        text = rest + chunk
+        cut = text.rfind("\n") + 1
+        if len(text) < _PIECE_CHARS or not cut:
+            yield from [text] if len(text) >= _PIECE_CHARS else []
+            rest = "" if len(text) >= _PIECE_CHARS else text
+            continue
+        yield _blank_lines(text[:cut], seen)
+        rest = text[cut:]
+    yield rest
+
+
+def _blank_lines(text: str, seen: set[int]) -> str:
+    lines = text.split("\n")
+    hashes = [hash(line) for line in lines]
+    kept = []
+    was_seen = False
+    for at, line in enumerate(lines):
+        key = hash(tuple(hashes[max(0, at - _NEIGHBOURS) : at + _NEIGHBOURS + 1]))
+        is_seen = key in seen
+        if not is_seen and len(seen) < _MOST_SEEN:
+            seen.add(key)
+        kept.append(line if not is_seen else "" if was_seen else GAP)
+        was_seen = is_seen
+    return "\n".join(kept)
 
 
 def decode_stream(chunks: Iterable[bytes]) -> Iterator[str]:

@@ -6,7 +6,13 @@ import pytest
 
 from provisioner.diagnose.failures.catalogue import load_catalogue
 from provisioner.diagnose.failures.explain import explain_text
-from provisioner.diagnose.failures.logtext import decode_stream, quote_lines, split_blocks, squeeze
+from provisioner.diagnose.failures.logtext import (
+    blank_repeats,
+    decode_stream,
+    quote_lines,
+    split_blocks,
+    squeeze,
+)
 
 
 def decoded(data: bytes, size: int = 7) -> str:
@@ -76,6 +82,18 @@ def test_a_quote_is_one_readable_line() -> None:
 
 
 @pytest.mark.slow
+def test_repeated_lines_are_read_once_and_stay_in_number() -> None:
+    """What stood between the same lines before is blank; the first of it, and every new line, is there."""
+    lines = [f"step {number % 50} of 50" for number in range(20_000)]
+    lines[15_000] = "RuntimeError: No XPU devices are available."
+    text = "".join(blank_repeats(["\n".join(lines)]))
+    found = text.split("\n")
+    assert len(found) == len(lines)
+    assert found[:50] == lines[:50]
+    assert found[14_992:15_009] == lines[14_992:15_009]
+    assert sum(map(bool, found)) < 500
+
+
 def test_a_log_of_100_mb_takes_constant_memory() -> None:
     """The memory for 100 MB is that of a few blocks, and the failure at its end is found with its line."""
 
