@@ -66,6 +66,7 @@ class Downloader:
         self._on_event = on_event
         self._lock = threading.Lock()
         self._opened: HttpClient | None = None
+        self._told: set[str] = set()
         self._cancelled = threading.Event()
 
     def close(self) -> None:
@@ -260,8 +261,12 @@ class Downloader:
             self._pause(attempt, failed, left)
 
     def _pause(self, attempt: Attempt, failed: UnavailableError, left: int) -> None:
-        """Tell of the failure and wait: as long as the server asks, else twice as long each time."""
-        self._on_event(Notice(message=f"{failed.message}; {left} more {'try' if left == 1 else 'tries'}"))
+        """Tell of a host's first failure and wait: as long as it asks, else twice as long each time."""
+        with self._lock:
+            first = attempt.host not in self._told
+            self._told.add(attempt.host)
+        if first:
+            self._on_event(Notice(message=f"{failed.message}; trying again"))
         grown = self._settings.backoff_s * 2 ** min(self._settings.tries - left - 1, 6)
         wait_s = grown if attempt.retry_after_s is None else attempt.retry_after_s
         self._cancelled.wait(min(wait_s, _LONGEST_WAIT_S))
