@@ -7,7 +7,7 @@ from packaging.utils import canonicalize_name
 
 from provisioner.events import Listener, Notice, ignore_events
 from provisioner.profile.model import Platform, Profile
-from provisioner.resolve.model import PipPackage, PlatformResolution, Resolution
+from provisioner.resolve.model import PlatformResolution, Resolution
 from provisioner.resolve.parallel import run_parallel
 from provisioner.resolve.policy import check_profile, check_resolution
 from provisioner.resolve.request import (
@@ -107,10 +107,6 @@ def _resolve_platform(
         for decision in platform.overrides
     )
     return (
-        PlatformResolution(platform=platform.name, conda=conda_packages, pip=_sorted(solution.packages)),
+        PlatformResolution(platform=platform.name, conda=conda_packages, pip=solution.packages),
         (*overrides, *(f"{platform.name}: {note}" for note in solution.notes)),
     )
-
-
-def _sorted(packages: tuple[PipPackage, ...]) -> tuple[PipPackage, ...]:
-    return tuple(sorted(packages, key=lambda package: (package.validation, package.name)))
