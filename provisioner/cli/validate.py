@@ -26,8 +26,8 @@ _WRITERS = {"junit": write_junit, "html": write_html}
 @flag("--width/--no-width", default=None, help="Also run layers of the real model's size (default on a GPU).")
 @flag(
     "--model",
-    metavar="DIR",
-    help="Use the weights (safetensors) and the tokenizer in this folder.",
+    metavar="PATH",
+    help="Use the weights and the tokenizer in this folder, or with OpenVINO this GGUF file.",
 )
 @flag(
     "--trust-remote-code",
@@ -48,11 +48,11 @@ def command(
     **outputs: str | None,
 ) -> Result:
     """Prove a built ENVIRONMENT again with a real forward pass."""
-    if model is not None and not Path(model).is_dir():
+    if model is not None and not Path(model).exists():
         raise UsageError(
             "usage.no_model",
-            f"`--model`: there is no folder `{model}`",
-            hints=["name a folder that holds safetensors and a tokenizer"],
+            f"`--model`: there is no folder or file `{model}`",
+            hints=["name a folder that holds safetensors and a tokenizer, or a GGUF file"],
         )
     files = {kind: path for kind, path in outputs.items() if path}
     for kind, path in files.items():

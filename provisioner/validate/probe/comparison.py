@@ -10,7 +10,10 @@ from .context import Context
 from .devices import Device
 from .placement import find_tensors_elsewhere
 
-_NEW_TOKENS = 12
+NEW_TOKENS = 12
+LENGTHS = (1, 2, 17, 33, 64, 128)
+"""Lengths of further prompts: kernels are chosen by length, and one of them may be the wrong one."""
+
 _NAMED = 5
 
 
@@ -19,7 +22,7 @@ def measure_reference(context: Context, measured: dict[str, Any]) -> None:
     cpu = Device("cpu")
     context.reference = last_logits(context.model, context.prompt, cpu)
     measured.update(describe(context.reference))
-    tokens = generate(context.model, context.prompt, cpu, _NEW_TOKENS)
+    tokens = generate(context.model, context.prompt, cpu, NEW_TOKENS)
     measured["tokens"] = tokens
     measured["text"] = _text(context, tokens)
 
@@ -50,7 +53,7 @@ def measure_comparison(context: Context, measured: dict[str, Any]) -> None:
 
 def measure_generation(context: Context, measured: dict[str, Any]) -> None:
     """Continue the prompt token by token with the cache, the path that single-token kernels serve."""
-    tokens = generate(context.model, context.prompt, context.device, _NEW_TOKENS)
+    tokens = generate(context.model, context.prompt, context.device, NEW_TOKENS)
     measured["tokens"] = tokens
     measured["text"] = _text(context, tokens)
     step = cached_step(context.model, context.prompt, context.device)

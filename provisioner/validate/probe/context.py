@@ -14,6 +14,13 @@ class Context:
         prompt: Token numbers, shape (1, length), int64, on the CPU.
         reference: Logits of the last position from the fp32 model, shape (vocabulary,), float64.
         logits: The same from the model under test.
+        core: OpenVINO's `Core`; this and the next four belong to the backend ``openvino``.
+        openvino_name: OpenVINO's name of the device.
+        pipeline: openvino_genai's `LLMPipeline`.
+        folder: Where the converted model lies, a `Path`.
+        reference_model: A `numpy_llama.Llama`.
+        prompts: The prompt and further ones of several lengths.
+        expected: Logits per prompt that the device should calculate with the weights that it has.
         is_converted: Whether the model has been converted and should be on the device.
     """
 
@@ -26,4 +33,11 @@ class Context:
         self.prompt: Any = None
         self.reference: Any = None
         self.logits: Any = None
+        self.core: Any = None
+        self.openvino_name = ""
+        self.pipeline: Any = None
+        self.folder: Any = None
+        self.reference_model: Any = None
+        self.prompts: list[Any] = []
+        self.expected: list[Any] = []
         self.is_converted = False

@@ -125,12 +125,13 @@ def _measure_cpu(measured: dict[str, Any]) -> None:
 
     measured["available"] = True
     measured["count"] = 1
-    measured["name"] = _cpu_name() or platform.processor() or platform.machine()
+    measured["name"] = find_cpu_name() or platform.processor() or platform.machine()
     measured["capability"] = torch.backends.cpu.get_cpu_capability()
     measured["threads"] = torch.get_num_threads()
 
 
-def _cpu_name() -> str | None:
+def find_cpu_name() -> str | None:
+    """Return the processor's name (Linux)."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

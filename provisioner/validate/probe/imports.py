@@ -14,10 +14,13 @@ from .places import is_below, resolve
 
 _NATIVE_DISTRIBUTIONS = ("bigdl-core-xe", "bigdl_core_xe")
 _NATIVE_MODULES = ("xe_linear", "xe_addons")
+_OPENVINO_MODULES = ("numpy", "openvino", "openvino_tokenizers", "openvino_genai")
 
 
 def measure_imports(context: Context, measured: dict[str, Any]) -> None:
     """Import torch, then ipex_llm, which imports IPEX itself on the stacks that need it, then the rest.
+
+    Without torch: OpenVINO and its parts.
 
     Importing IPEX a second time is an error of ipex-llm's, so it is never imported here by name.
     """
@@ -33,13 +36,14 @@ def measure_imports(context: Context, measured: dict[str, Any]) -> None:
             "seconds": round(time.perf_counter() - started, 3),
         }
     del measured["importing"]
-    torch = sys.modules["torch"]
-    measured["torch"] = {
-        "version": torch.__version__,
-        "cuda": torch.version.cuda,
-        "xpu": getattr(torch.version, "xpu", None),
-        "threads": torch.get_num_threads(),
-    }
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        measured["torch"] = {
+            "version": torch.__version__,
+            "cuda": torch.version.cuda,
+            "xpu": getattr(torch.version, "xpu", None),
+            "threads": torch.get_num_threads(),
+        }
     ipex = sys.modules.get("intel_extension_for_pytorch")
     measured["ipex"] = None if ipex is None else str(ipex.__version__)
     measured["foreign_modules"] = _foreign_modules(context.request["prefix"])
@@ -48,6 +52,8 @@ def measure_imports(context: Context, measured: dict[str, Any]) -> None:
 
 def _wanted(request: dict[str, Any]) -> list[str]:
     """Return the modules to import, in order."""
+    if request["backend"] == "openvino":
+        return list(dict.fromkeys((*_OPENVINO_MODULES, *request["imports"])))
     names = ["torch"]
     if request["backend"] == "ipex-llm":
         names.append("ipex_llm")

@@ -13,6 +13,9 @@ from collections.abc import Callable
 from typing import Any
 
 from . import comparison, devices, imports, kernels, models, packages, speed, width
+from . import openvino_device as ov_device
+from . import openvino_forward as ov_forward
+from . import openvino_model as ov_model
 from .context import Context
 from .placement import measure_placement
 
@@ -34,6 +37,19 @@ CHECKS: dict[str, Check] = {
     "generation": comparison.measure_generation,
     "width": width.measure_width,
     "speed": speed.measure_speed,
+}
+OPENVINO_CHECKS: dict[str, Check] = {
+    "packages": packages.measure_packages,
+    "imports": imports.measure_imports,
+    "device": ov_device.measure_device,
+    "kernels": ov_device.measure_kernels,
+    "weights": ov_model.measure_weights,
+    "reference": ov_forward.measure_reference,
+    "conversion": ov_forward.measure_conversion,
+    "forward": ov_forward.measure_forward,
+    "comparison": ov_forward.measure_comparison,
+    "generation": ov_forward.measure_generation,
+    "speed": ov_forward.measure_speed,
 }
 
 
@@ -77,7 +93,8 @@ def _run(channel: Channel, context: Context, stage: str) -> bool:
     channel.send("started", stage=stage)
     started = time.perf_counter()
     try:
-        CHECKS[stage](context, measured)
+        checks = OPENVINO_CHECKS if context.request["backend"] == "openvino" else CHECKS
+        checks[stage](context, measured)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - any failure of the environment is what we are here to report
         measure_placement(context, measured, error)
         channel.send(

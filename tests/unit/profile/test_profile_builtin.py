@@ -20,6 +20,7 @@ NAMES = [
         "chatglm2-cpu",
         "llama3-arc",
         "llama3-cpu",
+        "llama3-openvino",
         "llama3-xpu",
     ),
 ]

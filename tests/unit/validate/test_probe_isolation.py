@@ -8,7 +8,9 @@ import pytest
 
 PROBE = Path(__file__).parents[3] / "provisioner" / "validate" / "probe"
 SOURCES = sorted(PROBE.glob("*.py"))
-FROM_THE_ENVIRONMENT = {"torch", "transformers", "ipex_llm"}
+FROM_THE_ENVIRONMENT = {
+    *("bitsandbytes", "ipex_llm", "numpy", "openvino", "openvino_genai", "torch", "torchao", "transformers")
+}
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
