@@ -45,7 +45,8 @@ MEASURED: Mapping[str, Mapping[str, Any]] = {
         "linear_classes": {"LowBitLinear": 3},
         "replaced": {"LlamaAttention": "ipex_llm.forward"},
     },
-    "forward": LOGITS | {"tensors_elsewhere_count": 0, "output_device": "cpu", "asked_device": "cpu"},
+    "forward": LOGITS
+    | {"tensors_elsewhere_count": 0, "output_device": "cpu", "asked_device": "cpu", "lengths": []},
     "comparison": AGREEMENT,
     "generation": {"tokens": [3], "text": " Paris", "cached_step": LOGITS | AGREEMENT},
     "width": LOGITS | AGREEMENT | {"cached_step": LOGITS | AGREEMENT},

@@ -81,7 +81,7 @@ def test_llama_passes(validate: Validate) -> None:
         ("hang", "kernels", "timeout", "did not end"),
         ("oom", "conversion", "device_memory", "device's memory"),
         ("device-lost", "kernels", "device_lost", "lost"),
-        ("device-lost@4", "forward", "device_lost", "lost"),
+        ("device-lost@10", "forward", "device_lost", "lost"),
         ("crash-kernel", "kernels", "crash", "SIGSEGV"),
         ("crash-kernel@20", "forward", "crash", "SIGSEGV"),
         ("nan", "kernels", "wrong_result", "no number"),

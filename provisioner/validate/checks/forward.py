@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from provisioner.validate.checks import openvino
 from provisioner.validate.checks.device import CPU_TENSOR_HINTS
 from provisioner.validate.checks.finding import DRIVER_HINT, REBUILD_HINT, Finding
-from provisioner.validate.checks.logits import check_agreement, check_logits
+from provisioner.validate.checks.logits import check_agreement, check_lengths, check_logits
 from provisioner.validate.checks.rounding import check_rounding
 from provisioner.validate.model import JSON, RANDOM_TOLERANCES, ValidationRequest
 
@@ -65,7 +65,8 @@ def check_forward(measured: Mapping[str, JSON], request: ValidationRequest) -> F
             message=f"the output lies on `{measured['output_device']}`, not on `{measured['asked_device']}`",
             hints=CPU_TENSOR_HINTS,
         )
-    return check_logits(measured, f"the {request.precision} forward on `{request.device}`")
+    what = f"the {request.precision} forward on `{request.device}`"
+    return check_logits(measured, what) or check_lengths(measured["lengths"], request, what)
 
 
 def cpu_tensors(
@@ -89,7 +90,10 @@ def cpu_tensors(
 
 def check_comparison(measured: Mapping[str, JSON], request: ValidationRequest) -> Finding | None:
     """The logits agree with the reference within the precision's tolerance."""
-    return check_agreement(measured, request, f"the {request.precision} forward")
+    what = f"the {request.precision} forward"
+    return check_agreement(measured, request, what) or check_lengths(
+        measured.get("lengths", ()), request, what
+    )
 
 
 def check_generation(measured: Mapping[str, JSON], request: ValidationRequest) -> Finding | None:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Generator
 from typing import Any
 
+from . import low_bit
 from .context import Context
 from .devices import Device
 from .placement import find_tensors_elsewhere
@@ -15,12 +16,15 @@ LENGTHS = (1, 2, 17, 33, 64, 128)
 """Lengths of further prompts: kernels are chosen by length, and one of them may be the wrong one."""
 
 _NAMED = 5
+_SAMPLED = 256
 
 
 def measure_reference(context: Context, measured: dict[str, Any]) -> None:
     """Run the fp32 model on the CPU: logits of the last position, and what it says."""
     cpu = Device("cpu")
-    context.reference = last_logits(context.model, context.prompt, cpu)
+    context.prompts = [context.prompt, *(repeat(context.prompt, length) for length in LENGTHS)]
+    context.expected = [last_logits(context.model, prompt, cpu) for prompt in context.prompts]
+    context.reference = context.expected[0]
     measured.update(describe(context.reference))
     tokens = generate(context.model, context.prompt, cpu, NEW_TOKENS)
     measured["tokens"] = tokens
@@ -43,12 +47,28 @@ def measure_forward(context: Context, measured: dict[str, Any]) -> None:
     measured["asked_device"] = str(device.torch)
     measured["peak_bytes"] = device.peak_bytes()
     measured.update(describe(logits))
-    context.logits = logits
+    context.logits = [logits, *(last_logits(context.model, prompt, device) for prompt in context.prompts[1:])]
+    measured["lengths"] = [
+        {"length": prompt.size(1), **describe(logits), "sample": sample(logits)}
+        for prompt, logits in _pairs(context.prompts, context.logits)
+    ]
 
 
 def measure_comparison(context: Context, measured: dict[str, Any]) -> None:
-    """Compare the logits of the last position; both vectors are fp64 on the CPU by now."""
-    measured.update(compare(context.logits, context.reference))
+    """Compare the logits of the last position; all vectors are fp64 on the CPU by now.
+
+    In low bit the reference has the weights that the device has, and the means are left out.
+    """
+    centred = is_low_bit(context.request)
+    if centred:
+        measured["reference"] = "fp32 with the same weights"
+        measured["of_file"] = compare(context.logits[0], context.reference, centred=True)
+    measured.update(compare(context.logits[0], context.expected[0], centred=centred))
+    measured["lengths"] = [
+        {"length": prompt.size(1), **describe(own), **compare(own, context.expected[number], centred=True)}
+        for number, (prompt, own) in enumerate(_pairs(context.prompts, context.logits))
+        if number
+    ]
 
 
 def measure_generation(context: Context, measured: dict[str, Any]) -> None:
@@ -57,7 +77,28 @@ def measure_generation(context: Context, measured: dict[str, Any]) -> None:
     measured["tokens"] = tokens
     measured["text"] = _text(context, tokens)
     step = cached_step(context.model, context.prompt, context.device)
-    measured["cached_step"] = {**describe(step), **compare(step, context.reference)}
+    measured["cached_step"] = {
+        **describe(step),
+        **compare(step, context.expected[0], centred=is_low_bit(context.request)),
+    }
+
+
+def _pairs(prompts: list[Any], logits: list[Any]) -> list[tuple[Any, Any]]:
+    """Return each prompt with its logits; `zip` is not strict before Python 3.10."""
+    return [(prompt, logits[number]) for number, prompt in enumerate(prompts)]
+
+
+def is_low_bit(request: dict[str, Any]) -> bool:
+    """Tell whether the weights are read back, and the reference has them."""
+    return request["precision"] in low_bit.PRECISIONS
+
+
+def repeat(prompt: Any, length: int) -> Any:
+    """Return the prompt's tokens again and again, shape (1, length).
+
+    Random tokens are worse: some rows of them are so unstable that any rounding moves their logits far.
+    """
+    return prompt.repeat(1, -(-length // prompt.size(1)))[:, :length]
 
 
 def last_logits(model: Any, prompt: Any, device: Device) -> Any:
@@ -138,20 +179,30 @@ def describe(logits: Any) -> dict[str, Any]:
     }
 
 
-def compare(logits: Any, reference: Any) -> dict[str, Any]:
+def sample(logits: Any) -> list[float]:
+    """Return some of the logits, evenly spread, for a comparison with another process's."""
+    step = max(1, logits.numel() // _SAMPLED)
+    return [float(value) for value in logits[::step]]
+
+
+def compare(logits: Any, reference: Any, *, centred: bool = False) -> dict[str, Any]:
     """Return how far the logits are from the reference.
 
     ``relative_difference`` is the norm of the difference over the reference's norm, ``cosine`` the cosine
-    of the angle, ``divergence_nats`` the Kullback-Leibler divergence of the two distributions.
+    of the angle, ``divergence_nats`` the Kullback-Leibler divergence of the two distributions. ``centred``
+    leaves the means out, which softmax does not see: 4 bits move that of SmolLM2 by twice the spread.
     """
     if logits.shape != reference.shape:
         return {"shapes": [list(logits.shape), list(reference.shape)]}
     own, other = logits.log_softmax(-1), reference.log_softmax(-1)
+    same_top = bool(logits.argmax() == reference.argmax())
+    if centred:
+        logits, reference = logits - logits.mean(), reference - reference.mean()
     return {
         "relative_difference": float((logits - reference).norm() / reference.norm()),
         "cosine": float(logits @ reference / (logits.norm() * reference.norm())),
         "divergence_nats": float((other.exp() * (other - own)).sum()),
-        "same_top": bool(logits.argmax() == reference.argmax()),
+        "same_top": same_top,
     }
 
 

@@ -13,7 +13,7 @@ class Context:
         model: The model; in fp32 on the CPU until it is converted.
         prompt: Token numbers, shape (1, length), int64, on the CPU.
         reference: Logits of the last position from the fp32 model, shape (vocabulary,), float64.
-        logits: The same from the model under test.
+        logits: The same from the model under test, per prompt.
         core: OpenVINO's `Core`; this and the next four belong to the backend ``openvino``.
         openvino_name: OpenVINO's name of the device.
         pipeline: openvino_genai's `LLMPipeline`.
@@ -32,7 +32,7 @@ class Context:
         self.tokenizer: Any = None
         self.prompt: Any = None
         self.reference: Any = None
-        self.logits: Any = None
+        self.logits: list[Any] = []
         self.core: Any = None
         self.openvino_name = ""
         self.pipeline: Any = None

@@ -14,6 +14,7 @@ from .places import is_below, resolve
 
 _NATIVE_DISTRIBUTIONS = ("bigdl-core-xe", "bigdl_core_xe")
 _NATIVE_MODULES = ("xe_linear", "xe_addons")
+_LOW_BIT_MODULES = {"nf4": ("bitsandbytes",), "int8": ("torchao",), "int4": ("torchao",)}
 _OPENVINO_MODULES = ("numpy", "openvino", "openvino_tokenizers", "openvino_genai")
 
 
@@ -59,7 +60,7 @@ def _wanted(request: dict[str, Any]) -> list[str]:
         names.append("ipex_llm")
     if request["device"].startswith("xpu") and _has_native_modules():
         names += _NATIVE_MODULES
-    names += ["transformers", *request["imports"]]
+    names += ["transformers", *_LOW_BIT_MODULES.get(request["precision"], ()), *request["imports"]]
     return list(dict.fromkeys(names))
 
 

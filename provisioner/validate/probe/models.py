@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from . import comparison, low_bit
 from .context import Context
 from .devices import Device
 
@@ -150,9 +151,25 @@ def count_parameters(model: Any) -> int:
 
 
 def measure_conversion(context: Context, measured: dict[str, Any]) -> None:
-    """Convert the model in place and move it to the device."""
-    context.model = convert(context.model, context.request, context.device, measured)
+    """Convert the model in place and move it to the device; in low bit keep one with the rounded weights."""
+    request, device = context.request, context.device
+    if request["precision"] in low_bit.PRECISIONS:
+        context.model, rounded = convert_low_bit(context.model, request, device, measured)
+        cpu = Device("cpu")
+        context.expected = [comparison.last_logits(rounded, prompt, cpu) for prompt in context.prompts]
+    else:
+        context.model = convert(context.model, request, device, measured)
     context.is_converted = True
+
+
+def convert_low_bit(
+    model: Any, request: dict[str, Any], device: Device, measured: dict[str, Any]
+) -> tuple[Any, Any]:
+    """Return the model in low bit on the device, and one in fp32 on the CPU with the same weights."""
+    measured["backend"], measured["precision"] = request["backend"], request["precision"]
+    converted, rounded = low_bit.convert(model, request["precision"], device.torch, measured)
+    device.synchronize()
+    return converted, rounded
 
 
 def convert(model: Any, request: dict[str, Any], device: Device, measured: dict[str, Any]) -> Any:

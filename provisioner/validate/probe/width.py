@@ -44,9 +44,15 @@ def measure_width(context: Context, measured: dict[str, Any]) -> None:
     prompt = models.random_prompt(model, _PROMPT_LENGTH)
     measured["parameters"] = models.count_parameters(model)
     measured["build_seconds"] = round(time.perf_counter() - started, 3)
-    reference = comparison.last_logits(model, prompt, Device("cpu"))
+    cpu, centred = Device("cpu"), comparison.is_low_bit(request)
+    if not centred:
+        reference = comparison.last_logits(model, prompt, cpu)
     device.reset_peak()
-    model = models.convert(model, request, device, measured)
+    if centred:
+        model, rounded = models.convert_low_bit(model, request, device, measured)
+        reference = comparison.last_logits(rounded, prompt, cpu)
+    else:
+        model = models.convert(model, request, device, measured)
     started = time.perf_counter()
     logits = comparison.last_logits(model, prompt, device)
     measured["first_call_seconds"] = round(time.perf_counter() - started, 4)
@@ -54,7 +60,10 @@ def measure_width(context: Context, measured: dict[str, Any]) -> None:
     comparison.last_logits(model, prompt, device)
     measured["warm_call_seconds"] = round(time.perf_counter() - started, 4)
     measured.update(comparison.describe(logits))
-    measured.update(comparison.compare(logits, reference))
+    measured.update(comparison.compare(logits, reference, centred=centred))
     step = comparison.cached_step(model, prompt, device)
-    measured["cached_step"] = {**comparison.describe(step), **comparison.compare(step, reference)}
+    measured["cached_step"] = {
+        **comparison.describe(step),
+        **comparison.compare(step, reference, centred=centred),
+    }
     measured["peak_bytes"] = device.peak_bytes()

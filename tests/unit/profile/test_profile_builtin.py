@@ -21,6 +21,7 @@ NAMES = [
         "llama3-arc",
         "llama3-cpu",
         "llama3-openvino",
+        "llama3-torch-cpu",
         "llama3-xpu",
     ),
 ]
