@@ -1,6 +1,7 @@
 """Turn a profile into the exact files for each of its platforms."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from functools import partial
 
 from packaging.utils import canonicalize_name
@@ -106,7 +107,18 @@ def _resolve_platform(
         f"{platform.name}: `{decision.requirement}` wins over what packages ask for: {decision.reason}"
         for decision in platform.overrides
     )
+    answer = PlatformResolution(platform=platform.name, conda=conda_packages, pip=solution.packages)
     return (
-        PlatformResolution(platform=platform.name, conda=conda_packages, pip=solution.packages),
+        _keep_sizes(answer, kept),
         (*overrides, *(f"{platform.name}: {note}" for note in solution.notes)),
     )
+
+
+def _keep_sizes(answer: PlatformResolution, kept: PlatformResolution) -> PlatformResolution:
+    """Return the answer with the sizes that an earlier one knew: a server may not say them today."""
+    known = {package.sha256: package.size for package in kept.pip}
+    pip = (
+        package if package.size is not None else replace(package, size=known.get(package.sha256))
+        for package in answer.pip
+    )
+    return replace(answer, pip=tuple(pip))

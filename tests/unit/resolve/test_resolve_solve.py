@@ -143,3 +143,19 @@ def test_an_interrupt_stops_both_solvers_and_is_not_held_up() -> None:
         resolve_profile(PROFILE, conda=solver, pip=solver)
     assert solver.stopped.is_set()
     assert time.monotonic() - started < 1.5
+
+
+def test_a_size_that_was_known_stays_known() -> None:
+    """A server that does not say a file's size today makes the lock no poorer; another file has its own."""
+    sized = tuple(
+        PlatformResolution(platform=name, pip=(replace(TORCH, size=12345),))
+        for name in ("linux-64", "win-64")
+    )
+    previous = {platform.platform: platform for platform in sized}
+    answer = resolve_profile(PROFILE, conda=FaultySolver(), pip=FaultySolver(), previous=previous)
+    assert [platform.pip[0].size for platform in answer.platforms] == [12345, 12345]
+    other = {
+        name: replace(each, pip=(replace(TORCH, sha256="1" * 64, size=1),)) for name, each in previous.items()
+    }
+    answer = resolve_profile(PROFILE, conda=FaultySolver(), pip=FaultySolver(), previous=other)
+    assert [platform.pip[0].size for platform in answer.platforms] == [None, None]
