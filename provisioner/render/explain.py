@@ -94,7 +94,7 @@ def describe_match(match: Match) -> str:
         [
             f"{match.title}{place}",
             _wrapped(facts, width, first="  "),
-            *([_wrapped(match.evidence, width, first="  seen: ")] if match.line else []),
+            *([_cut(f"  seen: {match.evidence}", width)] if match.line else []),
             *_described("cause", match.cause.strip().splitlines(), width),
             *_described("fix", _STEP.split(match.fix.strip()), width),
         ]
@@ -105,6 +105,10 @@ def _text_width() -> int:
     """Return the terminal's width, 80 columns where the text goes elsewhere."""
     columns = shutil.get_terminal_size((_COLUMNS, 24)).columns if sys.stdout.isatty() else _COLUMNS
     return max(columns, _COLUMNS // 2)
+
+
+def _cut(line: str, width: int) -> str:
+    return line if len(line) <= width else line[: width - 1] + "…"
 
 
 def _described(name: str, parts: list[str], width: int) -> list[str]:

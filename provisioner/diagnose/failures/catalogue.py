@@ -157,9 +157,9 @@ def _list_sources(entry: Mapping[str, Any], tables: Mapping[str, Any]) -> list[s
     for library, names in entry.get("codes", {}).items():
         table = tables[library]
         for name in names:
-            number = int(table["codes"][name], base=0)
-            for form in table["forms"]:
-                filled = form.replace("$name", name).replace("$hex", f"0x{number & 0xFFFFFFFF:x}")
+            number = int(table["codes"][name] or "0", base=0)
+            for form in table["forms"] if number else table["forms"][:1]:
+                filled = form.replace("$name", name).replace("$hex", f"0x{number:x}")
                 sources.append(filled.replace("$number", str(number)))
     return sources
 
