@@ -211,6 +211,17 @@ def test_install_of_a_changed_file(lab: Lab) -> None:
     assert (ran.code, ran.out) == (0, "1.0\n")
 
 
+def test_install_of_an_endless_file(lab: Lab) -> None:
+    """5: a server that goes on sending is left where the locked file ends; nothing of it stays."""
+    lab.lock_tiny()
+    page = lab.server.files["simple/tinyapp/"]
+    lab.server.files["simple/tinyapp/"] = page.replace(b"/ok/files/", b"/endless/files/")
+    shown = lab.run("create", "tiny", "--no-validate", "--json")
+    assert (shown.code, shown.error["code"]) == (ExitCode.INSTALL, "install.hash_mismatch")
+    assert "longer than" in shown.error["message"]
+    assert not list((lab.data / "store" / "parts").glob("*.part"))
+
+
 def test_validation_failed(lab: Lab) -> None:
     """6: the environment is built, its torch is none, and the stage that found out is named."""
     lab.lock_tiny()
