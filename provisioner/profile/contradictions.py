@@ -11,7 +11,7 @@ from provisioner.ground.text import did_you_mean, shown
 from provisioner.ground.yaml_tree import Leaf, Origin, PlacedProblem
 from provisioner.profile import rules
 from provisioner.profile.merge import Merged, Section, default_backend
-from provisioner.profile.model import Device, TorchVariant
+from provisioner.profile.model import Device, Family, TorchVariant
 from provisioner.profile.torch_rules import CONDA_TORCH, TORCH_KIN
 
 CONTRADICTION = "contradiction"
@@ -169,7 +169,12 @@ def _validation(merged: Merged) -> Iterator[PlacedProblem]:
 
 def _backend(merged: Merged, backend: str, written: Leaf | None) -> Iterator[PlacedProblem]:
     """The backend's package is installed, and torch is there for the backends that are made of it."""
-    torch = merged.keys["torch"]
+    torch, family = merged.keys["torch"], merged.keys["family"]
+    if backend == "ipex-llm" and family.text == Family.CHATGLM:
+        hint = "say `family: chatglm2`, or take a stack of upstream torch"
+        yield _problem(
+            "ipex-llm is older than the family `chatglm` (GLM-4 in transformers 5)", family.origin, hint
+        )
     if torch.text == TorchVariant.NONE and backend != "openvino":
         message = f"torch is `none`, and the backend `{backend}` runs on torch"
         yield _problem(message, torch.origin, "say `validation: {backend: openvino}`")

@@ -8,10 +8,14 @@ from provisioner.ground.yaml_tree import Origin
 
 
 class Family(StrEnum):
-    """Model families that validation can run."""
+    """Model families that validation can run.
+
+    ``chatglm2`` is ChatGLM2 and 3, ``chatglm`` what transformers 5 has of its own: GLM-4.
+    """
 
     LLAMA3 = "llama3"
     CHATGLM2 = "chatglm2"
+    CHATGLM = "chatglm"
 
 
 class Device(StrEnum):

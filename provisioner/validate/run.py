@@ -14,6 +14,7 @@ from provisioner import __version__
 from provisioner.errors import UsageError
 from provisioner.events import Listener, StageFinished, StageStarted
 from provisioner.ground.text import replace_controls, shorten
+from provisioner.profile.model import Family
 from provisioner.validate.checks.failure import LONGEST_TEXT, Recogniser, describe_exit
 from provisioner.validate.checks.finding import REBUILD_HINT, Finding, name_environment
 from provisioner.validate.environment import build_environment, find_programs
@@ -86,7 +87,7 @@ def _settle(request: ValidationRequest) -> ValidationRequest:
     """
     kind, _, number = request.device.partition(":")
     known = kind in _DEVICES and (not number or number.isdecimal()) and request.precision in TOLERANCES
-    if not known or request.family not in ("llama3", "chatglm2"):
+    if not known or request.family not in tuple(Family):
         raise UsageError(
             "validate.request",
             f"`{request.family}` in `{request.precision}` on `{request.device}` cannot be validated",

@@ -12,7 +12,11 @@ from .devices import Device
 
 SEED = 20240229
 _RANDOM_PROMPT_LENGTH = 32
-_TEMPLATES = {"chatglm2": "[Round 1]\n\n问\uff1a{prompt}\n\n答\uff1a", "llama3": "{prompt}"}
+_TEMPLATES = {
+    "chatglm2": "[Round 1]\n\n问\uff1a{prompt}\n\n答\uff1a",
+    "chatglm": "{prompt}",
+    "llama3": "{prompt}",
+}
 
 
 class RemoteCodeError(Exception):
@@ -121,8 +125,6 @@ def build_random(family: str, sizes: dict[str, Any]) -> Any:
         from .chatglm2 import ChatGLMConfig, ChatGLMForConditionalGeneration
 
         return ChatGLMForConditionalGeneration(ChatGLMConfig(**sizes)).eval()
-    from transformers import LlamaConfig, LlamaForCausalLM
-
     defaults = {
         "hidden_size": 512,
         "intermediate_size": 1024,
@@ -130,10 +132,16 @@ def build_random(family: str, sizes: dict[str, Any]) -> Any:
         "num_attention_heads": 4,
         "num_key_value_heads": 2,
         "vocab_size": 4096,
-        "rope_theta": 500000.0,
-        "architectures": ["LlamaForCausalLM"],
     }
-    return LlamaForCausalLM(LlamaConfig(**{**defaults, **sizes})).eval()
+    if family == "chatglm":
+        from transformers import GlmConfig, GlmForCausalLM
+
+        defaults.update(head_dim=128, pad_token_id=0, eos_token_id=2)
+        return GlmForCausalLM(GlmConfig(**{**defaults, **sizes})).eval()
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    options: dict[str, Any] = {**defaults, "rope_theta": 500000.0, "architectures": ["LlamaForCausalLM"]}
+    return LlamaForCausalLM(LlamaConfig(**{**options, **sizes})).eval()
 
 
 def random_prompt(model: Any, length: int) -> Any:

@@ -20,6 +20,15 @@ _SIZES = {
         "num_key_value_heads": 8,
         "vocab_size": _ROWS,
     },
+    # glm-4-9b-chat-hf
+    "chatglm": {
+        "hidden_size": 4096,
+        "intermediate_size": 13696,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 2,
+        "head_dim": 128,
+        "vocab_size": _ROWS,
+    },
     # chatglm2-6b
     "chatglm2": {
         "hidden_size": 4096,
@@ -30,7 +39,7 @@ _SIZES = {
         "embedding_rows": _ROWS,
     },
 }
-_LAYERS_NAME = {"llama3": "num_hidden_layers", "chatglm2": "num_layers"}
+_LAYERS_NAME = {"llama3": "num_hidden_layers", "chatglm": "num_hidden_layers", "chatglm2": "num_layers"}
 
 
 def measure_width(context: Context, measured: dict[str, Any]) -> None:
