@@ -16,13 +16,17 @@ NAMES = [
     *(
         "chatchat-arc",
         "chatchat-cpu",
+        "chatglm-xpu",
         "chatglm2-arc",
+        "chatglm2-arc26",
         "chatglm2-cpu",
         "llama3-arc",
+        "llama3-arc26",
         "llama3-cpu",
         "llama3-openvino",
         "llama3-torch-cpu",
         "llama3-xpu",
+        "llama3-xpu29",
     ),
 ]
 
