@@ -91,7 +91,7 @@ def _suits_hardware(failure: Failure, seen: Surroundings) -> bool:
         return False
     if failure.intel is IntelSign.IMPLIED:
         return True
-    return seen.intel > 0 or (failure.general is not None and not seen.other)
+    return seen.intel > seen.other or (failure.general is not None and not seen.other)
 
 
 def list_signatures(catalogue: Catalogue) -> Iterator[Signature]:
