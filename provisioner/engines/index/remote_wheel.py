@@ -49,10 +49,6 @@ class RemoteFile(io.RawIOBase):
         self._position = base + offset
         return self._position
 
-    def tell(self) -> int:
-        """Return the place."""
-        return self._position
-
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override] # typeshed's type is private
         """Fill the buffer from the tail, else by one more range."""
         start, end = self._position, min(self._position + len(buffer), self._size)

@@ -25,7 +25,7 @@ def find_program(name: str, variables: Mapping[str, str], *, windows: bool = _WI
         return shutil.which(name, path=path)
     extensions = (_read_variable(variables, "PATHEXT") or _EXTENSIONS).lower().split(";")
     has_folder = any(separator in name for separator in "/\\:")
-    folders = [""] if has_folder else [folder for folder in path.split(";") if folder]
+    folders = [""] if has_folder else [folder.strip('"') for folder in path.split(";") if folder]
     names = [name] if name.lower().endswith(tuple(filter(None, extensions))) else []
     names += [name + extension for extension in extensions]
     places = (Path(folder, each) for folder in folders for each in names)
@@ -50,7 +50,7 @@ def become_program(program: str, argv: Sequence[str], env: Mapping[str, str]) ->
         # Ctrl-C reaches both of us: the program decides what it means, and we tell its exit code.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGBREAK, signal.SIG_IGN)
-        cmd = _read_variable(env, "COMSPEC") or "cmd.exe"
+        cmd = rf"{_read_variable(env, 'SYSTEMROOT') or r'C:\Windows'}\System32\cmd.exe"
         command = quote_windows(program, argv, cmd=cmd)
         executable = cmd if _is_batch(program) else program
         code = subprocess.Popen(command, executable=executable, env=dict(env)).wait()  # noqa: S603 - the user's own command
