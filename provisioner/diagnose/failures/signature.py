@@ -23,7 +23,7 @@ _BREAK = b"\0"  # is in no squeezed text
 
 # Bytes read around one anchor, and in one block: a hostile log can hold an anchor many thousands of times.
 _WINDOW_CHARS = 512
-_READ_PER_BLOCK = 8 * 1024
+_READ_PER_BLOCK = 4 * 1024
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
