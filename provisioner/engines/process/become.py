@@ -50,7 +50,7 @@ def become_program(program: str, argv: Sequence[str], env: Mapping[str, str]) ->
         # Ctrl-C reaches both of us: the program decides what it means, and we tell its exit code.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGBREAK, signal.SIG_IGN)
-        cmd = rf"{_read_variable(env, 'SYSTEMROOT') or r'C:\Windows'}\System32\cmd.exe"
+        cmd = str(Path(_read_variable(env, "SYSTEMROOT") or "C:/Windows", "System32", "cmd.exe"))
         command = quote_windows(program, argv, cmd=cmd)
         executable = cmd if _is_batch(program) else program
         code = subprocess.Popen(command, executable=executable, env=dict(env)).wait()  # noqa: S603 - the user's own command
