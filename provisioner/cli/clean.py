@@ -29,9 +29,11 @@ def command(*, settings: Settings, everything: bool, lock_timeout: float) -> Res
         lines.append(f"removed {cleaned.leftovers} incomplete generation{plural}")
     if lines:
         lines.append(f"{format_bytes(cleaned.freed_bytes)} freed")
+    lines += [f"kept: {sentence}" for sentence in cleaned.in_use]
     data = {
         "removed": removed,
         "incomplete_generations": cleaned.leftovers,
         "freed_bytes": cleaned.freed_bytes,
+        "in_use": list(cleaned.in_use),
     }
     return Result(data=data, text="\n".join(lines or ["nothing to remove"]))

@@ -12,6 +12,8 @@ from provisioner.cli.options import settings_flags
 from provisioner.engines.process.become import become_program, find_program
 from provisioner.errors import UsageError
 from provisioner.install.activation import apply_activation, find_activation
+from provisioner.install.home import EnvironmentHome
+from provisioner.install.use import hold_generation
 from provisioner.pipeline.settings import Settings
 
 # Another Python's would answer for, or change, another environment.
@@ -33,7 +35,9 @@ def command(*, settings: Settings, environment: str, program: tuple[str, ...]) -
     activation = find_activation(generation)
     variables = apply_activation(activation, settings.environ, windows=sys.platform == "win32")
     _refuse_foreign(words[0], variables, own=activation.path, environment=environment)
-    return become(words, variables, where=f"environment `{environment}`")
+    home = EnvironmentHome(data=settings.data)
+    with hold_generation(home, generation, command=f"provision run {environment}"):
+        return become(words, variables, where=f"environment `{environment}`")
 
 
 def _refuse_foreign(

@@ -17,6 +17,7 @@ from provisioner.install.activation import (
     quote_posix,
 )
 from provisioner.install.home import EnvironmentHome
+from provisioner.install.use import hold_generation
 from provisioner.pipeline.settings import Settings
 
 # The user's own start-up files run first, else they would put their folders before the environment's again.
@@ -51,7 +52,8 @@ def command(*, settings: Settings, environment: str) -> Any:
         before = before.format(zdotdir=_restore_zdotdir(variables.get("ZDOTDIR")))
         variables["ZDOTDIR"] = str(folder)
     write_atomically(folder / name, before + format_activation(find_activation(generation), shell=shell))
-    return become(_plan_start(shell, folder / name), variables, where="this machine")
+    with hold_generation(home, generation, command=f"provision shell {environment}"):
+        return become(_plan_start(shell, folder / name), variables, where="this machine")
 
 
 def _plan_start(shell: str, file: Path) -> list[str]:

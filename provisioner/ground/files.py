@@ -22,11 +22,15 @@ _TEMPORARY_SUFFIX = ".provision-tmp"
 def make_private_folder(path: Path) -> Path:
     """Create ``path`` for us alone, or check that it is a real folder of ours that nobody else may write to.
 
+    Missing folders on the way are made for us alone, too.
+
     Raises:
         InstallError: ``install.folder``: it cannot be made, is a link, is another user's or open to all.
     """
     try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # one by one: `parents=True` would make those before the last for everybody
+        for folder in reversed([path, *(parent for parent in path.parents if not parent.exists())]):
+            folder.mkdir(mode=0o700, exist_ok=True)
         status = path.lstat()
     except OSError as error:
         raise _refused(path, (error.strerror or str(error)).lower()) from error

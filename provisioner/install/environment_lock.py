@@ -68,8 +68,16 @@ def _busy(name: str, side: Path, timeout_s: float) -> BusyError:
 
 def _describe_holder(side: Path) -> str:
     try:
-        holder = json.loads(side.read_text(encoding="utf-8"))
+        return describe_process(side.read_text(encoding="utf-8"))
+    except OSError:
+        return describe_process("")
+
+
+def describe_process(record: str) -> str:
+    """Return the words for a process that left a record of itself: its number, its command and since when."""
+    try:
+        holder = json.loads(record)
         age_s = max(0.0, time.time() - float(holder["since"]))
         return f"process {int(holder['pid'])} (`{holder['command']}`, for {age_s:.0f} s)"
-    except (OSError, ValueError, KeyError, TypeError):
+    except (ValueError, LookupError, TypeError):
         return "another process"

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from provisioner.errors import InstallError, UsageError
-from provisioner.ground.files import make_private_folder, remove_tree, write_atomically
+from provisioner.ground.files import is_temporary, make_private_folder, remove_tree, write_atomically
 from provisioner.ground.names import check_profile_name
 from provisioner.install.layout import find_python
 from provisioner.install.plan import InstallPlan
@@ -157,18 +157,26 @@ def list_unbuilt(home: EnvironmentHome) -> tuple[str, ...]:
     return tuple(
         folder.name
         for folder in sorted(root.iterdir())
-        if (folder / MARK_NAME).is_file()
+        if check_profile_name(folder.name) is None
         and not folder.is_symlink()
+        and _is_ours(folder)
         and not (folder / "current").exists()
-        and check_profile_name(folder.name) is None
         and not list_generations(home, folder.name)
     )
+
+
+def list_unpacked(home: EnvironmentHome) -> tuple[str, ...]:
+    """Return the names of environments that a build has unpacked packages for, and may have died."""
+    root = home.unpacked("x").parent
+    if not root.is_dir():
+        return ()
+    return tuple(folder.name for folder in root.iterdir() if check_profile_name(folder.name) is None)
 
 
 def list_generations(home: EnvironmentHome, name: str) -> tuple[Generation, ...]:
     """Return every complete generation, oldest first."""
     found = []
-    for folder in _generation_folders(home, name):
+    for folder in find_generation_folders(home, name):
         try:
             generation = _read_generation(folder)
         except InstallError:
@@ -192,25 +200,24 @@ def prepare_environment(home: EnvironmentHome, name: str) -> Path:
     """
     make_private_folder(home.data)
     make_private_folder(home.data / "environments")
-    folder = home.environment(name)
-    new = not folder.exists()
-    make_private_folder(folder)
+    folder = make_private_folder(home.environment(name))
     mark = folder / MARK_NAME
     if not mark.is_file():
-        if not new and any(folder.iterdir()):
+        if not _is_ours(folder):
             raise InstallError(
                 "install.foreign",
                 f"the folder `{folder}` holds something that provision did not make",
                 hints=["move it away, or choose another name for the environment"],
                 context={"path": str(folder)},
             )
+        remove_temporaries(folder)
         write_atomically(mark, json.dumps(_MARK) + "\n")
     return make_private_folder(home.generations(name))
 
 
 def next_number(home: EnvironmentHome, name: str) -> int:
     """Return a generation number that was never used as far as the folder tells."""
-    numbers = [int(folder.name.partition("-")[0]) for folder in _generation_folders(home, name)]
+    numbers = [int(folder.name.partition("-")[0]) for folder in find_generation_folders(home, name)]
     return max(numbers, default=0) + 1
 
 
@@ -249,37 +256,39 @@ def remove_leftovers(home: EnvironmentHome, name: str) -> int:
         How many were deleted.
     """
     remove_tree(home.unpacked(name))
+    remove_temporaries(home.environment(name))
     count = 0
-    for folder in _generation_folders(home, name):
+    for folder in find_generation_folders(home, name):
         if not (folder / RECEIPT_NAME).is_file():
             remove_tree(folder)
             count += 1
     return count
 
 
-def remove_old_generations(home: EnvironmentHome, name: str, *, keep: int) -> tuple[Path, ...]:
-    """Delete all but the current and the ``keep`` newest other generations; the caller holds the lock.
-
-    Returns:
-        The folders that were deleted.
-    """
+def find_old_generations(home: EnvironmentHome, name: str) -> tuple[Path, ...]:
+    """Return the folders of all generations but the current one, oldest first."""
     current = _read_pointer(home, name)
-    others = [folder for folder in _generation_folders(home, name) if folder.name != current]
-    doomed = tuple(others[: max(0, len(others) - keep)])
-    for folder in doomed:
-        _discard(folder)
-    return doomed
+    return tuple(folder for folder in find_generation_folders(home, name) if folder.name != current)
+
+
+def remove_generation(folder: Path) -> None:
+    """Delete a generation, its receipt first: what a crash leaves of it is no environment.
+
+    The caller holds the environment's lock, and others from using the generation.
+    """
+    (folder / RECEIPT_NAME).unlink(missing_ok=True)
+    remove_tree(folder)
 
 
 def remove_environment(home: EnvironmentHome, name: str) -> None:
-    """Delete an environment; the caller holds its lock.
+    """Delete an environment; the caller holds its lock, and others from using its generations.
 
     Raises:
         InstallError: ``install.foreign``: the folder does not carry our mark, or is a link.
         UsageError: ``usage.no_environment``: there is none.
     """
     folder = home.environment(name)
-    if folder.is_symlink() or (folder.exists() and not (folder / MARK_NAME).is_file()):
+    if folder.is_symlink() or (folder.exists() and not _is_ours(folder)):
         raise InstallError(
             "install.foreign",
             f"`{folder}` was not made by provision and is left alone",
@@ -293,9 +302,23 @@ def remove_environment(home: EnvironmentHome, name: str) -> None:
             hints=["see `provision list` for the names"],
         )
     (folder / "current").unlink(missing_ok=True)
-    for generation in _generation_folders(home, name):
-        _discard(generation)
+    for generation in find_generation_folders(home, name):
+        remove_generation(generation)
     remove_tree(folder)
+
+
+def remove_temporaries(folder: Path) -> None:
+    """Delete what a process that died while it wrote a file has left; nobody writes to the folder now."""
+    for path in folder.iterdir() if folder.is_dir() and not folder.is_symlink() else ():
+        if is_temporary(path.name):
+            path.unlink()
+
+
+def _is_ours(folder: Path) -> bool:
+    """Tell whether we made a folder: it has our mark, or its maker died before the mark was there."""
+    if (folder / MARK_NAME).is_file():
+        return True
+    return folder.is_dir() and all(is_temporary(path.name) for path in folder.iterdir())
 
 
 def _read_pointer(home: EnvironmentHome, name: str) -> str:
@@ -304,13 +327,8 @@ def _read_pointer(home: EnvironmentHome, name: str) -> str:
     return ""
 
 
-def _discard(folder: Path) -> None:
-    """Delete a generation, its receipt first: what a crash leaves of it is no environment."""
-    (folder / RECEIPT_NAME).unlink(missing_ok=True)
-    remove_tree(folder)
-
-
-def _generation_folders(home: EnvironmentHome, name: str) -> list[Path]:
+def find_generation_folders(home: EnvironmentHome, name: str) -> list[Path]:
+    """Return the folders of all generations, complete or not, oldest first."""
     root = home.generations(name)
     if not root.is_dir():
         return []

@@ -29,10 +29,7 @@ from provisioner.install.home import (
 from provisioner.install.plan import InstallPlan
 from provisioner.install.receipt import Receipt
 
-KEPT_GENERATIONS = 2
-"""How many generations beside the current one `clean` leaves, to go back to."""
-
-_TOLD_FROM = 3
+_TOLD_FROM = 5
 _STOPPING_S = 0.5
 
 
@@ -109,9 +106,9 @@ def _build(
     on_event(StageFinished(stage="install", seconds=0.0, detail="switch"))
     for notice in receipt.notices:
         on_event(Notice(message=notice, level="warning"))
-    spare = len(list_generations(home, name)) - 1 - KEPT_GENERATIONS
-    if spare >= _TOLD_FROM:  # not deleted here: that can take longer than the build
-        on_event(Notice(message=f"`{name}` has {spare} old generations; `provision clean` deletes them"))
+    old = len(list_generations(home, name)) - 1
+    if old >= _TOLD_FROM:  # not deleted here: that can take longer than the build
+        on_event(Notice(message=f"`{name}` has {old} old generations; `provision clean` deletes them"))
     return Generation(number=number, prefix=prefix, receipt=receipt, new=True)
 
 

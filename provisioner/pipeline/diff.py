@@ -1,12 +1,12 @@
 """The job of `provision diff`: compare lockfiles of profiles, files and git revisions."""
 
-import tempfile
 from pathlib import Path
 
 from provisioner.engines.process.become import find_program
 from provisioner.engines.process.git import Git
 from provisioner.errors import UsageError
 from provisioner.ground.names import check_profile_name
+from provisioner.ground.scratch import hold_scratch
 from provisioner.lock.diff import LockDiff, diff_locks
 from provisioner.lock.file import SUFFIX, read_lock
 from provisioner.lock.model import Lock
@@ -115,8 +115,8 @@ def _read_revision(git: Git, revision: str, place: str) -> Lock | None:
         raise UsageError("usage.revision", f"git has no `{revision}:{place}`: {problem}", hints=[_HINT])
     if content is None:
         return None
-    with tempfile.TemporaryDirectory(prefix="provision-diff-") as temporary:
-        copy = Path(temporary, Path(place).name)
+    with hold_scratch("diff") as folder:
+        copy = folder / Path(place).name
         copy.write_bytes(content)
         return read_lock(copy)
 

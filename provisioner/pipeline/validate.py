@@ -13,6 +13,7 @@ from provisioner.engines.process.run import start_program
 from provisioner.events import Listener, StageFinished, StageStarted, ignore_events
 from provisioner.install.home import Generation
 from provisioner.install.manifest import load_manifest
+from provisioner.install.use import hold_generation
 from provisioner.pipeline.engines import Engines
 from provisioner.pipeline.reports import write_report
 from provisioner.pipeline.settings import Settings
@@ -79,13 +80,15 @@ def validate_generation(
     request = _make_request(
         generation, profile, weights=weights, choices=choices, host_environ=engines.settings.environ
     )
-    report = validate_environment(
-        request, process=start_program, recognise=recognise_error, on_event=on_event
-    )
-    kind = (choices.device or profile.device.value).partition(":")[0]
-    # A user's own model or another device says nothing about the profile's.
-    if choices.model is None and kind == profile.device.value:
-        write_report(generation, report)
+    command = f"provision validate {generation.receipt.environment}"
+    with hold_generation(engines.home, generation, command=command):
+        report = validate_environment(
+            request, process=start_program, recognise=recognise_error, on_event=on_event
+        )
+        kind = (choices.device or profile.device.value).partition(":")[0]
+        # A user's own model or another device says nothing about the profile's.
+        if choices.model is None and kind == profile.device.value:
+            write_report(generation, report)
     return report
 
 

@@ -2,7 +2,6 @@
 
 import json
 import secrets
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -13,6 +12,7 @@ from pathlib import Path
 from provisioner import __version__
 from provisioner.errors import UsageError
 from provisioner.events import Listener, StageFinished, StageStarted
+from provisioner.ground.scratch import hold_scratch
 from provisioner.ground.text import replace_controls, shorten
 from provisioner.profile.model import Family
 from provisioner.validate.checks.failure import LONGEST_TEXT, Recogniser, describe_exit
@@ -65,10 +65,10 @@ def validate_environment(
         UsageError: The device, the precision or the family cannot be checked.
     """
     request = _settle(request)
-    with tempfile.TemporaryDirectory(prefix="provision-validate-") as scratch:
-        folder = Path(scratch) / "empty"
+    with hold_scratch("validate") as scratch:
+        folder = scratch / "empty"
         folder.mkdir()
-        start = partial(process, env=build_environment(request, scratch), cwd=folder)
+        start = partial(process, env=build_environment(request, str(scratch)), cwd=folder)
         records, output = _run_probe(request, start, recognise=recognise, on_event=on_event)
         if request.commands and _find_bad(records) is None:
             records.append(_run_commands(request, start, on_event))

@@ -17,10 +17,11 @@ from provisioner.events import Event, Notice
 from provisioner.install.home import (
     EnvironmentHome,
     find_environment,
+    find_old_generations,
     list_environments,
     list_generations,
     remove_environment,
-    remove_old_generations,
+    remove_generation,
 )
 from tests.installing import install, list_tree, make_engines, make_plan, run_python, steps_of, stock_wheel
 from tests.loopback import serve
@@ -112,7 +113,8 @@ def test_a_changed_lock_makes_a_new_generation(tmp_path: Path) -> None:
     assert run_python(new, "import demo; print(demo.VERSION)") == "2.0"
     assert run_python(old, "import demo; print(demo.VERSION)") == "1.0"
     assert len(list_generations(home, "demo")) == 2
-    assert remove_old_generations(home, "demo", keep=0) == (old.prefix,)
+    assert find_old_generations(home, "demo") == (old.prefix,)
+    remove_generation(old.prefix)
     assert [generation.prefix for generation in list_generations(home, "demo")] == [new.prefix]
 
 

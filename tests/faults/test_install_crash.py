@@ -1,7 +1,9 @@
 """Whenever a build dies, the environment is the old one or the new one, and the next run completes."""
 
+import itertools
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +17,8 @@ from provisioner.errors import BusyError, InstallError
 from provisioner.events import Event, Notice
 from provisioner.install.environment_lock import hold_environment
 from provisioner.install.home import EnvironmentHome, Generation, find_environment, list_environments
+from provisioner.pipeline.clean import clean
+from provisioner.pipeline.settings import Settings
 from tests.installing import install, make_plan, run_python, stock_wheel
 
 if sys.platform == "win32":
@@ -27,10 +31,17 @@ _MORE_EVENTS = 20
 
 def start(data: Path, version: str, fault: str = "none") -> subprocess.Popen[str]:
     command = [sys.executable, str(JOB), str(data), str(data.parent / "wheels"), version, fault]
+    scratch = data.parent / "scratch"
+    scratch.mkdir(exist_ok=True, parents=True)
     return subprocess.Popen(
         command,
         cwd=ROOT,
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "HOME": os.environ.get("HOME", "/")},
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(ROOT),
+            "HOME": os.environ.get("HOME", "/"),
+            "TMPDIR": str(scratch),
+        },
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -106,6 +117,47 @@ def find_processes(data: Path) -> list[str]:
         with suppress(OSError):  # it ended meanwhile
             found.append(path.read_bytes().replace(b"\0", b" ").decode("utf-8", "replace"))
     return [line for line in found if str(data) in line]
+
+
+def check_after_first_death(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next create completes, and `clean` leaves nothing of the dead one."""
+    code, lines = finish(start(data, "1.0"))
+    assert (code, lines[-1]) == (0, "done 1 True")
+    monkeypatch.setattr("tempfile.tempdir", str(data.parent / "scratch"))
+    monkeypatch.setattr("provisioner.ground.scratch._LONG_DEAD_S", 0.0)
+    settings = Settings(environ={}, profile_folders=(), lockfiles=None, data=data)
+    clean(settings, everything=False, lock_timeout_s=5)
+    assert works(find_environment(EnvironmentHome(data=data), "demo")) == "1.0"
+    assert list((data.parent / "scratch").glob("provision-*")) == []
+    assert list((data / "cache" / "unpacked").iterdir()) == []
+    assert not [path for path in data.rglob("*") if path.name.endswith((".provision-tmp", ".part"))]
+
+
+@pytest.mark.parametrize("number", [*range(1, 9), 15, 20])
+def test_dying_early_in_a_first_build_costs_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """The process kills itself before it makes its n-th folder, or syncs or renames a file."""
+    data = tmp_path / "data"
+    code, _ = finish(start(data, "1.0", f"call:{number}"))
+    assert code == -signal.SIGKILL
+    check_after_first_death(data, monkeypatch)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_dying_anywhere_in_a_first_build_costs_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same for every such moment of a first build."""
+    for number in itertools.count(1):
+        data = tmp_path / f"{number}" / "data"
+        code, _ = finish(start(data, "1.0", f"call:{number}"))
+        if code == 0:
+            break
+        check_after_first_death(data, monkeypatch)
+        shutil.rmtree(data.parent)
+    assert number > 20
 
 
 def test_the_engine_dies_with_us(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ py-rattler 0.28.0), and a damaged package may abort it: the worker's answer coun
 
 import json
 import sys
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from threading import Event
@@ -15,6 +14,7 @@ from typing import Any
 from provisioner.engines.net.addresses import redact_text
 from provisioner.engines.process.run import run_program
 from provisioner.errors import InternalError
+from provisioner.ground.scratch import hold_scratch
 
 _WORKER = Path(__file__).with_name("worker.py")
 
@@ -28,12 +28,12 @@ def ask_rattler(
         ProgramTimeoutError: It did not end in time.
         InternalError: It ended without an answer, or ``stop`` was set.
     """
-    with tempfile.TemporaryDirectory(prefix="provision-rattler-") as folder:
-        path = Path(folder, "answer.json")
+    with hold_scratch("rattler") as folder:
+        path = folder / "answer.json"
         completed = run_program(
             [sys.executable, "-I", str(_WORKER)],
             env=environ,
-            cwd=Path(folder),
+            cwd=folder,
             timeout_s=timeout_s,
             stdin=json.dumps({**task, "answer": str(path)}).encode(),
             stop=stop,

@@ -125,7 +125,7 @@ async def _link(task: dict[str, Any]) -> dict[str, Any]:
 
 
 def _make_record(package: dict[str, Any]) -> rattler.RepoDataRecord:
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=".") as folder:  # which is deleted after us whatever happens
         path = Path(folder, "index.json")
         path.write_text(json.dumps(package["index"]), encoding="utf-8")
         record = rattler.PackageRecord.from_index_json(

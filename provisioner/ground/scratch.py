@@ -1,0 +1,56 @@
+"""Temporary folders whose owner can be asked for: those of killed processes are found and deleted."""
+
+import os
+import re
+import stat
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from provisioner.ground.file_lock import hold_file
+
+_NAME = re.compile(r"provision-[a-z]+-[a-z0-9_]{8}")
+_LOCK = "lock"
+# A folder has no lock for a moment after it was made, and before it is deleted.
+_LONG_DEAD_S = 60.0
+
+
+@contextmanager
+def hold_scratch(kind: str, *, parent: Path | None = None) -> Iterator[Path]:
+    """Yield an empty temporary folder, and delete it.
+
+    Args:
+        kind: A word for its name, in small letters.
+        parent: Where it is made; None: the system's folder for such.
+    """
+    with (
+        tempfile.TemporaryDirectory(prefix=f"provision-{kind}-", dir=parent) as folder,
+        hold_file(Path(folder, _LOCK), timeout_s=0.0),
+    ):
+        work = Path(folder, "work")
+        work.mkdir()
+        yield work
+
+
+def find_dead_scratch(parent: Path | None = None) -> tuple[Path, ...]:
+    """Return the temporary folders of ours whose process has died."""
+    root = parent or Path(tempfile.gettempdir())
+    if not root.is_dir():
+        return ()
+    return tuple(path for path in sorted(root.iterdir()) if _NAME.fullmatch(path.name) and _is_dead(path))
+
+
+def _is_dead(path: Path) -> bool:
+    try:
+        status = path.lstat()
+        if not stat.S_ISDIR(status.st_mode) or (sys.platform != "win32" and status.st_uid != os.geteuid()):
+            return False
+        if not (path / _LOCK).exists():
+            return time.time() - status.st_mtime > _LONG_DEAD_S
+        with hold_file(path / _LOCK, timeout_s=0.0) as held:
+            return held
+    except FileNotFoundError:  # its process has just deleted it
+        return False

@@ -1,0 +1,65 @@
+"""Temporary folders of dead processes are found, and nobody else's."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from provisioner.ground.scratch import find_dead_scratch, hold_scratch
+
+_HOLD = """
+import sys, time
+from pathlib import Path
+from provisioner.ground.scratch import hold_scratch
+with hold_scratch("wheels", parent=Path(sys.argv[1])) as folder:
+    (folder / "file").write_text("x")
+    print(folder, flush=True)
+    time.sleep(600)
+"""
+
+
+def test_a_folder_is_there_and_goes(tmp_path: Path) -> None:
+    """It is empty, and gone with everything in it after the block."""
+    with hold_scratch("uv", parent=tmp_path) as folder:
+        assert list(folder.iterdir()) == []
+        (folder / "file").write_text("x", encoding="utf-8")
+        assert find_dead_scratch(tmp_path) == ()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="kills as POSIX does")
+def test_the_folder_of_a_killed_process_is_found(tmp_path: Path) -> None:
+    """While the process lives it is not."""
+    command = [sys.executable, "-c", _HOLD, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        folder = Path(process.stdout.readline().strip()).parent
+        assert find_dead_scratch(tmp_path) == ()
+        process.send_signal(signal.SIGKILL)
+    assert find_dead_scratch(tmp_path) == (folder,)
+
+
+@pytest.mark.parametrize("name", ["provision-bench-x", "provision-uv-abcdefgh.txt", "other-uv-abcdefgh"])
+def test_folders_of_other_names_are_left_alone(tmp_path: Path, name: str) -> None:
+    """Only what we name so is ours."""
+    (tmp_path / name).mkdir()
+    os.utime(tmp_path / name, (0, 0))
+    assert find_dead_scratch(tmp_path) == ()
+
+
+def test_a_link_and_a_young_folder_are_left_alone(tmp_path: Path) -> None:
+    """A link is followed nowhere; a folder without its lock yet may have just been made, or is long dead."""
+    (tmp_path / "provision-uv-linklink").symlink_to(tmp_path)
+    young, old = tmp_path / "provision-uv-youngone", tmp_path / "provision-uv-old_one_"
+    young.mkdir()
+    old.mkdir()
+    os.utime(old, (0, 0))
+    assert find_dead_scratch(tmp_path) == (old,)
+
+
+def test_a_folder_that_is_not_there_has_none(tmp_path: Path) -> None:
+    """Looking makes nothing."""
+    assert find_dead_scratch(tmp_path / "absent") == ()
