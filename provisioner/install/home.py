@@ -242,11 +242,15 @@ def hold_unpacked(home: EnvironmentHome, name: str) -> Iterator[Path]:
     remove_tree(folder)
     for path in (home.cache, folder.parent, folder):
         make_private_folder(path)
+    # What stays goes with the next build or `clean`: everything where we are stopped, which must be quick.
     try:
         yield folder
-    finally:
-        with suppress(OSError):  # what stays is deleted by the next build, or by `clean`
+    except Exception:
+        with suppress(OSError):
             remove_tree(folder)
+        raise
+    with suppress(OSError):
+        remove_tree(folder)
 
 
 def remove_leftovers(home: EnvironmentHome, name: str) -> int:

@@ -9,6 +9,12 @@ from tests.cli.lab import Lab
 from tests.loopback import serve
 
 
+@pytest.fixture(autouse=True)
+def _own_temporary_files(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `clean` look for temporary folders of dead processes in a folder of the test's own."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path_factory.mktemp("tmp")))
+
+
 @pytest.fixture
 def lab(tmp_path: Path) -> Iterator[Lab]:
     """Yield empty folders and an index of its own."""

@@ -130,6 +130,7 @@ def test_clean_removes_what_nobody_uses(tiny: Lab) -> None:
         "removed": [],
         "incomplete_generations": 0,
         "freed_bytes": 0,
+        "in_use": [],
     }
 
 
@@ -154,6 +155,34 @@ def test_remove_takes_the_environment_and_nothing_else(tiny: Lab) -> None:
     assert any((tiny.data / "store").rglob("*.whl"))
     assert tiny.run("list", "--json").data["environments"] == []
     assert tiny.run("remove", "tiny").code == 2
+
+
+def test_an_environment_in_use_is_not_deleted(tiny: Lab) -> None:
+    """`remove` says which process uses it, `clean` keeps it, and both work when the program has ended."""
+    old = tiny.build_tiny()
+    code = "import sys; print('ready', flush=True); sys.stdin.read()"
+    words = ("run", "tiny", "--", "python", "-c", code)
+    with tiny.start(*words, stdin=subprocess.PIPE) as program:
+        assert program.stdout is not None
+        assert program.stdin is not None
+        assert program.stdout.readline() == b"ready\n"
+        before = tiny.tree()
+        refused = tiny.run("remove", "tiny", "--json")
+        assert (refused.code, refused.error["code"]) == (9, "busy.environment")
+        assert f"process {program.pid} (`provision run tiny`" in refused.error["message"]
+        assert {path: data for path, data in tiny.tree().items() if not path.startswith("locks")} == {
+            path: data for path, data in before.items() if not path.startswith("locks")
+        }
+        assert tiny.run("create", "tiny", "--no-validate", "--rebuild").code == 0
+        cleaned = tiny.run("clean", "--json").data
+        assert cleaned["removed"] == []
+        assert [f"process {program.pid}" in sentence for sentence in cleaned["in_use"]] == [True]
+        assert old.is_dir()
+        program.stdin.close()
+        assert program.wait(timeout=30) == 0
+    assert str(old) in tiny.run("clean", "--json").data["removed"]
+    assert not old.exists()
+    assert tiny.run("remove", "tiny").code == 0
 
 
 def test_remove_leaves_what_is_not_ours(lab: Lab) -> None:
