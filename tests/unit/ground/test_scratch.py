@@ -1,7 +1,6 @@
 """Temporary folders of dead processes are found, and nobody else's."""
 
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -38,7 +37,7 @@ def test_the_folder_of_a_killed_process_is_found(tmp_path: Path) -> None:
         assert process.stdout is not None
         folder = Path(process.stdout.readline().strip()).parent
         assert find_dead_scratch(tmp_path) == ()
-        process.send_signal(signal.SIGKILL)
+        process.kill()
     assert find_dead_scratch(tmp_path) == (folder,)
 
 
