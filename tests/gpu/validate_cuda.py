@@ -25,6 +25,7 @@ from provisioner.validate.model import Report, ValidationRequest, Verdict
 from provisioner.validate.models.smollm2 import convert_gguf
 from provisioner.validate.run import validate_environment
 
+PRECISIONS = ("bf16", "fp16", "nf4", "int8", "int4")
 PROMPT, EXPECTED = "The capital of France is", "Paris"
 
 
