@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from provisioner.errors import InstallError
+from provisioner.ground.files import DISK_FAULTS, disk_error
 
 if sys.platform == "win32":
     import msvcrt
@@ -86,6 +87,8 @@ def _acquire(descriptor: int, path: Path, deadline: float, *, shared: bool) -> b
 
 
 def _refused(path: Path, error: OSError) -> InstallError:
+    if error.errno in DISK_FAULTS:
+        return disk_error(path, error)
     why = (error.strerror or str(error)).lower()
     hint = "choose another data folder with `--data-dir`"
     hint = f"{hint}, on a local disk" if error.errno in _NO_LOCKS else f"mend the permissions, or {hint}"

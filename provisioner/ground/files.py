@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import shutil
 import stat
 import sys
@@ -15,7 +16,21 @@ from typing import Any
 from provisioner.errors import InstallError
 
 _PATIENCE_S = 10.0
-_FULL = {errno.ENOSPC, errno.EDQUOT}
+_FULL = ("install.disk_full", "free some space, or {}")
+# Number to the code and the hint of its error: the file system takes nothing, whoever asks.
+DISK_FAULTS = {
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: _FULL,
+    errno.EFBIG: ("install.disk", "raise the limit on the size of files (see `ulimit -f`), or {}"),
+    errno.EROFS: ("install.disk", "let it be written to, or {}"),
+}
+# The numbers are Linux's and, for the first, Windows'.
+_TOLD_AS = {
+    errno.ENOSPC: r"\bos error (?:28|112)\b|no space left",
+    errno.EDQUOT: r"\bos error 122\b|disk quota exceeded",
+    errno.EFBIG: r"\bos error 27\b|file too large|\bSIGXFSZ\b|signal: 25\b",
+    errno.EROFS: r"\bos error 30\b|read-only file system",
+}
 _TEMPORARY_SUFFIX = ".provision-tmp"
 
 
@@ -33,6 +48,8 @@ def make_private_folder(path: Path) -> Path:
             folder.mkdir(mode=0o700, exist_ok=True)
         status = path.lstat()
     except OSError as error:
+        if error.errno in DISK_FAULTS:
+            raise disk_error(path, error) from error
         raise _refused(path, (error.strerror or str(error)).lower()) from error
     if not stat.S_ISDIR(status.st_mode):
         raise _refused(path, "it is not a folder but a link or a file")
@@ -94,7 +111,9 @@ def write_atomically(path: Path, content: str | bytes, *, mode: int = 0o600, syn
         if mode != 0o600:  # what ``mkstemp`` gives
             temporary.chmod(mode)
         replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, OSError):
+            error.filename = str(path)  # a failed write names no file, and a rename the temporary one
         temporary.unlink(missing_ok=True)
         raise
     if sync:
@@ -151,16 +170,23 @@ def remove_tree(path: Path) -> None:
 
 
 def disk_error(path: Path, error: OSError) -> InstallError:
-    """Build the error for a file system that refuses to take what we write."""
-    full = error.errno in _FULL
+    """Build the error for a file system that refuses to take what we write; ``path`` where it names none."""
+    code, hint = DISK_FAULTS.get(error.errno or 0, ("install.disk", "mend the permissions, or {}"))
+    why = (error.strerror or str(error)).lower()
     return InstallError(
-        "install.disk_full" if full else "install.disk",
-        f"could not write `{error.filename or path}`: {(error.strerror or str(error)).lower()}",
-        hints=["free some space, or choose another data folder with `--data-dir`"]
-        if full
-        else ["mend the permissions, or choose another data folder with `--data-dir`"],
+        code,
+        f"could not write `{error.filename or path}`: {why}",
+        hints=[hint.format("choose another data folder with `--data-dir`")],
         context={"path": str(error.filename or path)},
     )
+
+
+def find_disk_fault(text: str) -> OSError | None:
+    """Return the fault of the disk that another program tells of; None where it tells of something else."""
+    for number, pattern in _TOLD_AS.items():
+        if re.search(pattern, text, re.IGNORECASE):
+            return OSError(number, os.strerror(number))
+    return None
 
 
 def _make_writable_and_retry(function: Callable[[str], Any], name: str, info: Any) -> None:

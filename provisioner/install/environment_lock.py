@@ -10,7 +10,7 @@ from pathlib import Path
 from provisioner.errors import BusyError
 from provisioner.events import Listener, Notice, ignore_events
 from provisioner.ground.file_lock import hold_file
-from provisioner.ground.files import make_private_folder
+from provisioner.ground.files import make_private_folder, write_atomically
 from provisioner.install.home import EnvironmentHome
 
 _QUIET_S = 1.0
@@ -49,7 +49,7 @@ def hold_environment(
         if not held:
             raise _busy(name, side, timeout_s)
         holder = {"pid": os.getpid(), "command": command, "since": time.time()}
-        side.write_text(json.dumps(holder), encoding="utf-8")
+        write_atomically(side, json.dumps(holder), sync=False)
         try:
             yield
         finally:

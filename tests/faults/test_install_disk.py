@@ -1,5 +1,6 @@
 """A disk that is full, read-only or not ours ends in one clear error, and works again when it is mended."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -31,6 +32,41 @@ subprocess.run(["mount", "-o", "remount,size=200m,nr_inodes=50000", data], check
 print(left, install(data, plan, wheelhouse=house).new)
 """
 
+_SWEEP = """
+import json, os, subprocess, sys
+from pathlib import Path
+from provisioner.errors import ProvisionError
+from tests.conda_channel import Member, make_package, write_channel
+from tests.installing import install, make_plan, stock_wheel
+house, data, kind = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+big = os.urandom(100_000)
+if kind == "venv":
+    plan = make_plan([stock_wheel(house, "demo", files={"x.bin": big, **{f"{n}.py": "" for n in range(40)}})])
+else:
+    files = {f"share/{n}": Member(data=b"x") for n in range(40)} | {"share/big": Member(data=big)}
+    plan = make_plan(conda=write_channel(house, [make_package("demo", "1.0", files)]).packages)
+for option in sys.argv[4:]:
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=700,size=1m", "x", data], check=True)
+    subprocess.run(["mount", "-o", f"remount,{option}", data], check=True)
+    try:
+        install(data, plan, wheelhouse=house)
+    except ProvisionError as error:
+        print(json.dumps([option, error.as_json()]))
+    subprocess.run(["umount", data], check=True)
+"""
+_LIMITED = """
+import resource, sys
+from pathlib import Path
+from provisioner.errors import InstallError
+from tests.installing import install, make_plan, stock_wheel
+plan = make_plan([stock_wheel(Path(sys.argv[1]), "demo", files={"x.py": "#" * 300_000})])
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]),) * 2)
+try:
+    install(Path(sys.argv[2]), plan, wheelhouse=Path(sys.argv[1]))
+except InstallError as error:
+    sys.exit(f"{error.code}: {error.message}; {error.hints[0]}")
+"""
+
 
 def _may_mount() -> bool:
     unshare = shutil.which("unshare")
@@ -54,6 +90,48 @@ def test_a_full_disk_is_told_and_mended(tmp_path: Path, what: str) -> None:
     first, second = result.stdout.splitlines()
     assert first == "install.disk_full"
     assert second == "[] True"
+
+
+@pytest.mark.skipif(not _may_mount(), reason="user namespaces are not allowed here")
+@pytest.mark.parametrize("kind", ["venv", "conda"])
+def test_wherever_a_disk_refuses_the_path_is_told(tmp_path: Path, kind: str) -> None:
+    """No space, no inode, or no writing at all: each error has its cause, a path, and what to do about it."""
+    data = tmp_path / "data"
+    data.mkdir()
+    options = [
+        *(f"size={kilobytes}k" for kilobytes in (4, 16, 100, 180)),
+        *(f"nr_inodes={number}" for number in (2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 20, 30, 45)),
+        "ro",
+    ]
+    result = subprocess.run(
+        ["unshare", "-rm", sys.executable, "-c", _SWEEP, tmp_path / "house", data, kind, *options],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    seen = dict(json.loads(line) for line in result.stdout.splitlines())
+    assert list(seen) == options
+    for option, error in seen.items():
+        assert error["code"] == ("install.disk" if option == "ro" else "install.disk_full"), (option, error)
+        assert str(data) in error["message"], (option, error)
+        assert error["context"]["path"].startswith(str(data))
+        assert error["hints"][0].startswith("let it be" if option == "ro" else "free some space")
+
+
+@pytest.mark.parametrize("limit", [3_000, 20_000, 200_000])
+def test_a_limit_on_the_size_of_files_is_told_as_one(tmp_path: Path, limit: int) -> None:
+    """Whether we write the large file or an engine does, the hint names the limit."""
+    result = subprocess.run(
+        [sys.executable, "-c", _LIMITED, tmp_path / "house", tmp_path / "data", str(limit)],
+        cwd=ROOT,
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+    assert "install.disk: could not write" in result.stderr
+    assert str(tmp_path / "data") in result.stderr
+    assert "ulimit -f" in result.stderr
 
 
 @pytest.mark.parametrize("place", ["data", "data/environments", "data/store", "data/environments/demo"])

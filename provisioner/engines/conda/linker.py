@@ -10,7 +10,7 @@ from provisioner.engines.net.addresses import redact_text
 from provisioner.engines.process.run import ProgramTimeoutError
 from provisioner.engines.store.file import StoredFile
 from provisioner.errors import InstallError, InternalError
-from provisioner.ground.files import write_atomically
+from provisioner.ground.files import disk_error, find_disk_fault, write_atomically
 from provisioner.resolve.model import CondaPackage
 
 _TIMEOUT_S = 1800.0
@@ -58,10 +58,13 @@ class RattlerLinker:
             answer = ask_rattler(task, environ=self._environ, timeout_s=_TIMEOUT_S)
         except ProgramTimeoutError as error:
             raise InternalError("internal.rattler", f"rattler did not end within {_TIMEOUT_S:g} s") from error
-        if answer.get("failure"):
+        failure = redact_text(str(answer.get("failure") or ""))
+        if fault := find_disk_fault(failure):
+            raise disk_error(prefix, fault)
+        if failure:
             raise InstallError(
                 "install.conda",
-                f"rattler could not link the conda packages: {redact_text(str(answer['failure']))}",
+                f"rattler could not link the conda packages: {failure}",
                 hints=["run the same command again; if it fails again, report it with this output"],
             )
         by_name = {package.name: package for package in packages}

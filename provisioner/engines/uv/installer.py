@@ -4,7 +4,6 @@ uv is handed a ``pylock.toml`` whose wheels are paths into our store with their 
 opens no connection and installs exactly what is listed.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -13,13 +12,12 @@ from provisioner.engines.store.file import StoredFile
 from provisioner.engines.uv.interpreter import find_interpreter
 from provisioner.engines.uv.program import Uv
 from provisioner.errors import InstallError, InternalError
-from provisioner.ground.files import make_private_folder
+from provisioner.ground.files import disk_error, find_disk_fault, make_private_folder
 from provisioner.ground.scratch import hold_scratch
 from provisioner.lock.pylock import describe_package, format_pylock
 from provisioner.resolve.model import PipPackage
 
 _TIMEOUT_S = 1800.0
-_FULL = re.compile(r"os error (?:28|112|122)\b|no space left", re.IGNORECASE)
 
 
 class UvInstaller:
@@ -48,6 +46,7 @@ class UvInstaller:
             *("venv", str(prefix), "--python", str(interpreter)),
             *("--no-project", "--prompt", prefix.parents[1].name),
             cwd=prefix.parent,
+            writing=prefix,
             failing=("install.venv", f"make a virtual environment in `{prefix}`"),
         )
         return _read_version(prefix / "pyvenv.cfg")
@@ -100,12 +99,20 @@ def _install(
             *("--preview-features", "pylock", "--require-hashes", "--break-system-packages"),
             *options,
             cwd=folder,
+            writing=uv.cache,
             failing=("install.wheels", "install the wheels"),
         )
 
 
-def _run(uv: Uv, *arguments: str, cwd: Path, failing: tuple[str, str]) -> None:
-    """Run uv offline; ``failing`` is the code of its failure and what it then could not do.
+def _run(uv: Uv, *arguments: str, cwd: Path, writing: Path, failing: tuple[str, str]) -> None:
+    """Run uv offline.
+
+    Args:
+        uv: The program.
+        arguments: What it is given.
+        cwd: Its working folder.
+        writing: Where it writes, for the error of a full disk.
+        failing: The code of another failure, and what it then could not do.
 
     Raises:
         InstallError: It failed.
@@ -115,12 +122,9 @@ def _run(uv: Uv, *arguments: str, cwd: Path, failing: tuple[str, str]) -> None:
         return
     code, what = failing
     said = redact_text(done.stderr.strip())[-2000:]
-    if _FULL.search(said):
-        raise InstallError(
-            "install.disk_full",
-            f"uv could not {what}: there is no space left on the disk",
-            hints=["free some space, or choose another data folder with `--data-dir`"],
-        )
+    fault = find_disk_fault(f"{said}\nsignal: {-done.exit_code}")
+    if fault is not None:
+        raise disk_error(writing, fault)
     raise InstallError(
         code,
         f"uv could not {what}; it says:\n{said}"
