@@ -17,6 +17,7 @@ from provisioner.install.layout import find_python
 from provisioner.install.manifest import MANIFEST_NAME, format_manifest, make_manifest
 from provisioner.install.plan import CONDA, VENV, InstallPlan
 from provisioner.install.receipt import RECEIPT_NAME, RECORD_NAME, InstalledPackage, Receipt, format_receipt
+from provisioner.install.snapshot import SNAPSHOT_NAME, format_snapshot, take_snapshot
 from provisioner.install.startup import check_startup
 
 
@@ -65,6 +66,7 @@ def build_generation(
         notices += tuple(notice for package in plan.files for notice in files[package.sha256].notices)
         receipt = _make_receipt(plan, prefix, tools=engines.tools, version=version, notices=notices)
         write_atomically(prefix / MANIFEST_NAME, format_manifest(make_manifest(prefix)))
+        write_atomically(prefix / SNAPSHOT_NAME, format_snapshot(take_snapshot(prefix)))
         write_atomically(prefix / RECEIPT_NAME, format_receipt(receipt))
     return receipt
 

@@ -3,15 +3,17 @@
 gate -> lock if asked -> plan -> fetch, build, switch -> validate -> verdict
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from provisioner.diagnose.failures.model import Match
 from provisioner.errors import InstallError
-from provisioner.events import Listener
+from provisioner.events import Listener, Notice
 from provisioner.install.home import EnvironmentHome, Generation
 from provisioner.install.plan import InstallPlan, plan_install
 from provisioner.install.receipt import Receipt
+from provisioner.install.snapshot import find_changed
 from provisioner.install.transaction import find_current, install_environment
 from provisioner.lock.file import read_lock, read_lock_head
 from provisioner.lock.freshness import check_freshness
@@ -75,7 +77,7 @@ def create(settings: Settings, profile: Profile, choices: CreateChoices, *, on_e
     if choices.lock:
         _lock(settings, profile, on_event=on_event)
     plan = plan_environment(settings, profile, name=choices.name, gpu=gpu)
-    done = None if choices.rebuild else _find_done(settings, profile, plan, choices)
+    done = None if choices.rebuild else _find_done(settings, profile, plan, choices, on_event=on_event)
     if done is not None:
         return done
 
@@ -97,7 +99,8 @@ def create(settings: Settings, profile: Profile, choices: CreateChoices, *, on_e
             command=f"provision create {plan.profile}",
             on_event=on_event,
         )
-        report = None if generation.new else read_report(generation)
+        untouched = not generation.new and not find_changed(generation.prefix)
+        report = read_report(generation) if untouched else None
         if choices.validate and not _is_proven(report, choices):
             asked = validate.ValidationChoices(device=choices.device, width=choices.width)
             report = validate.validate_generation(
@@ -157,17 +160,29 @@ def plan_environment(
 
 
 def _find_done(
-    settings: Settings, profile: Profile, plan: InstallPlan, choices: CreateChoices
+    settings: Settings, profile: Profile, plan: InstallPlan, choices: CreateChoices, *, on_event: Listener
 ) -> Created | None:
     """Return the environment where nothing is left to do; None where something is."""
     generation = find_current(EnvironmentHome(data=settings.data), plan)
     if generation is None:
         return None
     report = read_report(generation)
-    proven = _is_proven(report, choices)
+    changed = find_changed(generation.prefix)
+    if changed:
+        on_event(Notice(message=_describe_changes(plan.environment, changed), level="warning"))
+    proven = _is_proven(report, choices) and not changed
     if not proven and (choices.validate or report is not None):
         return None
     return Created(profile=profile, generation=generation, report=report, up_to_date=proven)
+
+
+def _describe_changes(name: str, changed: Sequence[str]) -> str:
+    listed = ", ".join(f"`{each}`" for each in changed[:3])
+    more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+    return (
+        f"`{name}` was changed since it was built: {listed}{more} in its site-packages;"
+        f" `provision repair {name}` builds it again from its lock"
+    )
 
 
 def _is_proven(report: Report | None, choices: CreateChoices) -> bool:

@@ -258,3 +258,32 @@ def test_dry_run_tells_and_makes_nothing(tiny: Lab) -> None:
     assert tiny.run("create", "tiny", "--dry-run").out == "tiny: up to date, nothing would be built\n"
     again = tiny.run("create", "tiny", "--dry-run", "--rebuild", "--json").data
     assert (again["fetch"], again["up_to_date"]) == ([], False)
+
+
+@pytest.mark.parametrize("tampering", ["startup", "added", "removed", "edited module"])
+def test_create_with_nothing_to_do_notices_what_was_changed(tampering: str, tiny: Lab) -> None:
+    """Added startup code and added, removed and edited files are told, and `up to date` is not said."""
+    prefix = tiny.build_tiny()
+    site = next(prefix.glob("lib/python*/site-packages"))
+    if tampering == "startup":
+        (site / "zz.pth").write_text("import os\n", encoding="utf-8")
+    elif tampering == "added":
+        next(site.glob("tinyapp-*.dist-info")).joinpath("more.txt").write_text("x", encoding="utf-8")
+    elif tampering == "removed":
+        next(site.glob("tinyapp-*.dist-info")).joinpath("METADATA").unlink()
+    else:
+        with next(site.glob("tinyapp.py")).open("a", encoding="utf-8") as file:
+            file.write("\nVERSION = 'evil'\n")
+    shown = tiny.run("create", "tiny", "--no-validate")
+    assert "warning: `tiny` was changed since it was built" in shown.err
+    assert "`provision repair tiny`" in shown.err
+    assert "up to date" not in shown.out
+    assert tiny.run("repair", "tiny", "--no-validate").code == 0
+    assert "warning" not in tiny.run("create", "tiny", "--no-validate").err
+
+
+def test_bytecode_is_no_change(tiny: Lab) -> None:
+    """What Python writes when a module is first imported is not taken for tampering."""
+    tiny.build_tiny()
+    assert python(tiny, "import tinyapp, torch; print(1)") == "1\n"
+    assert tiny.run("create", "tiny", "--no-validate").err == ""
