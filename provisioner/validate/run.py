@@ -11,12 +11,17 @@ from pathlib import Path
 
 from provisioner import __version__
 from provisioner.errors import UsageError
+<<<<<<< HEAD
 from provisioner.events import Listener, StageFinished, StageStarted
 from provisioner.ground.scratch import hold_scratch
+=======
+from provisioner.events import Listener, StageFinished, StageStarted, ignore_events
+>>>>>>> e829d37 (Repeat the forward in a second process on a GPU, and provoke what is silently wrong)
 from provisioner.ground.text import replace_controls, shorten
 from provisioner.profile.model import Family
 from provisioner.validate.checks.failure import LONGEST_TEXT, Recogniser, describe_exit
 from provisioner.validate.checks.finding import REBUILD_HINT, Finding, name_environment
+from provisioner.validate.checks.repetition import check_repetition, measure_repetition
 from provisioner.validate.environment import build_environment, find_programs
 from provisioner.validate.model import (
     LOW_BIT,
@@ -35,7 +40,8 @@ PROBE_FOLDER = Path(__file__).parent / "probe"
 
 _DEVICES = ("cpu", "xpu", "cuda")
 _OUTPUT_TAIL = 4000
-_PARENT_STAGES = ("commands", "exit")
+_PARENT_STAGES = ("repeat", "commands", "exit")
+_REPEATED_STAGES = ("imports", "device", "weights", "conversion", "forward")
 _ASKED = (
     *("prefix", "device", "family", "backend", "precision", "imports", "manifest", "prompt"),
     *("weights_dir", "model_dir", "trust_remote_code", "memory_limit_bytes"),
@@ -68,8 +74,17 @@ def validate_environment(
     with hold_scratch("validate") as scratch:
         folder = scratch / "empty"
         folder.mkdir()
+<<<<<<< HEAD
         start = partial(process, env=build_environment(request, str(scratch)), cwd=folder)
         records, output = _run_probe(request, start, recognise=recognise, on_event=on_event)
+=======
+        start = partial(process, env=build_environment(request, scratch), cwd=folder)
+        plan = _plan(request)
+        records, output = _run_probe(request, start, plan, recognise=recognise, on_event=on_event)
+        if _is_repeated(request) and _find_bad(records) is None:
+            record, output = _repeat(request, start, records, recognise=recognise, on_event=on_event)
+            records.append(record)
+>>>>>>> e829d37 (Repeat the forward in a second process on a GPU, and provoke what is silently wrong)
         if request.commands and _find_bad(records) is None:
             records.append(_run_commands(request, start, on_event))
     return _write_report(request, records, output)
@@ -130,11 +145,15 @@ def _find_impossible(request: ValidationRequest) -> dict[str, str]:
 
 
 def _run_probe(
-    request: ValidationRequest, start: ProbeRunner, *, recognise: Recogniser, on_event: Listener
+    request: ValidationRequest,
+    start: ProbeRunner,
+    plan: Sequence[str],
+    *,
+    recognise: Recogniser,
+    on_event: Listener,
 ) -> tuple[list[CheckRecord], str]:
     """Return a record per stage that the probe reached, and what it printed if one of them did not pass."""
     nonce = secrets.token_hex(16)
-    plan = _plan(request)
     tokenizer = None if request.weights_dir is None else load_tokenizer(request.weights_dir / TOKENIZER_FILE)
     document = _request_document(request, plan, nonce, tokenizer)
     # -I: no PYTHON… variable, no user site, no working directory on the path
@@ -154,6 +173,34 @@ def _run_probe(
             return watch.records, "" if watch.failure is None else _tail(probe.stdout, probe.stderr)
     except OSError as error:
         return [_unstartable(request, error)], ""
+
+
+def _is_repeated(request: ValidationRequest) -> bool:
+    """Tell whether a second process may calculate otherwise: it finds the kernels that the first compiled."""
+    return request.device_kind != "cpu" and request.backend != "openvino"
+
+
+def _repeat(
+    request: ValidationRequest,
+    start: ProbeRunner,
+    records: Sequence[CheckRecord],
+    *,
+    recognise: Recogniser,
+    on_event: Listener,
+) -> tuple[CheckRecord, str]:
+    """Run the converted model in a second process, and compare what it calculates with the first."""
+    on_event(StageStarted(stage="validate", detail=f"repeat: {STAGES['repeat'].doing}"))
+    started = time.monotonic()
+    again, output = _run_probe(request, start, _REPEATED_STAGES, recognise=recognise, on_event=ignore_events)
+    seconds = time.monotonic() - started
+    first = next(record.measured for record in records if record.name == "forward")
+    second = next((record.measured for record in again if record.name == "forward"), {})
+    measured = measure_repetition(first, second)
+    finding = check_repetition(measured, _find_bad(again))
+    if finding is not None:
+        return finding.as_record("repeat", seconds=seconds, measured=measured), output
+    on_event(StageFinished(stage="validate", seconds=seconds, detail="repeat"))
+    return CheckRecord(name="repeat", status=Status.PASSED, seconds=seconds, measured=measured), output
 
 
 def _request_document(
@@ -273,6 +320,10 @@ def _skipped(stage: str, request: ValidationRequest, bad: CheckRecord | None) ->
         reason = impossible[stage]
     elif stage == "width" and not request.width:
         reason = "not asked for: `--width` runs the layers of production size"
+    elif stage == "repeat" and not _is_repeated(request):
+        reason = "a CPU compiles no kernels that a second process could find"
+        if request.backend == "openvino":
+            reason = "OpenVINO's generation is repeated in the same process"
     elif stage == "commands" and not request.commands:
         reason = "the profile names no command"
     else:

@@ -35,6 +35,7 @@ _TABLE = (
     Stage("generation", 600, "generating with the cache", "it continues the prompt with the cache"),
     Stage("width", 900, "running layers of production size", "layers of production size agree too"),
     Stage("speed", 600, "measuring tokens per second", "reported, never judged"),
+    Stage("repeat", 900, "running the model in a second process", "a second process calculates the same"),
     Stage("commands", 120, "running the profile's commands", "the profile's programs start"),
     Stage("exit", 30, "waiting for its end", "the process ended cleanly"),
 )

@@ -44,7 +44,9 @@ def test_a_clean_run_passes(tmp_path: Path) -> None:
     report = validate(tmp_path, "run()", events=events)
     assert report.verdict is Verdict.PASSED
     statuses = {record.name: record.status for record in report.records}
-    assert [name for name, status in statuses.items() if status is Status.SKIPPED] == ["width", "commands"]
+    assert [name for name, status in statuses.items() if status is Status.SKIPPED] == [
+        *("width", "repeat", "commands")
+    ]
     told = [event.detail for event in events if isinstance(event, StageStarted)]
     assert "kernels: compiling kernels, can take minutes the first time" in told
 

@@ -87,6 +87,7 @@ def test_llama_passes(validate: Validate) -> None:
         ("nan", "kernels", "wrong_result", "no number"),
         ("nan@12", "forward", "wrong_result", "NaN"),
         ("wrong", "kernels", "wrong_result", "0.1"),
+        ("nan-rows@33", "forward", "wrong_at_length", "of 33 tokens gives NaN"),
         ("wrong@12", "comparison", "wrong_result", "differs from the fp32 reference"),
         ("cpu-result", "kernels", "wrong_device", "`cpu`"),
         ("cpu-result@12", "forward", "mixed_devices", "xpu:0"),
@@ -105,6 +106,15 @@ def test_a_fault_has_its_own_reason(validate: Validate, fault: str, stage: str, 
     if code == "timeout":
         assert record.seconds < DEADLINE_S + 5
     assert time.monotonic() - started < 120
+
+
+def test_a_second_process_that_calculates_otherwise_fails(validate: Validate) -> None:
+    """Kernels that were kept by the first process and are wrong: every check passes but this one."""
+    report = validate(env={"SOFTXPU_FAULT": "warm-wrong"})
+    assert (report.verdict, report.stage, report.code) == (Verdict.FAILED, "repeat", "unstable"), (
+        report.reason
+    )
+    assert "a second process differs" in str(report.reason)
 
 
 def test_a_full_host_memory_is_told_from_a_full_device(validate: Validate) -> None:

@@ -339,7 +339,12 @@ void fallback(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
   before_kernel();
   if (matmul) before_matmul();
   at::native::cpu_fallback(op, stack);
-  if (!matmul || matmuls <= fault_after) return;
+  if (!matmul) return;
+  if (fault == "nan-rows") {
+    Tensor rows = stack->back().toTensor();
+    if (rows.dim() >= 2 && rows.numel() == rows.size(-1) * fault_after) rows.fill_(std::numeric_limits<double>::quiet_NaN());
+  }
+  if (matmuls <= fault_after) return;
   Tensor result = stack->back().toTensor();
   if (fault == "nan") result.fill_(std::numeric_limits<double>::quiet_NaN());
   if (fault == "wrong") result.mul_(1.1).add_(0.1);

@@ -22,7 +22,6 @@ _SAMPLED = 256
 def measure_reference(context: Context, measured: dict[str, Any]) -> None:
     """Run the fp32 model on the CPU: logits of the last position, and what it says."""
     cpu = Device("cpu")
-    context.prompts = [context.prompt, *(repeat(context.prompt, length) for length in LENGTHS)]
     context.expected = [last_logits(context.model, prompt, cpu) for prompt in context.prompts]
     context.reference = context.expected[0]
     measured.update(describe(context.reference))

@@ -48,6 +48,8 @@ def measure_weights(context: Context, measured: dict[str, Any]) -> None:
         measured["source"] = f"random, seed {SEED}"
         context.model = build_random(request["family"], {})
         context.prompt = random_prompt(context.model, _RANDOM_PROMPT_LENGTH)
+    lengths = (comparison.repeat(context.prompt, length) for length in comparison.LENGTHS)
+    context.prompts = [context.prompt, *lengths]
     measured["class"] = type(context.model).__name__
     measured["parameters"] = count_parameters(context.model)
     measured["prompt_ids"] = context.prompt[0].tolist()
@@ -164,7 +166,8 @@ def measure_conversion(context: Context, measured: dict[str, Any]) -> None:
     if request["precision"] in low_bit.PRECISIONS:
         context.model, rounded = convert_low_bit(context.model, request, device, measured)
         cpu = Device("cpu")
-        context.expected = [comparison.last_logits(rounded, prompt, cpu) for prompt in context.prompts]
+        if "reference" in request["stages"]:  # else only the device's own numbers are wanted
+            context.expected = [comparison.last_logits(rounded, prompt, cpu) for prompt in context.prompts]
     else:
         context.model = convert(context.model, request, device, measured)
     context.is_converted = True

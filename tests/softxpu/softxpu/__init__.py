@@ -11,6 +11,8 @@ Tests use it where a GPU would be. Environment variables, read once:
 
 import dataclasses
 import os
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -28,6 +30,8 @@ FAULTS = {
     "crash-kernel": "SIGSEGV in a matrix product",
     "nan": "matrix products are NaN",
     "wrong": "matrix products are off by a tenth",
+    "nan-rows": "matrix products of exactly N rows are NaN",
+    "warm-wrong": "as `wrong`, in processes that find the kernels of an earlier one in `TMPDIR`",
     "cpu-result": "matrix products come back on the CPU",
     "host-oom": "a matrix product takes host memory until a cap stops it (at most 8 GiB)",
     "crash-exit": "SIGABRT when the process exits, after all work succeeded",
@@ -75,6 +79,10 @@ def _read_fault(text: str) -> tuple[str, int]:
     name, _, after = text.partition("@")
     if name and name not in FAULTS:
         raise ValueError(f"SOFTXPU_FAULT={text!r}: not one of {', '.join(FAULTS)}")
+    if name == "warm-wrong":
+        kernels = Path(tempfile.gettempdir(), "softxpu-kernels")
+        name = "wrong" if kernels.exists() else ""
+        kernels.touch()
     return name, int(after or 0)
 
 
