@@ -11,12 +11,8 @@ from pathlib import Path
 
 from provisioner import __version__
 from provisioner.errors import UsageError
-<<<<<<< HEAD
-from provisioner.events import Listener, StageFinished, StageStarted
-from provisioner.ground.scratch import hold_scratch
-=======
 from provisioner.events import Listener, StageFinished, StageStarted, ignore_events
->>>>>>> e829d37 (Repeat the forward in a second process on a GPU, and provoke what is silently wrong)
+from provisioner.ground.scratch import hold_scratch
 from provisioner.ground.text import replace_controls, shorten
 from provisioner.profile.model import Family
 from provisioner.validate.checks.failure import LONGEST_TEXT, Recogniser, describe_exit
@@ -74,17 +70,12 @@ def validate_environment(
     with hold_scratch("validate") as scratch:
         folder = scratch / "empty"
         folder.mkdir()
-<<<<<<< HEAD
         start = partial(process, env=build_environment(request, str(scratch)), cwd=folder)
-        records, output = _run_probe(request, start, recognise=recognise, on_event=on_event)
-=======
-        start = partial(process, env=build_environment(request, scratch), cwd=folder)
         plan = _plan(request)
         records, output = _run_probe(request, start, plan, recognise=recognise, on_event=on_event)
         if _is_repeated(request) and _find_bad(records) is None:
             record, output = _repeat(request, start, records, recognise=recognise, on_event=on_event)
             records.append(record)
->>>>>>> e829d37 (Repeat the forward in a second process on a GPU, and provoke what is silently wrong)
         if request.commands and _find_bad(records) is None:
             records.append(_run_commands(request, start, on_event))
     return _write_report(request, records, output)
