@@ -1,0 +1,11 @@
+"""What every test relies on: the signals that a terminal's programs start with."""
+
+import signal
+
+
+def pytest_configure() -> None:
+    """Ignore what `nohup` or a shell's `&` has us ignore, but with a handler, which no process inherits."""
+    for name in ("SIGHUP", "SIGINT", "SIGQUIT"):  # Windows has SIGINT alone
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
