@@ -1,4 +1,4 @@
-"""The environments under the data folder: generations, the current one, and what may be deleted.
+"""The environments under the data folder: where they are, their generations, and the current one.
 
 environments/<name>/provision-environment.json    our mark: without it nothing here is deleted
 environments/<name>/current                       the name of the current generation's folder
@@ -9,12 +9,12 @@ locks/<name>.lock                                 held while an environment is b
 import json
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from provisioner.errors import InstallError, UsageError
-from provisioner.ground.files import is_temporary, make_private_folder, remove_tree, write_atomically
+from provisioner.ground.files import is_temporary, make_private_folder, write_atomically
 from provisioner.ground.names import check_profile_name
 from provisioner.install.layout import find_python
 from provisioner.install.plan import InstallPlan
@@ -149,30 +149,6 @@ def list_environments(home: EnvironmentHome) -> Iterator[tuple[str, Generation |
                 yield folder.name, found
 
 
-def list_unbuilt(home: EnvironmentHome) -> tuple[str, ...]:
-    """Return the names whose folder is ours and holds no environment: every build failed, or one runs."""
-    root = home.data / "environments"
-    if not root.is_dir():
-        return ()
-    return tuple(
-        folder.name
-        for folder in sorted(root.iterdir())
-        if check_profile_name(folder.name) is None
-        and not folder.is_symlink()
-        and _is_ours(folder)
-        and not (folder / "current").exists()
-        and not list_generations(home, folder.name)
-    )
-
-
-def list_unpacked(home: EnvironmentHome) -> tuple[str, ...]:
-    """Return the names of environments that a build has unpacked packages for, and may have died."""
-    root = home.unpacked("x").parent
-    if not root.is_dir():
-        return ()
-    return tuple(folder.name for folder in root.iterdir() if check_profile_name(folder.name) is None)
-
-
 def list_generations(home: EnvironmentHome, name: str) -> tuple[Generation, ...]:
     """Return every complete generation, oldest first."""
     found = []
@@ -203,7 +179,7 @@ def prepare_environment(home: EnvironmentHome, name: str) -> Path:
     folder = make_private_folder(home.environment(name))
     mark = folder / MARK_NAME
     if not mark.is_file():
-        if not _is_ours(folder):
+        if not is_ours(folder):
             raise InstallError(
                 "install.foreign",
                 f"the folder `{folder}` holds something that provision did not make",
@@ -226,106 +202,22 @@ def publish(home: EnvironmentHome, name: str, folder: str) -> None:
     write_atomically(home.environment(name) / "current", f"{folder}\n")
 
 
-def is_published(home: EnvironmentHome, name: str, folder: str) -> bool:
-    """Tell whether a generation is the current one."""
-    return _read_pointer(home, name) == folder
-
-
-@contextmanager
-def hold_unpacked(home: EnvironmentHome, name: str) -> Iterator[Path]:
-    """Yield an empty folder for unpacked packages, and delete it; the caller holds the environment's lock.
-
-    Engines link the files of an environment from there. Nobody else ever does: what a user edits in one
-    environment must not change another, nor one that is built later.
-    """
-    folder = home.unpacked(name)
-    remove_tree(folder)
-    for path in (home.cache, folder.parent, folder):
-        make_private_folder(path)
-    # What stays goes with the next build or `clean`: everything where we are stopped, which must be quick.
-    try:
-        yield folder
-    except Exception:
-        with suppress(OSError):
-            remove_tree(folder)
-        raise
-    with suppress(OSError):
-        remove_tree(folder)
-
-
-def remove_leftovers(home: EnvironmentHome, name: str) -> int:
-    """Delete what dead builders left: generations without a receipt. The caller holds the environment's lock.
-
-    Returns:
-        How many were deleted.
-    """
-    remove_tree(home.unpacked(name))
-    remove_temporaries(home.environment(name))
-    count = 0
-    for folder in find_generation_folders(home, name):
-        if not (folder / RECEIPT_NAME).is_file():
-            remove_tree(folder)
-            count += 1
-    return count
-
-
-def find_old_generations(home: EnvironmentHome, name: str) -> tuple[Path, ...]:
-    """Return the folders of all generations but the current one, oldest first."""
-    current = _read_pointer(home, name)
-    return tuple(folder for folder in find_generation_folders(home, name) if folder.name != current)
-
-
-def remove_generation(folder: Path) -> None:
-    """Delete a generation, its receipt first: what a crash leaves of it is no environment.
-
-    The caller holds the environment's lock, and others from using the generation.
-    """
-    (folder / RECEIPT_NAME).unlink(missing_ok=True)
-    remove_tree(folder)
-
-
-def remove_environment(home: EnvironmentHome, name: str) -> None:
-    """Delete an environment; the caller holds its lock, and others from using its generations.
-
-    Raises:
-        InstallError: ``install.foreign``: the folder does not carry our mark, or is a link.
-        UsageError: ``usage.no_environment``: there is none.
-    """
-    folder = home.environment(name)
-    if folder.is_symlink() or (folder.exists() and not _is_ours(folder)):
-        raise InstallError(
-            "install.foreign",
-            f"`{folder}` was not made by provision and is left alone",
-            hints=["remove it yourself if you do not need it"],
-            context={"path": str(folder)},
-        )
-    if not folder.exists():
-        raise UsageError(
-            "usage.no_environment",
-            f"there is no environment `{name}`",
-            hints=["see `provision list` for the names"],
-        )
-    (folder / "current").unlink(missing_ok=True)
-    for generation in find_generation_folders(home, name):
-        remove_generation(generation)
-    remove_tree(folder)
-
-
-def remove_temporaries(folder: Path) -> None:
-    """Delete what a process that died while it wrote a file has left; nobody writes to the folder now."""
+def remove_temporaries(folder: Path, *, pattern: str = ".*") -> None:
+    """Delete what a process that died while it wrote a file has left; nobody writes such files there now."""
     for path in folder.iterdir() if folder.is_dir() and not folder.is_symlink() else ():
-        if is_temporary(path.name):
+        if is_temporary(path.name) and re.fullmatch(pattern, path.name):
             path.unlink()
 
 
-def _is_ours(folder: Path) -> bool:
+def is_ours(folder: Path) -> bool:
     """Tell whether we made a folder: it has our mark, or its maker died before the mark was there."""
     if (folder / MARK_NAME).is_file():
         return True
     return folder.is_dir() and all(is_temporary(path.name) for path in folder.iterdir())
 
 
-def _read_pointer(home: EnvironmentHome, name: str) -> str:
+def find_current_name(home: EnvironmentHome, name: str) -> str:
+    """Return the name of the current generation's folder, whether it is there or not; empty for none."""
     with suppress(OSError, UnicodeDecodeError):
         return (home.environment(name) / "current").read_text(encoding="utf-8").strip()
     return ""

@@ -17,17 +17,17 @@ from provisioner.install.environment_lock import hold_environment
 from provisioner.install.home import (
     EnvironmentHome,
     Generation,
+    find_current_name,
     find_environment,
     is_current,
-    is_published,
     list_generations,
     next_number,
     prepare_environment,
     publish,
-    remove_leftovers,
 )
 from provisioner.install.plan import InstallPlan
 from provisioner.install.receipt import Receipt
+from provisioner.install.removal import remove_leftovers
 
 _TOLD_FROM = 5
 _STOPPING_S = 0.5
@@ -100,7 +100,7 @@ def _build(
         on_event(StageStarted(stage="install", detail="switch"))
         publish(home, name, prefix.name)
     except BaseException as error:
-        if not is_published(home, name, prefix.name):
+        if find_current_name(home, name) != prefix.name:
             _remove(prefix, stopping=not isinstance(error, Exception))
         raise
     on_event(StageFinished(stage="install", seconds=0.0, detail="switch"))

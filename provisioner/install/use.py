@@ -36,14 +36,12 @@ def hold_generation(home: EnvironmentHome, generation: Generation, *, command: s
         InstallError: It was deleted.
     """
     path = _lock_of(home, generation.prefix)
-    try:
-        make_private_folder(home.locks)
-        _add_user(path, command)
-    except (InstallError, OSError):
-        # A data folder that we may only read: nobody deletes from it in our name.
-        yield
-        return
-    with hold_file(path, timeout_s=0.0, shared=True, inherited=True) as held:
+    with ExitStack() as stack:
+        try:
+            make_private_folder(home.locks)
+            held = stack.enter_context(hold_file(path, timeout_s=0.0, shared=True, inherited=True))
+        except InstallError:
+            held = True  # a data folder that we may only read: nobody deletes from it in our name
         if not held:
             raise _busy(generation.prefix, "another process is deleting it")
         if not (generation.prefix / RECEIPT_NAME).is_file():
@@ -53,6 +51,8 @@ def hold_generation(home: EnvironmentHome, generation: Generation, *, command: s
                 hints=["run the same command again"],
                 context={"path": str(generation.prefix)},
             )
+        with suppress(OSError):  # then others are told less
+            _add_user(path, command)
         yield
 
 

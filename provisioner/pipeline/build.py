@@ -12,11 +12,12 @@ from provisioner.engines.store.fetch import StoreFetcher
 from provisioner.engines.uv.installer import UvInstaller
 from provisioner.events import Listener, StageFinished, StageStarted
 from provisioner.ground.files import write_atomically
-from provisioner.install.home import EnvironmentHome, hold_unpacked
+from provisioner.install.home import EnvironmentHome
 from provisioner.install.layout import find_python
 from provisioner.install.manifest import MANIFEST_NAME, format_manifest, make_manifest
 from provisioner.install.plan import CONDA, VENV, InstallPlan
 from provisioner.install.receipt import RECEIPT_NAME, RECORD_NAME, InstalledPackage, Receipt, format_receipt
+from provisioner.install.removal import hold_unpacked
 from provisioner.install.snapshot import SNAPSHOT_NAME, format_snapshot, take_snapshot
 from provisioner.install.startup import check_startup
 

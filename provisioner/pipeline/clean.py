@@ -10,15 +10,17 @@ from provisioner.ground.scratch import find_dead_scratch
 from provisioner.install.environment_lock import hold_environment
 from provisioner.install.home import (
     EnvironmentHome,
+    find_current_name,
     find_generation_folders,
-    find_old_generations,
     list_environments,
+    remove_temporaries,
+)
+from provisioner.install.removal import (
     list_unbuilt,
     list_unpacked,
     remove_environment,
     remove_generation,
     remove_leftovers,
-    remove_temporaries,
 )
 from provisioner.install.use import hold_unused
 from provisioner.pipeline.settings import Settings
@@ -83,7 +85,7 @@ def clean(settings: Settings, *, everything: bool, lock_timeout_s: float) -> Cle
             for folder in find_generation_folders(home, name):
                 try:
                     with hold_unused(home, [folder]):
-                        removed += _clean_generation(folder, old=folder in find_old_generations(home, name))
+                        removed += _clean_generation(folder, old=folder.name != find_current_name(home, name))
                 except BusyError as busy:
                     in_use.append(busy.message)
             freed += before - sum(measure_tree(place) for place in places)

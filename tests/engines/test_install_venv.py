@@ -14,15 +14,8 @@ import pytest
 from provisioner.engines.net.settings import NetworkSettings
 from provisioner.errors import InstallError, ProvisionError, UnavailableError
 from provisioner.events import Event, Notice
-from provisioner.install.home import (
-    EnvironmentHome,
-    find_environment,
-    find_old_generations,
-    list_environments,
-    list_generations,
-    remove_environment,
-    remove_generation,
-)
+from provisioner.install.home import EnvironmentHome, find_environment, list_environments, list_generations
+from provisioner.install.removal import remove_environment, remove_generation
 from tests.installing import install, list_tree, make_engines, make_plan, run_python, steps_of, stock_wheel
 from tests.loopback import serve
 from tests.wheels import lock_wheel, make_wheel
@@ -113,7 +106,6 @@ def test_a_changed_lock_makes_a_new_generation(tmp_path: Path) -> None:
     assert run_python(new, "import demo; print(demo.VERSION)") == "2.0"
     assert run_python(old, "import demo; print(demo.VERSION)") == "1.0"
     assert len(list_generations(home, "demo")) == 2
-    assert find_old_generations(home, "demo") == (old.prefix,)
     remove_generation(old.prefix)
     assert [generation.prefix for generation in list_generations(home, "demo")] == [new.prefix]
 

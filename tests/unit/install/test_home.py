@@ -12,19 +12,17 @@ from provisioner.errors import InstallError, UsageError
 from provisioner.ground.files import make_private_folder, remove_tree, write_atomically
 from provisioner.install.home import (
     EnvironmentHome,
+    find_current_name,
     find_environment,
-    find_old_generations,
-    is_published,
+    find_generation_folders,
     list_environments,
     list_generations,
     next_number,
     prepare_environment,
     publish,
-    remove_environment,
-    remove_generation,
-    remove_leftovers,
 )
 from provisioner.install.receipt import RECEIPT_NAME, Receipt, format_receipt
+from provisioner.install.removal import list_unbuilt, remove_environment, remove_generation, remove_leftovers
 
 RECEIPT = Receipt(
     environment="demo",
@@ -68,7 +66,7 @@ def test_the_pointer_decides(home: EnvironmentHome) -> None:
     found = find_environment(home, "demo")
     assert found is not None
     assert (found.number, found.prefix) == (1, folder)
-    assert is_published(home, "demo", folder.name)
+    assert find_current_name(home, "demo") == folder.name
     assert next_number(home, "demo") == 2
 
 
@@ -110,13 +108,25 @@ def test_leftovers_are_the_generations_without_receipt(home: EnvironmentHome) ->
     assert foreign.exists()
 
 
-def test_the_current_generation_is_not_old(home: EnvironmentHome) -> None:
-    """It stays even when it is the oldest."""
-    folders = [add(home, number) for number in (1, 2, 9, 10)]
+def test_a_deleted_generation_is_gone(home: EnvironmentHome) -> None:
+    """The others stay, and which one is current."""
+    folders = [add(home, number) for number in (1, 2, 10)]
     publish(home, "demo", folders[0].name)
-    assert find_old_generations(home, "demo") == tuple(folders[1:])
     remove_generation(folders[1])
-    assert [generation.number for generation in list_generations(home, "demo")] == [1, 9, 10]
+    assert [generation.number for generation in list_generations(home, "demo")] == [1, 10]
+    assert find_generation_folders(home, "demo") == [folders[0], folders[2]]
+
+
+@pytest.mark.parametrize("left", [(), (".provision-environment.json.x_1.provision-tmp",)])
+def test_a_folder_whose_maker_died_is_ours(home: EnvironmentHome, left: tuple[str, ...]) -> None:
+    """It may have died before the mark was there: the next build goes on, and what it left is deleted."""
+    folder = home.environment("demo")
+    folder.mkdir(parents=True)
+    for name in left:
+        (folder / name).write_text("{", encoding="utf-8")
+    assert list_unbuilt(home) == ("demo",)
+    prepare_environment(home, "demo")
+    assert sorted(path.name for path in folder.iterdir()) == ["generations", "provision-environment.json"]
 
 
 @pytest.mark.parametrize("name", ["../x", "/x", "..", ".", "", "a/b", "a\\b", "con", "-x", "~"])
