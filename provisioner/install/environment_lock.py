@@ -31,8 +31,8 @@ def hold_environment(
         home: The data folder.
         name: The environment.
         timeout_s: How long to wait for another process.
-        command: What others are told that we are doing.
-        on_event: Told after a second of waiting who holds it.
+        command: What we are doing, for the messages of other processes.
+        on_event: Gets a notice with the holder after a second of waiting.
 
     Raises:
         BusyError: Another process held it all the time.

@@ -1,4 +1,4 @@
-"""What was built, written last: a folder with a receipt is a complete environment, one without is none."""
+"""What was built, written last: only a folder with a receipt is a complete environment."""
 
 import json
 from collections.abc import Mapping
@@ -41,7 +41,7 @@ class Receipt:
         packages: What was installed and fetched, by kind and name.
         tools: Name to version of what built it.
         env: Environment variables; ``{prefix}`` stands for the folder.
-        notices: What the archive scan had to say.
+        notices: What the user should know about packages.
     """
 
     environment: str
@@ -104,7 +104,7 @@ def _check_types(receipt: Receipt) -> None:
 def _damaged(where: str, why: str) -> InstallError:
     return InstallError(
         "install.receipt",
-        f"the receipt `{where}` is of no use: {why}",
+        f"the receipt `{where}` cannot be used: {why}",
         hints=["run `provision create PROFILE --name NAME` to build the environment anew"],
         context={"path": where},
     )

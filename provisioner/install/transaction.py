@@ -29,7 +29,7 @@ from provisioner.install.plan import InstallPlan
 from provisioner.install.receipt import Receipt
 from provisioner.install.removal import remove_leftovers
 
-_TOLD_FROM = 5
+_NOTICE_FROM = 5
 _STOPPING_S = 0.5
 
 
@@ -50,9 +50,9 @@ def install_environment(
         home: The data folder.
         build: Builds what the plan says in a folder that is absent and final, and writes its receipt last;
             called only when something has to be built.
-        on_event: Told of steps and progress.
+        on_event: Gets steps, progress and notices.
         lock_timeout_s: How long to wait for another process that works on the same environment.
-        command: What other processes are told that we are doing.
+        command: What we are doing, for the messages of other processes.
         rebuild: Build a new generation although the current one is what the plan says.
 
     Raises:
@@ -107,7 +107,7 @@ def _build(
     for notice in receipt.notices:
         on_event(Notice(message=notice, level="warning"))
     old = len(list_generations(home, name)) - 1
-    if old >= _TOLD_FROM:  # not deleted here: that can take longer than the build
+    if old >= _NOTICE_FROM:  # not deleted here: that can take longer than the build
         on_event(Notice(message=f"`{name}` has {old} old generations; `provision clean` deletes them"))
     return Generation(number=number, prefix=prefix, receipt=receipt, new=True)
 
@@ -131,7 +131,7 @@ def _find_kept(home: EnvironmentHome, plan: InstallPlan) -> Generation | None:
 
 
 def _find_usable(home: EnvironmentHome, name: str) -> Generation | None:
-    """Return the current generation; a damaged one is none, because building mends it."""
+    """Return the current generation; None for a damaged one, too, because building mends it."""
     try:
         return find_environment(home, name)
     except InstallError:

@@ -29,7 +29,7 @@ def hold_generation(home: EnvironmentHome, generation: Generation, *, command: s
     Args:
         home: The data folder.
         generation: What is used.
-        command: What others are told that we are doing.
+        command: What we are doing, for the messages of other processes.
 
     Raises:
         BusyError: Another process is deleting it.
@@ -51,7 +51,7 @@ def hold_generation(home: EnvironmentHome, generation: Generation, *, command: s
                 hints=["run the same command again"],
                 context={"path": str(generation.prefix)},
             )
-        with suppress(OSError):  # then others are told less
+        with suppress(OSError):  # then others cannot name us
             _add_user(path, command)
         yield
 

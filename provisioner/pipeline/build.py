@@ -44,7 +44,7 @@ def build_generation(
     """
     version = plan.python
     if plan.base == VENV:
-        # First of all: a missing interpreter is better told before gigabytes are fetched.
+        # First of all: a missing interpreter should stop us before gigabytes are fetched.
         with _step("install", "venv base", on_event):
             version = engines.uv.make_venv(prefix, python=plan.python)
     with _step("fetch", f"{len(plan.files)} files", on_event):

@@ -54,7 +54,7 @@ def remove(settings: Settings, name: str, *, lock_timeout_s: float) -> Cleaned:
     home = EnvironmentHome(data=settings.data)
     folder = home.environment(name)
     if not folder.exists():
-        remove_environment(home, name)  # says that there is none, and makes no folder for a lock
+        remove_environment(home, name)  # raises the error for it, and makes no folder for a lock
     with (
         hold_environment(home, name, timeout_s=lock_timeout_s, command=f"provision remove {name}"),
         hold_unused(home, find_generation_folders(home, name)),

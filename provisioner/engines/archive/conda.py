@@ -5,7 +5,6 @@ Sources: conda's package specification; CEP on the ``.conda`` format (a zip of t
 """
 
 import bz2
-import errno
 import hashlib
 import json
 import struct
@@ -25,7 +24,7 @@ from provisioner.engines.archive.names import (
     find_place_fault,
     runs_at_start,
 )
-from provisioner.engines.archive.refusal import UNREADABLE, Budget, refuse
+from provisioner.engines.archive.refusal import Budget, refuse
 from provisioner.engines.store.file import StoredFile
 from provisioner.resolve.model import CondaPackage
 
@@ -65,20 +64,15 @@ def scan_conda(path: Path, package: CondaPackage) -> StoredFile:
     # Linux packages may hold names that only differ in case, or that Windows does not have.
     contents = _Contents(archive=archive, portable=package.subdir != "linux-64")
     budget = Budget(archive, size_bytes=path.stat().st_size)
-    try:
-        with _open_tars(path, archive) as streams:
-            for stream in streams:
-                counted = cast("IO[bytes]", _Counted(stream, budget))
-                with tarfile.open(fileobj=counted, mode="r|", bufsize=_CHUNK_BYTES) as tar:
-                    _read_tar(tar, contents)
-        index = _check_index(contents, package)
-        startup = _check_places(contents, package)
-        for name in contents.links:
-            contents.refuse_if(find_link_fault(name, contents.links, portable=contents.portable), name)
-    except (*UNREADABLE, OSError) as error:
-        if isinstance(error, OSError) and error.errno not in {None, errno.EINVAL}:
-            raise
-        raise refuse(archive, f"is not a readable conda package: {error}") from error
+    with _open_tars(path, archive) as streams:
+        for stream in streams:
+            counted = cast("IO[bytes]", _Counted(stream, budget))
+            with tarfile.open(fileobj=counted, mode="r|", bufsize=_CHUNK_BYTES) as tar:
+                _read_tar(tar, contents)
+    index = _check_index(contents, package)
+    startup = _check_places(contents, package)
+    for name in contents.links:
+        contents.refuse_if(find_link_fault(name, contents.links, portable=contents.portable), name)
     return StoredFile(path=path, notices=tuple(_find_notices(contents)), startup=startup, index=index)
 
 

@@ -1,31 +1,6 @@
-"""Refuse an archive: the error, the budget of what it may unpack to, and what readers raise for damage."""
-
-import struct
-import tarfile
-import zipfile
-import zlib
-
-import zstandard
+"""Refuse an archive: the error, and the budget of what it may unpack to."""
 
 from provisioner.errors import InstallError
-
-UNREADABLE = (
-    zipfile.BadZipFile,
-    tarfile.TarError,
-    zlib.error,
-    zstandard.ZstdError,
-    struct.error,
-    EOFError,
-    NotImplementedError,
-    OverflowError,
-    RecursionError,
-    RuntimeError,
-    ValueError,
-    KeyError,
-    TypeError,
-    AttributeError,
-)
-"""What the readers of archives and of JSON raise for damaged input."""
 
 _FREE_BYTES = 64 * 1024 * 1024
 _MOST_RATIO = 100

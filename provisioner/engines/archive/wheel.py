@@ -6,7 +6,6 @@ Source: the wheel specification.
 
 import configparser
 import csv
-import errno
 import re
 import zipfile
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ from provisioner.engines.archive.names import (
     find_place_fault,
     runs_at_start,
 )
-from provisioner.engines.archive.refusal import UNREADABLE, Budget, refuse
+from provisioner.engines.archive.refusal import Budget, refuse
 from provisioner.engines.store.file import StoredFile
 from provisioner.resolve.model import PipPackage
 
@@ -34,16 +33,11 @@ _SCHEMES = {"purelib": _SITE, "platlib": _SITE, "headers": "include", "scripts":
 def scan_wheel(path: Path, package: PipPackage) -> StoredFile:
     """Scan a wheel; see `scan_package`."""
     archive = package.filename
-    try:
-        with zipfile.ZipFile(path) as opened:
-            names = _check_members(opened, archive, size_bytes=path.stat().st_size)
-            folder = next((name.partition("/")[0] for name in names if _METADATA.fullmatch(name)), "")
-            _check_record(_read(opened, f"{folder}/RECORD", archive), names, archive)
-            places = list(_find_places(opened, names, folder, archive))
-    except (*UNREADABLE, OSError) as error:
-        if isinstance(error, OSError) and error.errno not in {None, errno.EINVAL}:
-            raise
-        raise refuse(archive, f"is not a readable wheel: {error}") from error
+    with zipfile.ZipFile(path) as opened:
+        names = _check_members(opened, archive, size_bytes=path.stat().st_size)
+        folder = next((name.partition("/")[0] for name in names if _METADATA.fullmatch(name)), "")
+        _check_record(_read(opened, f"{folder}/RECORD", archive), names, archive)
+        places = list(_find_places(opened, names, folder, archive))
     for name, place in places:
         fault = find_place_fault(place, package=package.name) or find_foreign_fault(place, metadata=folder)
         if fault is not None:

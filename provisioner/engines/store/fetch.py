@@ -50,7 +50,7 @@ class StoreFetcher:
             downloader: Fetches what is missing.
             packages: The default index, and further ones for files that the first source does not have.
             wheelhouses: Folders, ``file:`` addresses or web pages with wheels, beside those of ``packages``.
-            on_event: Told of bytes and files, by one thread at a time.
+            on_event: Gets progress in bytes and files, from one thread at a time.
             jobs: How many files at once.
         """
         self._store = store
@@ -107,7 +107,7 @@ class StoreFetcher:
                     )
                 elif isinstance(outcome, ProvisionError):
                     errors.append(outcome)
-                    if outcome.code != "unavailable.offline":  # offline costs nothing, and every file is told
+                    if outcome.code != "unavailable.offline":  # which costs nothing: name all files
                         break
                 else:
                     raise outcome

@@ -12,7 +12,7 @@ class StoredFile:
 
     Attributes:
         path: Where it is.
-        notices: What the scan had to say.
+        notices: What the user should know about it.
         startup: Files in it that Python will run at every start.
         index: A conda package's ``index.json``.
     """
