@@ -20,8 +20,6 @@ from provisioner.validate.checks.finding import REBUILD_HINT, Finding, name_envi
 from provisioner.validate.checks.repetition import check_repetition, measure_repetition
 from provisioner.validate.environment import build_environment, find_programs
 from provisioner.validate.model import (
-    LOW_BIT,
-    TOLERANCES,
     CheckRecord,
     Report,
     Status,
@@ -30,6 +28,7 @@ from provisioner.validate.model import (
 )
 from provisioner.validate.models.bpe import TOKENIZER_FILE, Tokenizer, load_tokenizer
 from provisioner.validate.stages import STAGES
+from provisioner.validate.tolerances import LOW_BIT, TOLERANCES
 from provisioner.validate.watch import ProbeRunner, Watch
 
 PROBE_FOLDER = Path(__file__).parent / "probe"

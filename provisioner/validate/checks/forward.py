@@ -7,7 +7,8 @@ from provisioner.validate.checks.device import CPU_TENSOR_HINTS
 from provisioner.validate.checks.finding import DRIVER_HINT, REBUILD_HINT, Finding
 from provisioner.validate.checks.logits import check_agreement, check_lengths, check_logits
 from provisioner.validate.checks.rounding import check_rounding
-from provisioner.validate.model import JSON, RANDOM_TOLERANCES, ValidationRequest
+from provisioner.validate.model import JSON, ValidationRequest
+from provisioner.validate.tolerances import RANDOM_TOLERANCES
 
 
 def check_weights(measured: Mapping[str, JSON], request: ValidationRequest) -> Finding | None:

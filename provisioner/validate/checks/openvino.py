@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping
 
 from provisioner.validate.checks.finding import DRIVER_HINT, Finding
 from provisioner.validate.checks.logits import check_agreement, check_lengths, check_logits
-from provisioner.validate.model import JSON, OPENVINO_ACCURACY_TOLERANCE, ValidationRequest
+from provisioner.validate.model import JSON, ValidationRequest
+from provisioner.validate.tolerances import OPENVINO_ACCURACY_TOLERANCE
 
 _MODES: Mapping[str, float | None] = {"accuracy": OPENVINO_ACCURACY_TOLERANCE, "default": None}
 

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 
 from provisioner.validate.checks.finding import REBUILD_HINT, Finding
-from provisioner.validate.model import JSON, LOW_BIT, ValidationRequest
+from provisioner.validate.model import JSON, ValidationRequest
+from provisioner.validate.tolerances import LOW_BIT
 
 
 def check_rounding(measured: Mapping[str, JSON], request: ValidationRequest) -> Finding | None:
