@@ -13,7 +13,7 @@ from provisioner.engines.store.fetch import StoreFetcher
 from provisioner.engines.store.store import Store
 from provisioner.engines.uv.installer import UvInstaller
 from provisioner.events import Event, Listener, StageStarted, ignore_events
-from provisioner.install.home import EnvironmentHome, Generation
+from provisioner.install.generations import EnvironmentHome, Generation
 from provisioner.install.plan import InstallPlan, plan_install
 from provisioner.install.receipt import Receipt
 from provisioner.install.transaction import install_environment

@@ -4,7 +4,7 @@ import click
 
 from provisioner.cli.options import flag, settings_flags
 from provisioner.ground.files import measure_tree
-from provisioner.install.home import EnvironmentHome, Generation, list_environments
+from provisioner.install.generations import EnvironmentHome, Generation, list_environments
 from provisioner.pipeline.reports import read_report
 from provisioner.pipeline.settings import Settings
 from provisioner.profile.load import list_profiles

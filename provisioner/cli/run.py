@@ -12,7 +12,7 @@ from provisioner.cli.options import settings_flags
 from provisioner.engines.process.become import become_program, find_program
 from provisioner.errors import UsageError
 from provisioner.install.activation import apply_activation, find_activation
-from provisioner.install.home import EnvironmentHome
+from provisioner.install.generations import EnvironmentHome
 from provisioner.install.use import hold_generation
 from provisioner.pipeline.settings import Settings
 

@@ -16,7 +16,7 @@ from provisioner.install.activation import (
     quote_fish,
     quote_posix,
 )
-from provisioner.install.home import EnvironmentHome
+from provisioner.install.generations import EnvironmentHome
 from provisioner.install.use import hold_generation
 from provisioner.pipeline.settings import Settings
 

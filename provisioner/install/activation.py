@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 
 from provisioner.errors import UsageError
-from provisioner.install.home import Generation
+from provisioner.install.generations import Generation
 from provisioner.install.layout import find_path_entries
 from provisioner.install.plan import CONDA
 from provisioner.install.receipt import Receipt

@@ -11,7 +11,7 @@ from provisioner.errors import BusyError
 from provisioner.events import Listener, Notice, ignore_events
 from provisioner.ground.file_lock import hold_file
 from provisioner.ground.files import make_private_folder, write_atomically
-from provisioner.install.home import EnvironmentHome
+from provisioner.install.generations import EnvironmentHome
 
 _QUIET_S = 1.0
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from provisioner.errors import InstallError, UsageError
 from provisioner.ground.files import make_private_folder, remove_tree
 from provisioner.ground.names import check_profile_name
-from provisioner.install.home import (
+from provisioner.install.generations import (
     EnvironmentHome,
     find_generation_folders,
     is_ours,

@@ -14,7 +14,7 @@ from provisioner.errors import InstallError
 from provisioner.events import Listener, Notice, StageFinished, StageStarted, ignore_events
 from provisioner.ground.files import disk_error, remove_tree
 from provisioner.install.environment_lock import hold_environment
-from provisioner.install.home import (
+from provisioner.install.generations import (
     EnvironmentHome,
     Generation,
     find_current_name,

@@ -16,7 +16,7 @@ from provisioner.errors import BusyError, InstallError
 from provisioner.ground.file_lock import hold_file
 from provisioner.ground.files import make_private_folder, write_atomically
 from provisioner.install.environment_lock import describe_process
-from provisioner.install.home import EnvironmentHome, Generation
+from provisioner.install.generations import EnvironmentHome, Generation
 from provisioner.install.receipt import RECEIPT_NAME
 
 _MOST_USERS = 100

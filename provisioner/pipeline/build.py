@@ -12,7 +12,7 @@ from provisioner.engines.store.fetch import StoreFetcher
 from provisioner.engines.uv.installer import UvInstaller
 from provisioner.events import Listener, StageFinished, StageStarted
 from provisioner.ground.files import write_atomically
-from provisioner.install.home import EnvironmentHome
+from provisioner.install.generations import EnvironmentHome
 from provisioner.install.layout import find_python
 from provisioner.install.manifest import MANIFEST_NAME, format_manifest, make_manifest
 from provisioner.install.plan import CONDA, VENV, InstallPlan

@@ -8,7 +8,7 @@ from provisioner.errors import BusyError
 from provisioner.ground.files import measure_tree, remove_tree
 from provisioner.ground.scratch import find_dead_scratch
 from provisioner.install.environment_lock import hold_environment
-from provisioner.install.home import (
+from provisioner.install.generations import (
     EnvironmentHome,
     find_current_name,
     find_generation_folders,

@@ -10,7 +10,7 @@ from pathlib import Path
 from provisioner.diagnose.failures.model import Match
 from provisioner.errors import InstallError
 from provisioner.events import Listener, Notice
-from provisioner.install.home import EnvironmentHome, Generation
+from provisioner.install.generations import EnvironmentHome, Generation
 from provisioner.install.plan import InstallPlan, plan_install
 from provisioner.install.receipt import Receipt
 from provisioner.install.snapshot import find_changed

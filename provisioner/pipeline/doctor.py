@@ -22,7 +22,7 @@ from provisioner.engines.net.download import Downloader
 from provisioner.errors import LockError, UnavailableError, UsageError
 from provisioner.ground.files import read_file
 from provisioner.ground.names import DEFAULT_INDEX
-from provisioner.install.home import EnvironmentHome, Generation, find_environment
+from provisioner.install.generations import EnvironmentHome, Generation, find_environment
 from provisioner.lock.file import read_lock
 from provisioner.pipeline.engines import Engines
 from provisioner.pipeline.preview import find_wanted

@@ -15,7 +15,7 @@ from provisioner.engines.store.fetch import StoreFetcher
 from provisioner.engines.store.store import Store
 from provisioner.engines.uv.installer import UvInstaller
 from provisioner.events import Listener, ignore_events
-from provisioner.install.home import EnvironmentHome
+from provisioner.install.generations import EnvironmentHome
 from provisioner.pipeline.build import BuildEngines
 from provisioner.pipeline.settings import Settings
 

@@ -10,7 +10,7 @@ from provisioner.diagnose.failures.logtext import decode_stream
 from provisioner.diagnose.failures.model import Explanation, Match, System
 from provisioner.engines.machine.environment import gather_environment, list_files
 from provisioner.errors import Problem
-from provisioner.install.home import EnvironmentHome, find_environment
+from provisioner.install.generations import EnvironmentHome, find_environment
 from provisioner.pipeline.reports import read_report
 from provisioner.pipeline.settings import Settings
 from provisioner.validate.checks.finding import name_environment

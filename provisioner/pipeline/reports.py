@@ -4,7 +4,7 @@ import json
 
 from provisioner.errors import ProvisionError
 from provisioner.ground.files import write_atomically
-from provisioner.install.home import Generation
+from provisioner.install.generations import Generation
 from provisioner.validate.model import Report, parse_report
 
 

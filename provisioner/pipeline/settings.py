@@ -9,7 +9,7 @@ from pathlib import Path
 
 import provisioner
 from provisioner.errors import UsageError
-from provisioner.install.home import EnvironmentHome, Generation, load_environment
+from provisioner.install.generations import EnvironmentHome, Generation, load_environment
 from provisioner.lock.file import lockfile_path
 from provisioner.profile.load import load_profile
 from provisioner.profile.model import Profile
@@ -45,7 +45,7 @@ class Settings:
         return load_profile(name, folders=self.profile_folders)
 
     def load_environment(self, name: str) -> Generation:
-        """Return an environment's current generation; errors as from `provisioner.install.home`."""
+        """Return an environment's current generation; errors as from `provisioner.install.generations`."""
         known = any((folder / f"{name}.yaml").is_file() for folder in self.profile_folders)
         hint = f"run `provision create {name}`" if known else "see `provision list` for the names"
         return load_environment(EnvironmentHome(data=self.data), name, hint=hint)

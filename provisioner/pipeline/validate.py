@@ -11,7 +11,7 @@ from provisioner.diagnose.failures.model import Match
 from provisioner.diagnose.failures.recognise import recognise_error
 from provisioner.engines.process.run import start_program
 from provisioner.events import Listener, StageFinished, StageStarted, ignore_events
-from provisioner.install.home import Generation
+from provisioner.install.generations import Generation
 from provisioner.install.manifest import load_manifest
 from provisioner.install.use import hold_generation
 from provisioner.pipeline.engines import Engines

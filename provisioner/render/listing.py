@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from provisioner.errors import InstallError
-from provisioner.install.home import Generation
+from provisioner.install.generations import Generation
 from provisioner.profile.load import ProfileEntry
 from provisioner.render.amounts import format_bytes
 from provisioner.render.result import Result

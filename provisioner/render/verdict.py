@@ -6,7 +6,7 @@ from typing import Any
 
 from provisioner.diagnose.failures.model import Match
 from provisioner.errors import ExitCode, ProvisionError, UnvalidatedError, ValidateError
-from provisioner.install.home import Generation
+from provisioner.install.generations import Generation
 from provisioner.profile.model import Profile, State, TorchVariant
 from provisioner.render.result import Result
 from provisioner.validate.model import CheckRecord, Report, Status, Verdict

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.install.home import EnvironmentHome, find_environment
+from provisioner.install.generations import EnvironmentHome, find_environment
 from provisioner.validate.model import CheckRecord, Report, Status, Verdict
 from tests.cli.lab import Lab
 from tests.loopback import serve

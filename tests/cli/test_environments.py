@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.install.home import EnvironmentHome, prepare_environment
+from provisioner.install.generations import EnvironmentHome, prepare_environment
 from tests.cli.lab import Lab
 
 

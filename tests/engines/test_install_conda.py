@@ -12,7 +12,7 @@ import pytest
 
 from provisioner.engines.conda.linker import canonical_record
 from provisioner.errors import InstallError, InternalError
-from provisioner.install.home import EnvironmentHome, find_environment
+from provisioner.install.generations import EnvironmentHome, find_environment
 from tests.conda_channel import (
     PYTHON_VERSION,
     Channel,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from provisioner.errors import InstallError
-from provisioner.install.home import EnvironmentHome, list_environments
+from provisioner.install.generations import EnvironmentHome, list_environments
 from provisioner.resolve.model import PipPackage
 from tests.installing import install, make_plan, run_python, stock_wheel
 from tests.wheels import lock_wheel, write_wheel

@@ -14,7 +14,12 @@ import pytest
 from provisioner.engines.net.settings import NetworkSettings
 from provisioner.errors import InstallError, ProvisionError, UnavailableError
 from provisioner.events import Event, Notice
-from provisioner.install.home import EnvironmentHome, find_environment, list_environments, list_generations
+from provisioner.install.generations import (
+    EnvironmentHome,
+    find_environment,
+    list_environments,
+    list_generations,
+)
 from provisioner.install.removal import remove_environment, remove_generation
 from tests.installing import install, list_tree, make_engines, make_plan, run_python, steps_of, stock_wheel
 from tests.loopback import serve
@@ -83,7 +88,7 @@ def test_looking_whether_it_is_up_to_date_loads_nothing_heavy(tmp_path: Path) ->
     install(data, make_plan([stock_wheel(house, "demo")]), wheelhouse=house)
     script = (
         "import sys; from pathlib import Path;"
-        "from provisioner.install.home import EnvironmentHome, find_environment;"
+        "from provisioner.install.generations import EnvironmentHome, find_environment;"
         "import provisioner.install.transaction;"
         "assert find_environment(EnvironmentHome(data=Path(sys.argv[1])), 'demo');"
         "print(*({'httpx', 'rattler', 'rich', 'asyncio', 'ssl', 'uv', 'zipfile'} & set(sys.modules)))"

@@ -16,7 +16,7 @@ import pytest
 from provisioner.errors import BusyError, InstallError
 from provisioner.events import Event, Notice
 from provisioner.install.environment_lock import hold_environment
-from provisioner.install.home import EnvironmentHome, Generation, find_environment, list_environments
+from provisioner.install.generations import EnvironmentHome, Generation, find_environment, list_environments
 from provisioner.pipeline.clean import clean
 from provisioner.pipeline.settings import Settings
 from tests.installing import install, make_plan, run_python, stock_wheel

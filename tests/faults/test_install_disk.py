@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from provisioner.errors import InstallError
-from provisioner.install.home import EnvironmentHome, find_environment
+from provisioner.install.generations import EnvironmentHome, find_environment
 from tests.installing import install, make_plan, run_python, stock_wheel
 
 ROOT = Path(__file__).parents[2]

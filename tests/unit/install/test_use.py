@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from provisioner.errors import BusyError, InstallError
-from provisioner.install.home import (
+from provisioner.install.generations import (
     EnvironmentHome,
     Generation,
     find_environment,
@@ -33,7 +33,7 @@ RECEIPT = Receipt(
 _BECOME = """
 import os, sys
 from pathlib import Path
-from provisioner.install.home import EnvironmentHome, find_environment
+from provisioner.install.generations import EnvironmentHome, find_environment
 from provisioner.install.use import hold_generation
 home = EnvironmentHome(data=Path(sys.argv[1]))
 with hold_generation(home, find_environment(home, "demo"), command="provision run demo"):

@@ -7,7 +7,7 @@ import pytest
 
 from provisioner.diagnose.failures.model import Confidence, Match, Phase, Severity
 from provisioner.errors import ExitCode
-from provisioner.install.home import Generation
+from provisioner.install.generations import Generation
 from provisioner.install.receipt import Receipt
 from provisioner.profile.load import load_profile
 from provisioner.render.verdict import (

@@ -10,7 +10,7 @@ import pytest
 
 from provisioner.errors import InstallError, UsageError
 from provisioner.ground.files import make_private_folder, remove_tree, write_atomically
-from provisioner.install.home import (
+from provisioner.install.generations import (
     EnvironmentHome,
     find_current_name,
     find_environment,
