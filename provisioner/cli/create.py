@@ -60,7 +60,8 @@ def command(
     if dry_run:
         from provisioner.pipeline.dry_run import preview_create  # noqa: PLC0415 - 0.1 s that other runs save
 
-        up_to_date, seen = preview_create(settings, profile, choices)
+        with show_progress(settings.environ) as listener:
+            up_to_date, seen = preview_create(settings, profile, choices, on_event=listener)
         return render_preview(
             seen.plan,
             [(each.package, each.source) for each in seen.wanted],

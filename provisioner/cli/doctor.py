@@ -39,4 +39,6 @@ def command(
     found = diagnose(settings, target, layers=layers, facts_file=Path(read_from) if read_from else None)
     if save:
         write_output(save, json.dumps(describe_facts(settings, found.facts), indent=1) + "\n", "--save")
-    return render_diagnosis(found.layers, subject=found.subject, environment=found.environment, saved=save)
+    return render_diagnosis(
+        found.layers, found.known, subject=found.subject, environment=found.environment, saved=save
+    )

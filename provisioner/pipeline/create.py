@@ -1,6 +1,6 @@
 """The job of `provision create` and `provision repair`, from top to bottom.
 
-gate -> lock if asked -> plan -> fetch, build, switch -> validate -> verdict
+gate -> lock if asked -> plan -> ledger -> fetch, build, switch -> validate -> verdict
 """
 
 from collections.abc import Sequence
@@ -71,7 +71,8 @@ def create(settings: Settings, profile: Profile, choices: CreateChoices, *, on_e
     Raises:
         InstallError: The build failed; the environment that worked before still works.
         LockError: The lockfile is missing, stale, damaged, or for another platform.
-        UnvalidatedError: There is no GPU that the environment could be validated on.
+        UnvalidatedError: There is no GPU that the environment could be validated on, or this card, driver and
+            lock are known to fail.
     """
     gpu = pass_gate(settings, profile, choices)
     if choices.lock:
@@ -80,6 +81,7 @@ def create(settings: Settings, profile: Profile, choices: CreateChoices, *, on_e
     done = None if choices.rebuild else _find_done(settings, profile, plan, choices, on_event=on_event)
     if done is not None:
         return done
+    ask_ledger(settings, profile, plan, choices, on_event=on_event)
 
     from provisioner.pipeline import build, preview, validate  # noqa: PLC0415 - with the line below
     from provisioner.pipeline import engines as tools  # noqa: PLC0415 - 0.1 s that a run with nothing to do saves
@@ -127,6 +129,17 @@ def pass_gate(settings: Settings, profile: Profile, choices: CreateChoices) -> s
     from provisioner.pipeline.gate import judge_machine  # noqa: PLC0415 - 60 ms that a CPU profile saves
 
     return judge_machine(settings, profile, enforce=choices.gate and choices.device != "cpu")
+
+
+def ask_ledger(
+    settings: Settings, profile: Profile, plan: InstallPlan, choices: CreateChoices, *, on_event: Listener
+) -> None:
+    """Tell what is known of this machine's card and driver with these packages; errors as from the gate."""
+    if profile.device is not Device.XPU or choices.device == "cpu":
+        return
+    from provisioner.pipeline.ledger import judge_stack  # noqa: PLC0415 - 7 ms that a run with nothing to do saves
+
+    judge_stack(settings, profile, plan, enforce=choices.gate, on_event=on_event)
 
 
 def _lock(settings: Settings, profile: Profile, *, on_event: Listener) -> None:

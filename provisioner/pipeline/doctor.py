@@ -1,6 +1,6 @@
 """The job of `provision doctor`: gather what is known of a machine and an environment, then judge it.
 
-facts of the machine -> of the environment -> of the last validation -> of the network -> layers
+facts of the machine -> of the environment -> of the last validation -> of the network -> layers, ledger
 """
 
 import json
@@ -14,6 +14,7 @@ from provisioner.diagnose.machine.doctor import judge_layers
 from provisioner.diagnose.machine.facts import EnvironmentFacts, HostFacts, Reach
 from provisioner.diagnose.machine.facts_json import as_json, parse_facts, scrub
 from provisioner.diagnose.machine.gate import wanted_host
+from provisioner.diagnose.machine.known import Known, Stack, find_known
 from provisioner.diagnose.machine.last_validation import read_torch_facts
 from provisioner.diagnose.machine.layers.model import LayerResult, WantedHost
 from provisioner.engines.machine.environment import gather_environment
@@ -25,10 +26,11 @@ from provisioner.ground.names import DEFAULT_INDEX
 from provisioner.install.generations import EnvironmentHome, Generation, find_environment
 from provisioner.lock.file import read_lock
 from provisioner.pipeline.engines import Engines
+from provisioner.pipeline.ledger import describe_stack, load_ledger
 from provisioner.pipeline.preview import find_wanted
 from provisioner.pipeline.reports import read_report
 from provisioner.pipeline.settings import Settings, host_platform
-from provisioner.profile.model import Profile
+from provisioner.profile.model import Device, Profile
 from provisioner.resolve.model import CondaPackage, PipPackage
 
 _MAX_FACTS_BYTES = 8 * 1024 * 1024
@@ -43,12 +45,14 @@ class Diagnosis:
         environment: Name of the environment that was looked at.
         facts: What the layers were judged by.
         layers: Name to result, in order.
+        known: Rows of the ledger that apply; none where only some layers were asked for.
     """
 
     subject: str
     environment: str | None
     facts: HostFacts
     layers: Mapping[str, LayerResult]
+    known: tuple[Known, ...] = ()
 
 
 def diagnose(
@@ -95,7 +99,37 @@ def diagnose(
         environment=generation.receipt.environment if generation else None,
         facts=facts,
         layers=judge_layers(facts, wanted, layers=layers or None),
+        known=() if layers else list_known(settings, profile, generation, facts),
     )
+
+
+def list_known(
+    settings: Settings, profile: Profile | None, generation: Generation | None, facts: HostFacts
+) -> tuple[Known, ...]:
+    """Return the rows of the ledger that apply to a machine with an environment, or a profile's lock.
+
+    A profile for the CPU meets no GPU driver, so nothing applies to it. Without a profile, rows about
+    packages are left open.
+    """
+    if profile is not None and profile.device is not Device.XPU:
+        return ()
+    platform = "win-64" if facts.os == "windows" else "linux-64"
+    stack = Stack(platform=platform)
+    if profile is not None:
+        stack = _describe_lock(settings, profile, platform)
+    if generation is not None:
+        wheels = {each.name: each.version for each in generation.receipt.packages if each.kind == "wheel"}
+        stack = replace(stack, packages=wheels, variables=generation.receipt.env)
+    return find_known(load_ledger(), stack, facts)
+
+
+def _describe_lock(settings: Settings, profile: Profile, platform: str) -> Stack:
+    env = next((each.env for each in profile.platforms if each.name == platform), {})
+    try:
+        part = read_lock(settings.find_lockfile(profile)).find_platform(platform)
+    except LockError:
+        return Stack(platform=platform, variables=env)
+    return describe_stack(platform, part.pip, env)
 
 
 def describe_facts(settings: Settings, facts: HostFacts) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
+from provisioner.diagnose.machine.known import find_known, list_notices
 from provisioner.errors import LockError, ProvisionError, UsageError
 from provisioner.events import Listener, StageFinished, StageStarted, ignore_events
 from provisioner.ground.text import did_you_mean
@@ -17,9 +18,10 @@ from provisioner.lock.file import lockfile_path, read_lock, read_lock_head, writ
 from provisioner.lock.freshness import check_freshness
 from provisioner.lock.model import Lock
 from provisioner.pipeline.engines import Engines
+from provisioner.pipeline.ledger import describe_stack, load_ledger
 from provisioner.pipeline.settings import Settings
 from provisioner.profile.load import list_profiles
-from provisioner.profile.model import Profile
+from provisioner.profile.model import Device, Profile
 from provisioner.resolve.model import PlatformResolution
 from provisioner.resolve.parallel import run_parallel
 from provisioner.resolve.solve import resolve_profile
@@ -101,7 +103,19 @@ def lock_profile(
     lock = make_lock(profile, resolution, source=_relative(profile.file, folder))
     changed = write_lock(path, lock)
     on_event(StageFinished(stage="resolve", seconds=time.monotonic() - started, detail=profile.name))
+    if profile.device is Device.XPU:
+        _tell_known(lock, on_event)
     return Locked(path=path, lock=lock, changed=changed)
+
+
+def _tell_known(lock: Lock, on_event: Listener) -> None:
+    """Tell what is known of the locked packages, whatever machine they meet."""
+    rows = load_ledger()
+    for part in lock.platforms:
+        known = find_known(rows, describe_stack(part.platform, part.pip), None)
+        sure = [each for each in known if each.sure]
+        for notice in list_notices(sure, subject=f"`{lock.profile}`", where=f"on `{part.platform}`"):
+            on_event(notice)
 
 
 def lock_if_stale(settings: Settings, profile: Profile, *, on_event: Listener) -> None:

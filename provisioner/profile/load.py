@@ -18,6 +18,8 @@ from provisioner.profile.parse import ProfileFile, parse_file
 
 MAX_EXTENDS_DEPTH = 8
 SUFFIX = ".yaml"
+LEDGER = "known.yaml"
+"""What is known about card, driver and wheel lies beside the built-in profiles, and is none."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -175,12 +177,14 @@ def _profile_paths(folder: Path) -> Iterator[Path]:
     except OSError:
         return
     for path in paths:
-        if path.name.endswith(SUFFIX) and not path.name.startswith("."):
+        if path.name.endswith(SUFFIX) and not path.name.startswith(".") and path.name != LEDGER:
             yield path
 
 
 def _find(name: str, folders: Sequence[Path]) -> Path | None:
     """Return the first folder's file of that name, a broken link included."""
+    if f"{name}{SUFFIX}" == LEDGER:
+        return None
     return next((path for folder in folders if os.path.lexists(path := folder / f"{name}{SUFFIX}")), None)
 
 
@@ -190,6 +194,9 @@ def _file_names(folders: Sequence[Path]) -> list[str]:
 
 def _explain_missing(name: str, folders: Sequence[Path], *, known: Sequence[str]) -> Problem:
     """Return the problem of a missing profile, with the names that there are."""
+    if f"{name}{SUFFIX}" == LEDGER:
+        message = f"profile `{name}` is not found; `{LEDGER}` is the ledger of drivers, and no profile"
+        return Problem(code="not_found", message=message, hints=("give the profile another name",))
     for folder in folders:
         if os.path.lexists(other := folder / f"{name}.yml"):
             message = f"profile `{name}` is not found; {shown(str(other))} has another ending"

@@ -1,9 +1,11 @@
 """What `provision doctor` answers: one line a layer, and what to do."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from provisioner.diagnose.machine.doctor import describe_layers, find_error, list_layers
+from provisioner.diagnose.machine.known import Known, find_stop
+from provisioner.diagnose.machine.known_rows import Kind
 from provisioner.diagnose.machine.layers.model import LayerResult
 from provisioner.errors import ExitCode
 from provisioner.render.result import Result
@@ -18,12 +20,18 @@ def render_layers() -> Result:
 
 
 def render_diagnosis(
-    layers: Mapping[str, LayerResult], *, subject: str, environment: str | None, saved: str | None
+    layers: Mapping[str, LayerResult],
+    known: Sequence[Known] = (),
+    *,
+    subject: str,
+    environment: str | None,
+    saved: str | None,
 ) -> Result:
     """Return the table, its data, and the error of the worst layer.
 
     Args:
         layers: Name to result, in order.
+        known: Rows of the ledger that apply.
         subject: What was judged, for messages.
         environment: Name for the commands in hints.
         saved: File that the facts were written to.
@@ -32,10 +40,15 @@ def render_diagnosis(
     for layer in data["layers"]:
         if layer["hint"]:
             (layer["hint"],) = name_environment((layer["hint"],), environment)
-    error = find_error(data, subject=subject)
-    lines = [*_list_lines(data), *([f"facts written to {saved}"] if saved else [])]
+    # A machine whose layers are all sound may still be known to fail with these packages.
+    error = find_error(data, subject=subject) or find_stop(known, subject=subject)
+    lines = [
+        *_list_lines(data),
+        *_list_known(known, subject),
+        *([f"facts written to {saved}"] if saved else []),
+    ]
     return Result(
-        data={**data, "saved": saved},
+        data={**data, "known": [each.as_json() for each in known], "saved": saved},
         text="\n".join(lines),
         exit_code=error.exit_code if error else ExitCode.OK,
         errors=(error,) if error else (),
@@ -49,3 +62,12 @@ def _list_lines(data: Mapping[str, Any]) -> list[str]:
         if layer["hint"] and layer["verdict"] in {"fail", "unknown", "not asked"}:
             lines.append(f"{'':<14} {'':<10} hint: {layer['hint']}")
     return [*lines, f"outcome: {data['outcome']}"]
+
+
+def _list_known(known: Sequence[Known], subject: str) -> list[str]:
+    lines = []
+    for each in known:
+        lines.append(f"known: {each.describe(subject)}")
+        if each.row.kind is not Kind.GOOD:
+            lines.append(f"hint: {each.row.remedy}")
+    return lines

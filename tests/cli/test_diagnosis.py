@@ -195,6 +195,20 @@ def test_doctor_judges_a_healthy_machine(lab: Lab) -> None:
     assert (shown.code, [layer["name"] for layer in shown.data["layers"]]) == (0, ["gpu"])
 
 
+def test_doctor_tells_what_is_known_of_driver_and_lock(lab: Lab) -> None:
+    """The rows that apply to a machine and a lock are lines and data; for the CPU there are none."""
+    facts = str(HOSTS / "windows-arc-a770-old-driver.json")
+    shown = lab.run("doctor", "llama3-arc", "--from", facts, "--json")
+    assert shown.data["known"][0]["id"] == "ipex-2-1-windows-driver"
+    assert shown.data["known"][0]["address"].startswith("https://")
+    text = lab.run("doctor", "llama3-arc", "--from", facts).out
+    assert "known: `llama3-arc` is outside of what its makers support here: IPEX 2.1 needs" in text
+    assert "hint: install Intel's current Arc driver" in text
+    assert lab.run("doctor", "llama3-cpu", "--from", facts, "--json").data["known"] == []
+    alone = lab.run("doctor", "llama3-arc", "--from", facts, "--layer", "gpu", "--json")
+    assert (alone.code, alone.data["known"]) == (0, [])
+
+
 def test_doctor_with_nothing_judged_is_not_all_good(lab: Lab) -> None:
     """A layer that is not needed proves nothing."""
     shown = lab.run("doctor", "llama3-cpu", "--layer", "gpu", "--json")

@@ -249,15 +249,21 @@ def test_unvalidated_before_any_download(lab: Lab) -> None:
 
 
 def test_no_gate_builds_all_the_same(lab: Lab) -> None:
-    """7: built without the gate, such an environment is there and never counted as passed."""
-    lab.offer("torch", "2.9.1+xpu", index="torch")
+    """7: built without the gate, such an environment is there and never counted as passed.
+
+    What is known of its packages is told when they are locked and before they are fetched.
+    """
+    lab.offer("torch", "2.11.0+xpu", index="torch")
     lab.offer("tinyapp", "1.0")
     lab.write_profile(
-        changes={"device: cpu": "device: xpu", "torch: cpu": "torch: xpu", "2.13.0+cpu": "2.9.1+xpu"}
+        changes={"device: cpu": "device: xpu", "torch: cpu": "torch: xpu", "2.13.0+cpu": "2.11.0+xpu"}
     )
-    assert lab.run("lock", "tiny").code == 0
+    locked = lab.run("lock", "tiny")
+    assert locked.code == 0
+    assert "warning: `tiny` is reported to fail on `linux-64`: PyTorch's index gave no hash" in locked.err
     shown = lab.run("create", "tiny", "--json", "--no-gate", "--no-validate")
     assert shown.code == 0
+    assert "warning: `tiny` is reported to fail on this machine: PyTorch's index gave no hash" in shown.err
     assert shown.data["verdict"] == "unvalidated"
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from provisioner.errors import UsageError
 from provisioner.profile.load import list_profiles, load_profile
 from provisioner.profile.model import Device, Family, Profile, State, TorchVariant
 from provisioner.profile.rules import exact_version, requirement_name
@@ -44,6 +45,13 @@ def test_the_built_in_profiles_are_these() -> None:
         assert entry.profile is not None
         assert entry.profile.status.replaced_by in {None, *NAMES}
         assert (entry.profile.device is Device.CPU) is entry.name.endswith("-cpu")
+
+
+def test_the_ledger_is_no_profile() -> None:
+    """The file beside the profiles is not listed, and naming it says what it is."""
+    assert "known" not in [entry.name for entry in list_profiles([ENVS], stacks=True)]
+    with pytest.raises(UsageError, match=r"`known\.yaml` is the ledger of drivers"):
+        load("known")
 
 
 def test_llama3_cpu_is_the_set_that_was_tried() -> None:
@@ -136,6 +144,6 @@ def test_archived_stacks_say_so() -> None:
 
 def test_no_registry_and_no_secret_stands_in_a_profile() -> None:
     """The default index's address is the user's business."""
-    for path in sorted(ENVS.glob("*.yaml")):
+    for path in sorted(set(ENVS.glob("*.yaml")) - {ENVS / "known.yaml"}):  # its sources are addresses
         hosts = set(re.findall(r"https?://([^/\s]+)", path.read_text(encoding="utf-8")))
         assert hosts <= {"download.pytorch.org", "pytorch-extension.intel.com"}, path
