@@ -7,7 +7,7 @@ from typing import IO
 
 import click
 
-from provisioner.cli.options import settings_flags
+from provisioner.cli.options import flag, settings_flags
 from provisioner.errors import UsageError
 from provisioner.ground.names import check_profile_name
 from provisioner.pipeline.explain import explain_built, explain_log
@@ -20,7 +20,7 @@ _CHUNK_BYTES = 1 << 20
 
 @click.command("explain")
 @click.argument("source", metavar="[FILE | ENVIRONMENT]", required=False)
-@click.option(
+@flag(
     "--exit-code",
     is_flag=True,
     help="Exit 10 for a known failure, 11 for a likely one, 12 for warnings and noise alone, 0 for nothing.",
