@@ -8,4 +8,4 @@ def pytest_configure() -> None:
     for name in ("SIGHUP", "SIGINT", "SIGQUIT"):  # Windows has SIGINT alone
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is signal.SIG_IGN:
-            signal.signal(number, lambda *_: None)
+            signal.signal(number, signal.default_int_handler if name == "SIGINT" else lambda *_: None)

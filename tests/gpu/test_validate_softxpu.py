@@ -79,7 +79,7 @@ def test_llama_passes(validate: Validate) -> None:
         ("crash-properties", "device", "crash", "_get_device_properties"),
         ("hang-properties", "device", "timeout", "did not end"),
         ("hang", "kernels", "timeout", "did not end"),
-        ("oom", "conversion", "device_memory", "device's memory"),
+        ("oom", "kernels", "device_memory", "device's memory"),
         ("device-lost", "kernels", "device_lost", "lost"),
         ("device-lost@10", "forward", "device_lost", "lost"),
         ("crash-kernel", "kernels", "crash", "SIGSEGV"),
