@@ -1,4 +1,4 @@
-"""The map of the house names rooms that are there, and all of them."""
+"""The docs name rooms and files that are there; the map of the house names all rooms."""
 
 import re
 from pathlib import Path
@@ -12,6 +12,19 @@ def test_every_path_of_the_map_is_there() -> None:
     named = set(re.findall(r"`((?:provisioner|envs|lockfiles|scripts|tests|docs)/[^`\s]*)`", MAP))
     assert len(named) > 40
     assert sorted(path for path in named if not (ROOT / path).exists()) == []
+
+
+def test_every_path_of_the_docs_is_there() -> None:
+    """README and docs write a module's path from the package on, with or without the package's name."""
+    rooms = "|".join(sorted(path.name for path in (ROOT / "provisioner").iterdir() if path.is_dir()))
+    lost = []
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))):
+        for path in re.findall(
+            rf"`(?:provisioner/)?((?:{rooms})/[^`\s]*)`", page.read_text(encoding="utf-8")
+        ):
+            if not (ROOT / "provisioner" / path).exists():
+                lost.append(f"{page.name}: {path}")
+    assert lost == []
 
 
 def test_every_room_is_on_the_map() -> None:
