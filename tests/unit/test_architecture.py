@@ -17,13 +17,12 @@ def test_every_path_of_the_map_is_there() -> None:
 def test_every_path_of_the_docs_is_there() -> None:
     """README and docs write a module's path from the package on, with or without the package's name."""
     rooms = "|".join(sorted(path.name for path in (ROOT / "provisioner").iterdir() if path.is_dir()))
-    lost = []
-    for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))):
-        for path in re.findall(
-            rf"`(?:provisioner/)?((?:{rooms})/[^`\s]*)`", page.read_text(encoding="utf-8")
-        ):
-            if not (ROOT / "provisioner" / path).exists():
-                lost.append(f"{page.name}: {path}")
+    lost = [
+        f"{page.name}: {path}"
+        for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
+        for path in re.findall(rf"`(?:provisioner/)?((?:{rooms})/[^`\s]*)`", page.read_text(encoding="utf-8"))
+        if not (ROOT / "provisioner" / path).exists()
+    ]
     assert lost == []
 
 
