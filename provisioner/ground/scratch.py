@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from provisioner.errors import InstallError
 from provisioner.ground.file_lock import hold_file
 
 _NAME = re.compile(r"provision-[a-z]+-[a-z0-9_]{8}")
@@ -52,5 +53,5 @@ def _is_dead(path: Path) -> bool:
             return time.time() - status.st_mtime > _LONG_DEAD_S
         with hold_file(path / _LOCK, timeout_s=0.0) as held:
             return held
-    except FileNotFoundError:  # its process has just deleted it
+    except (FileNotFoundError, InstallError):  # just deleted by its process; or its lock is none of ours
         return False

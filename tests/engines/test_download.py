@@ -71,7 +71,7 @@ def test_a_complete_part_costs_no_request(server: Loopback, tmp_path: Path) -> N
     assert server.requests == []
 
 
-@pytest.mark.parametrize("mode", ["ok", "norange", "wrongrange"])
+@pytest.mark.parametrize("mode", ["ok", "norange", "wrongrange", "longrange"])
 @pytest.mark.parametrize("kept", [b"another file", FILE + b"more", FILE[:-1] + b"?"])
 def test_resuming_never_splices(server: Loopback, tmp_path: Path, mode: str, kept: bytes) -> None:
     """What lies there may belong to another file, and a server may lie about where it goes on."""

@@ -87,9 +87,10 @@ def test_credentials_belong_to_their_origin(tmp_path: Path) -> None:
     assert settings.credentials_for("https://example.org/f") is None
 
 
-def test_a_broken_netrc_is_no_credentials(tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", [b"password lost", b"machine h login ada password \xff\xfe"])
+def test_a_broken_netrc_is_no_credentials(tmp_path: Path, text: bytes) -> None:
     """Its errors are its owner's affair."""
-    (tmp_path / ".netrc").write_text("password lost", encoding="utf-8")
+    (tmp_path / ".netrc").write_bytes(text)
     assert read({"HOME": str(tmp_path)}).credentials == {}
 
 

@@ -73,6 +73,12 @@ def test_timeout_under_both_of_its_names() -> None:
     assert read({}, HOME | {"PIP_TIMEOUT": "soon"}).timeout_s is None
 
 
+@pytest.mark.parametrize("text", ["inf", "nan", "-1", "0", "1e300", "86401"])
+def test_a_timeout_that_no_socket_takes_is_none(text: str) -> None:
+    """It would end every connection as a bug of ours; our own default serves."""
+    assert read({}, HOME | {"PIP_TIMEOUT": text}).timeout_s is None
+
+
 def test_no_index_is_seen() -> None:
     """A user who forbids indexes is obeyed."""
     assert read({}, HOME | {"PIP_NO_INDEX": "1"}).no_index

@@ -27,6 +27,25 @@ def stored_wheel(*, metadata_first: bool) -> bytes:
     return buffer.getvalue()
 
 
+def packed_wheel(method: int, *, damaged: bytes) -> bytes:
+    """Return a wheel whose METADATA begins with other bytes than a compressor writes."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", method) as archive:
+        archive.writestr("app-1.0.dist-info/METADATA", b"Metadata-Version: 2.1\nName: app\n" * 50)
+    data = bytearray(buffer.getvalue())
+    start = 30 + len("app-1.0.dist-info/METADATA")
+    data[start : start + len(damaged)] = damaged
+    return bytes(data)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+@pytest.mark.parametrize("damaged", [b"\xff" * 12, b"\x09\x04\x05\x00" + b"\xff" * 9])
+def test_damaged_metadata_is_the_wheels_fault(method: int, damaged: bytes) -> None:
+    """However it was compressed."""
+    with pytest.raises(UnavailableError, match=r"`app\.whl` .* no readable METADATA"):
+        read_wheel_metadata(io.BytesIO(packed_wheel(method, damaged=damaged)), name="app.whl")
+
+
 @pytest.fixture
 def server() -> Iterator[Loopback]:
     """A server with three wheels."""

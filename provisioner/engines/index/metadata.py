@@ -1,5 +1,6 @@
 """Read what a wheel or a source archive says about itself, without running anything of it."""
 
+import lzma
 import re
 import tarfile
 import zipfile
@@ -12,6 +13,11 @@ from provisioner.errors import UnavailableError
 
 # The longest METADATA among the locked packages has 50 kB; more than this is an attack on our memory.
 _MOST_BYTES = 4 * 1024 * 1024
+# What `zipfile` raises for damaged input, which an index or a broken transfer may send.
+_UNREADABLE = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError, ValueError),
+    StopIteration,
+)
 _REQUIRES_DIST = re.compile(r"^requires-dist:[ \t]*(.+?)[ \t\r]*$", re.IGNORECASE | re.MULTILINE)
 
 
@@ -35,9 +41,9 @@ def read_wheel_metadata(wheel: Path | IO[bytes], *, name: str) -> bytes:
                 if member.filename.endswith(".dist-info/METADATA") and member.filename.count("/") == 1
             )
             if member.file_size > _MOST_BYTES:
-                raise zipfile.BadZipFile("its METADATA is too long")  # noqa: TRY301 - joins the others
+                raise zipfile.BadZipFile("its METADATA is too long")
             return archive.read(member)
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, StopIteration) as error:
+    except _UNREADABLE as error:
         raise UnavailableError(
             "unavailable.bad_wheel",
             f"`{name}` is called a wheel by its index and holds no readable METADATA",

@@ -79,7 +79,7 @@ def parse_page(body: bytes, *, kind: str, url: str, project: str) -> tuple[Index
         else:
             found = _from_html(body.decode(), url=url, project=project)
         return tuple(_checked(found, base=url))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UnavailableError(
             "unavailable.bad_page",
             f"`{host_and_port(url)}` answered for `{project}` with something that is no package index's page",
@@ -124,9 +124,12 @@ def _text(value: object) -> str | None:
 
 
 def _from_html(text: str, *, url: str, project: str) -> list[IndexFile]:
-    from pypi_simple import ProjectPage  # noqa: PLC0415 - 0.2 s of requests that users of JSON indexes save
+    import pypi_simple  # noqa: PLC0415 - 0.2 s of requests that users of JSON indexes save
 
-    page = ProjectPage.from_html(project, text, base_url=url)
+    try:
+        page = pypi_simple.ProjectPage.from_html(project, text, base_url=url)
+    except pypi_simple.UnsupportedRepoVersionError as error:
+        raise ValueError(str(error)) from error
     if not page.packages and not _EMPTY_PAGE.search(text):
         raise ValueError("a web page without a file")
     return [

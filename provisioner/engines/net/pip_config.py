@@ -15,6 +15,7 @@ from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 from provisioner.engines.net.addresses import parse_address
 from provisioner.errors import UsageError
 
+_LONGEST_TIMEOUT_S = 86_400.0
 _SECTIONS = ("global", "download", "install")  # the later wins
 # Weakest of all, then pip's files, then pip's variables, then uv's; in each row the later wins.
 _WEAK_VARIABLES = (("CURL_CA_BUNDLE", "cert"), ("REQUESTS_CA_BUNDLE", "cert"))
@@ -237,9 +238,10 @@ def _is_true(value: _Value | None) -> bool:
 
 def _seconds(value: _Value | None) -> float | None:
     try:
-        return float(value.text) if value else None
+        seconds = float(value.text) if value else 0.0
     except ValueError:
         return None
+    return seconds if 0 < seconds <= _LONGEST_TIMEOUT_S else None
 
 
 def _read_text(path: str) -> str | None:

@@ -141,7 +141,7 @@ def _netrc_credentials(environ: Mapping[str, str], *, windows: bool) -> dict[str
     for path in candidates:
         try:
             hosts = netrc.netrc(path).hosts
-        except (OSError, netrc.NetrcParseError):
+        except (OSError, UnicodeDecodeError, netrc.NetrcParseError):
             continue
         return {host: (login, password) for host, (login, _, password) in hosts.items() if login}
     return {}

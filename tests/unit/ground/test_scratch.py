@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.ground.scratch import find_dead_scratch, hold_scratch
+from provisioner.ground.scratch import _LOCK, find_dead_scratch, hold_scratch
 
 _HOLD = """
 import sys, time
@@ -39,6 +39,12 @@ def test_the_folder_of_a_killed_process_is_found(tmp_path: Path) -> None:
         assert find_dead_scratch(tmp_path) == ()
         process.kill()
     assert find_dead_scratch(tmp_path) == (folder,)
+
+
+def test_a_lock_that_is_none_is_left_alone(tmp_path: Path) -> None:
+    """Somebody put a folder where our lock is: not ours, and no reason for `clean` to stop."""
+    (tmp_path / "provision-uv-abcdefgh" / _LOCK).mkdir(parents=True)
+    assert find_dead_scratch(tmp_path) == ()
 
 
 @pytest.mark.parametrize("name", ["provision-bench-x", "provision-uv-abcdefgh.txt", "other-uv-abcdefgh"])
