@@ -10,11 +10,9 @@ from functools import partial
 from pathlib import Path
 
 from provisioner import __version__
-from provisioner.errors import UsageError
 from provisioner.events import Listener, StageFinished, StageStarted, ignore_events
 from provisioner.ground.scratch import hold_scratch
 from provisioner.ground.text import replace_controls, shorten
-from provisioner.profile.model import Family
 from provisioner.validate.checks.failure import LONGEST_TEXT, Recogniser, describe_exit
 from provisioner.validate.checks.finding import REBUILD_HINT, Finding, name_environment
 from provisioner.validate.checks.repetition import check_repetition, measure_repetition
@@ -27,15 +25,19 @@ from provisioner.validate.model import (
     Verdict,
 )
 from provisioner.validate.models.bpe import TOKENIZER_FILE, Tokenizer, load_tokenizer
+from provisioner.validate.plan import (
+    explain_skip,
+    find_impossible,
+    is_repeated,
+    list_probe_stages,
+    settle_request,
+)
 from provisioner.validate.stages import STAGES
-from provisioner.validate.tolerances import LOW_BIT, TOLERANCES
 from provisioner.validate.watch import ProbeRunner, Watch
 
 PROBE_FOLDER = Path(__file__).parent / "probe"
 
-_DEVICES = ("cpu", "xpu", "cuda")
 _OUTPUT_TAIL = 4000
-_PARENT_STAGES = ("repeat", "commands", "exit")
 _REPEATED_STAGES = ("imports", "device", "weights", "conversion", "forward")
 _ASKED = (
     *("prefix", "device", "family", "backend", "precision", "imports", "manifest", "prompt"),
@@ -65,14 +67,14 @@ def validate_environment(
     Raises:
         UsageError: The device, the precision or the family cannot be checked.
     """
-    request = _settle(request)
+    request = settle_request(request)
     with hold_scratch("validate") as scratch:
         folder = scratch / "empty"
         folder.mkdir()
         start = partial(process, env=build_environment(request, str(scratch)), cwd=folder)
-        plan = _plan(request)
+        plan = list_probe_stages(request)
         records, output = _run_probe(request, start, plan, recognise=recognise, on_event=on_event)
-        if _is_repeated(request) and _find_bad(records) is None:
+        if is_repeated(request) and _find_bad(records) is None:
             record, output = _repeat(request, start, records, recognise=recognise, on_event=on_event)
             records.append(record)
         if request.commands and _find_bad(records) is None:
@@ -82,56 +84,6 @@ def validate_environment(
 
 def _find_bad(records: Sequence[CheckRecord]) -> CheckRecord | None:
     return next((record for record in records if record.status is not Status.PASSED), None)
-
-
-def _settle(request: ValidationRequest) -> ValidationRequest:
-    """Refuse what cannot be checked, and choose what the asked device can run.
-
-    ipex-llm's builds for XPU have no low-bit kernels for the CPU, so such a stack is checked there through
-    plain transformers; the report says what that leaves open.
-    """
-    kind, _, number = request.device.partition(":")
-    known = kind in _DEVICES and (not number or number.isdecimal()) and request.precision in TOLERANCES
-    if not known or request.family not in tuple(Family):
-        raise UsageError(
-            "validate.request",
-            f"`{request.family}` in `{request.precision}` on `{request.device}` cannot be validated",
-            hints=["name a device as `cpu`, `xpu` or `xpu:1`"],
-        )
-    if request.model_dir is not None and request.model_dir.is_file() and request.backend != "openvino":
-        raise UsageError(
-            "validate.request",
-            f"`{request.model_dir.name}` is a file, and the backend `{request.backend}` reads folders",
-            hints=["name a folder that holds safetensors and a tokenizer"],
-        )
-    if request.model_dir is not None:  # the profile's weights and expected answer belong together
-        request = replace(request, weights_dir=None, expected=None)
-    if request.backend == "openvino" or request.precision in LOW_BIT:  # the same packages serve every device
-        return request
-    if request.device_kind == "cpu" and request.profile_device not in (None, "cpu"):
-        return replace(request, backend="transformers", precision="bf16", tolerance=None)
-    if request.precision == "fp32":
-        return replace(request, backend="transformers")
-    return request
-
-
-def _plan(request: ValidationRequest) -> list[str]:
-    """Return the stages for the probe."""
-    left_out = {*_PARENT_STAGES, *_find_impossible(request)}
-    return [stage for stage in STAGES if stage not in left_out and (stage != "width" or request.width)]
-
-
-def _find_impossible(request: ValidationRequest) -> dict[str, str]:
-    """Return the stages that cannot be made with this model, with the reason."""
-    if request.backend != "openvino":
-        return {}
-    reasons = {"width": "OpenVINO runs model files, none of this size is at hand"}
-    if request.model_dir is not None:
-        reasons["conversion"] = "the weights of a model of your own are not read back"
-        if request.model_dir.is_file():
-            why = "openvino_genai gives no logits of a GGUF file of your own, its text alone"
-            reasons |= dict.fromkeys(("reference", "forward", "comparison"), why)
-    return reasons
 
 
 def _run_probe(
@@ -163,11 +115,6 @@ def _run_probe(
             return watch.records, "" if watch.failure is None else _tail(probe.stdout, probe.stderr)
     except OSError as error:
         return [_unstartable(request, error)], ""
-
-
-def _is_repeated(request: ValidationRequest) -> bool:
-    """Tell whether a second process may calculate otherwise: it finds the kernels that the first compiled."""
-    return request.device_kind != "cpu" and request.backend != "openvino"
 
 
 def _repeat(
@@ -272,7 +219,7 @@ def _write_report(request: ValidationRequest, records: list[CheckRecord], output
     ]
     reached = {record.name: record for record in records}
     bad = _find_bad(records)
-    complete = [reached.get(stage) or _skipped(stage, request, bad) for stage in STAGES]
+    complete = [reached.get(stage) or explain_skip(stage, request, bad) for stage in STAGES]
     verdict = _VERDICTS[Status.PASSED if bad is None else bad.status]
     packages = reached["packages"].measured if "packages" in reached else {}
     device = reached["device"].measured if "device" in reached else {}
@@ -304,23 +251,6 @@ def _without_inventory(record: CheckRecord) -> CheckRecord:
     return replace(record, measured=measured)
 
 
-def _skipped(stage: str, request: ValidationRequest, bad: CheckRecord | None) -> CheckRecord:
-    impossible = _find_impossible(request)
-    if stage in impossible:
-        reason = impossible[stage]
-    elif stage == "width" and not request.width:
-        reason = "not asked for: `--width` runs the layers of production size"
-    elif stage == "repeat" and not _is_repeated(request):
-        reason = "a CPU compiles no kernels that a second process could find"
-        if request.backend == "openvino":
-            reason = "OpenVINO's generation is repeated in the same process"
-    elif stage == "commands" and not request.commands:
-        reason = "the profile names no command"
-    else:
-        reason = f"`{bad.name}` came first and did not pass" if bad is not None else "it was not asked for"
-    return CheckRecord(name=stage, status=Status.SKIPPED, seconds=0.0, reason=reason)
-
-
 def _not_proven(request: ValidationRequest, reached: Mapping[str, CheckRecord]) -> tuple[str, ...]:
     """Say what a reader may expect of a passed report and it does not show."""
     sentences = []
@@ -340,7 +270,7 @@ def _not_proven(request: ValidationRequest, reached: Mapping[str, CheckRecord]) 
         )
     if "forward" not in reached:
         sentences.append("no logits were compared: only the text and the device of the model were judged")
-    if "width" not in reached and "width" not in _find_impossible(request):
+    if "width" not in reached and "width" not in find_impossible(request):
         sentences.append("layers of production size were not run: `--width` does")
     return tuple(sentences)
 
