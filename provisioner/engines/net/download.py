@@ -13,20 +13,20 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 from provisioner.engines.net import errors as failures
 from provisioner.engines.net.addresses import (
     check_address,
     filename_of,
-    local_path,
     redact,
     split_credentials,
     to_canonical,
     to_mirror,
 )
 from provisioner.engines.net.errors import Attempt, NotFoundError
+from provisioner.engines.net.local_files import open_local
 from provisioner.engines.net.settings import NetworkSettings
 from provisioner.engines.net.transfer import CHUNK_BYTES, Transfer
 from provisioner.errors import InstallError, UnavailableError
@@ -129,7 +129,7 @@ class Downloader:
         """Return status and headers of a file without its body; errors as in `get`."""
         attempt = self._attempt(url)
         if urlsplit(attempt.asked).scheme == "file":
-            with _open_local(attempt) as source:
+            with open_local(attempt) as source:
                 length = str(os.fstat(source.fileno()).st_size)
             return Response(status=200, headers={"content-length": length}, body=b"", url=attempt.asked)
 
@@ -198,7 +198,7 @@ class Downloader:
     def _fetch(self, attempt: Attempt, transfer: Transfer) -> None:
         if urlsplit(attempt.asked).scheme == "file":
             transfer.restart()
-            with _open_local(attempt) as source:
+            with open_local(attempt) as source:
                 chunks = iter(lambda: source.read(CHUNK_BYTES), b"")
                 transfer.append(self._watched(chunks, attempt, transfer), total=attempt.size)
             return
@@ -279,7 +279,7 @@ def _response(answer: "httpx.Response", body: bytes) -> Response:
 
 def _continues_at(answer: "httpx.Response", start: int) -> bool:
     """Tell whether a partial answer begins at ``start``: a lying server must not make us splice files."""
-    match = re.match(r"bytes (\d+)-", answer.headers.get("content-range", ""))
+    match = re.match(r"bytes (\d{1,18})-", answer.headers.get("content-range", ""))
     return answer.status_code == 206 and match is not None and int(match.group(1)) == start
 
 
@@ -289,22 +289,7 @@ def _is_web_page(headers: Mapping[str, str], head: bytes) -> bool:
 
 
 def _read_local(attempt: Attempt) -> Response:
-    """Return a local page; a folder stands for its ``index.html``, as in a file tree of an index."""
-    with _open_local(attempt) as source:
+    """Return a local page."""
+    with open_local(attempt) as source:
         kind = mimetypes.guess_type(source.name)[0] or "application/octet-stream"
         return Response(status=200, headers={"content-type": kind}, body=source.read(), url=attempt.asked)
-
-
-def _open_local(attempt: Attempt) -> BinaryIO:
-    path = local_path(attempt.asked)
-    try:
-        if path.is_dir():
-            path /= "index.html"
-        if not path.is_file():  # opening a pipe would wait for its writer
-            path.stat()
-            raise failures.unreadable(attempt, "it is not a regular file")
-        return path.open("rb")
-    except FileNotFoundError as error:
-        raise failures.not_found(attempt) from error
-    except OSError as error:
-        raise failures.unreadable(attempt, (error.strerror or str(error)).lower()) from error
