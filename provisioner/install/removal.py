@@ -29,14 +29,13 @@ def hold_unpacked(home: EnvironmentHome, name: str) -> Iterator[Path]:
     remove_tree(folder)
     for path in (home.cache, folder.parent, folder):
         make_private_folder(path)
-    # What stays goes with the next build or `clean`: everything where we are stopped, which must be quick.
     try:
         yield folder
-    except Exception:
-        with suppress(OSError):
+    except Exception:  # a stop must end quickly: the next build or `clean` deletes it
+        with suppress(OSError):  # the error that is on its way says more
             remove_tree(folder)
         raise
-    with suppress(OSError):
+    with suppress(OSError):  # the environment is complete; the next build or `clean` deletes what stays
         remove_tree(folder)
 
 

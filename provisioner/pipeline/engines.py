@@ -133,17 +133,16 @@ class Engines:
     @cached_property
     def pip_solver(self) -> "UvSolver":
         """uv; what it reads of an index serves all profiles of the job."""
-        from provisioner.engines.index.reader import IndexReader  # noqa: PLC0415 - 40 ms that a build saves
-        from provisioner.engines.index.source import IndexSource  # noqa: PLC0415 - with the line above
+        from provisioner.engines.index import reader, source  # noqa: PLC0415 - 40 ms that a build saves
         from provisioner.engines.uv.solver import UvSolver  # noqa: PLC0415 - with the line above
 
-        source = IndexSource(
-            IndexReader(self.downloader, folder=self.home.cache / "whole"),
+        index = source.IndexSource(
+            reader.IndexReader(self.downloader, folder=self.home.cache / "whole"),
             packages=self.packages,
             cache=self.home.cache / "index",
             offline=self.settings.offline,
         )
-        return UvSolver(source, cache=self.home.cache / "uv", environ=self.child_environ)
+        return UvSolver(index, cache=self.home.cache / "uv", environ=self.child_environ)
 
     @cached_property
     def conda_solver(self) -> RattlerSolver:
