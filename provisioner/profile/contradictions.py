@@ -89,12 +89,29 @@ def _torch(section: Section, written: Leaf) -> Iterator[PlacedProblem]:
         message = f"the default index has no torch `{variant}`, and `torch` has no route on {section.name}"
         hint = "name its index under `indexes` and route `torch` to it under `pip.routes`"
         yield _problem(message, written.origin, hint, code="missing_route")
+    yield from _unrouted_kin(section)
     for part in (section["pip.packages"], section["pip.overrides"]):
         for item in (part[name] for name in TORCH_KIN if name in part):
             local = _local(item.value)
             if local and local != variant.local_version:
                 message = f"{shown(item.value)} is not the torch variant `{variant}`"
                 yield _problem(f"{message} (local version `{variant.local_version}`)", item.origin)
+
+
+def _unrouted_kin(section: Section) -> Iterator[PlacedProblem]:
+    """What is compiled against torch comes from the index that torch comes from."""
+    routes = section["pip.routes"]
+    if "torch" not in routes:
+        return
+    index = routes["torch"].value
+    for name in TORCH_KIN:
+        item = section["pip.packages"].get(name) or section["pip.overrides"].get(name)
+        if item and name not in routes and _local(item.value) is None:  # `_routes` tells a local version
+            message = (
+                f"`{name}` would come from the default index, built for another torch than {shown(index)} has"
+            )
+            hint = f"route `{name}` to `{index}` under `pip.routes`"
+            yield _problem(message, item.origin, hint, code="missing_route")
 
 
 def _no_torch(section: Section, written: Leaf) -> Iterator[PlacedProblem]:
@@ -119,9 +136,9 @@ def _conda(section: Section) -> Iterator[PlacedProblem]:
         yield _problem(message, first_channel.origin, "add to `conda.packages`, or remove `conda.channels`")
     for name, item in section["conda.packages"].items():
         if name in CONDA_TORCH:
-            yield _problem(
-                f"conda's {shown(name)} would be installed beside pip's torch", item.origin, "remove it"
-            )
+            message = f"conda's {shown(name)} would be installed beside pip's torch and imported in its place"
+            hint = "remove it: torch comes from pip alone, and conda-forge has no build for Intel GPUs"
+            yield _problem(message, item.origin, hint)
 
 
 def _pins(section: Section, transformers: Leaf | None) -> Iterator[PlacedProblem]:

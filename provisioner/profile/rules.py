@@ -45,6 +45,19 @@ _FORBIDDEN_PREFIXES = (
 _ALLOWED_NAMES = frozenset(
     ("LD_LIBRARY_PATH", "PYTHONHASHSEED", "PYTHONIOENCODING", "PYTHONUNBUFFERED", "PYTHONUTF8")
 )
+# What people write from habit in place of a requirement, and what to write instead; the first match counts.
+_NO_REQUIREMENTS = (
+    (
+        re.compile(r"(?:^|\s)--no-deps\b"),
+        "leaves out what a package needs; say under `pip.overrides` which requirement wins, and why",
+    ),
+    (re.compile(r"^-"), "is an option, not a package"),
+    (
+        re.compile(r"\.whl(?:[#?;\s]|$)"),
+        "names a file; files are locked from indexes only: write `name==version`, routed under `pip.routes`",
+    ),
+    (re.compile(r"://|@"), "names an address; a package is named by version here: `name==version`"),
+)
 _SECRET_NAME = re.compile(r"(?:.*_)?(?:TOKEN|SECRET|PASSWORD|PASSWD|API_?KEY|CREDENTIALS?)")
 
 
@@ -56,10 +69,9 @@ def _parse_requirement(text: str) -> Requirement:
 
 def check_requirement(text: str) -> str | None:
     """Say why ``text`` is not a name with extras and versions (PEP 508 without addresses and markers)."""
-    if text.startswith("-"):
-        return f"{shown(text)} is an option, not a package"
-    if "://" in text or "@" in text:
-        return "a package is named by version here, not by address"
+    for pattern, reason in _NO_REQUIREMENTS:
+        if pattern.search(text):
+            return f"{shown(text)} {reason}"
     try:
         requirement = _parse_requirement(text)
     except InvalidRequirement as error:

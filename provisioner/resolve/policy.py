@@ -40,11 +40,15 @@ _CONSEQUENCES = {
     "no_torch": ("no model runs without it", "name torch in the profile, with the variant's local version"),
     "torch_variant": (
         f"a torch that was replaced by another build is why models run on the CPU or die in `{SEED}`",
-        "pin torch to a version of the variant and route it to the index that has it",
+        "pin torch to a version of the variant, and route it with torchvision and torchaudio",
     ),
     "ipex_beside_ipex_llm": (
         f"IPEX beside an ipex-llm that was built with another one ends in `{SEED}`",
         "drop the separate IPEX requirement: ipex-llm installs the one that it was built with",
+    ),
+    "ipex_without_ipex_llm": (
+        "IPEX fits one release of torch only, and torch 2.6 and newer runs on Intel GPUs without it",
+        "drop the requirement of IPEX, which Intel has archived",
     ),
     "other_core": (
         "native code that was built for another torch crashes it",
@@ -103,7 +107,7 @@ def _find_foreign_ipex(profile: Profile, platform: Platform) -> Iterator[Resolve
         reason = f"`{ipex}` is asked for beside {stack}, which brings its own IPEX {pin}+xpu"
     else:
         return
-    yield _make_error(profile, "ipex_beside_ipex_llm", reason)
+    yield _make_error(profile, "ipex_beside_ipex_llm", reason, without_ipex_llm=ipex_llm is None)
 
 
 def _find_errors(profile: Profile, answer: PlatformResolution) -> Iterator[ResolveError]:
@@ -124,8 +128,8 @@ def _find_errors(profile: Profile, answer: PlatformResolution) -> Iterator[Resol
         yield from _check_transformers(profile, answer.platform, transformers)
 
 
-def _make_error(profile: Profile, code: str, reason: str) -> ResolveError:
-    consequence, hint = _CONSEQUENCES[code]
+def _make_error(profile: Profile, code: str, reason: str, *, without_ipex_llm: bool = False) -> ResolveError:
+    consequence, hint = _CONSEQUENCES["ipex_without_ipex_llm" if without_ipex_llm else code]
     return ResolveError(
         f"resolve.{code}",
         f"profile `{profile.name}`: {reason}; {consequence}",

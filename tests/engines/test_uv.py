@@ -152,6 +152,31 @@ def test_a_misspelt_package_is_no_solution(bench: Bench, pypi: PackageIndex) -> 
         bench.solve("app", "numpyy")
 
 
+def test_a_version_for_other_pythons_only_says_so(bench: Bench, pypi: PackageIndex) -> None:
+    """Exit 3 names the Python, the platform, and what the index has; the solver calls it "no version"."""
+    for tags in ("cp310-cp310-manylinux_2_28_x86_64", "cp311-cp311-win_amd64"):
+        pypi.add("app", "2.0", tag=tags)
+    with pytest.raises(ResolveError) as caught:
+        bench.solve("app==2.0")
+    assert caught.value.code == "resolve.no_wheel"
+    assert caught.value.message == (
+        "`app==2.0` has no wheel for Python 3.11 on `linux-64`; its index has it for "
+        "`cp310-cp310-manylinux_2_28_x86_64`, `cp311-cp311-win_amd64`"
+    )
+    assert "`python`" in caught.value.hints[0]
+
+
+def test_a_version_hidden_by_the_profile_is_not_called_one_for_other_pythons(
+    bench: Bench, pypi: PackageIndex
+) -> None:
+    """A pre-release has a wheel for this Python; what hides it is the profile."""
+    pypi.add("app", "1.0")
+    pypi.add("app", "2.0rc1")
+    with pytest.raises(ResolveError) as caught:
+        bench.solve("app==2.0rc1", "app>=1.5")
+    assert caught.value.code == "resolve.unsatisfiable"
+
+
 def test_an_override_wins_and_resolves(bench: Bench, pypi: PackageIndex) -> None:
     """The override replaces what every package asks for."""
     pypi.add("app", "1.0", "numpy<1.25")

@@ -20,7 +20,7 @@ from packaging.version import Version
 
 from provisioner.engines.index.page import IndexFile
 from provisioner.engines.index.source import Choice, IndexSource
-from provisioner.engines.index.wheel_choice import Limits, choose_wheels, count_hidden
+from provisioner.engines.index.wheel_choice import Limits, choose_wheels, count_hidden, find_other_wheels
 from provisioner.engines.net.addresses import host_and_port
 from provisioner.errors import InternalError, ProvisionError, UnavailableError
 from provisioner.ground.names import DEFAULT_INDEX
@@ -123,6 +123,19 @@ class Shelf:
             return ()
         files = self.source.read_page(self._address_of(project), project) or ()
         return tuple(count_hidden(files, limits=self._limits_of(project)))
+
+    def find_other_wheels(self, requirement: Requirement) -> list[str]:
+        """Return what the wheels of the required versions are for, if none is for the target."""
+        project = canonicalize_name(requirement.name)
+        if project in self.request.provided:
+            return []
+        return find_other_wheels(
+            self.source.read_page(self._address_of(project), project) or (),
+            project=project,
+            wanted=requirement.specifier,
+            platform=self.request.platform,
+            python=self.request.python,
+        )
 
     def find_exact(self, requirement: str) -> tuple[str, Version, IndexFile] | None:
         """Return the file that answers an exact requirement (``name==version``)."""

@@ -85,6 +85,29 @@ def count_hidden(files: Iterable[IndexFile], *, limits: Limits) -> Iterator[str]
         yield f"{count} versions that exist as source archives only"
 
 
+def find_other_wheels(
+    files: Iterable[IndexFile], *, project: str, wanted: SpecifierSet, platform: str, python: str
+) -> list[str]:
+    """Return what the wheels of the wanted versions are for, if none is for the target.
+
+    Each is a file name's tags, for example ``cp311-cp311-win_amd64``, with the Pythons that the index says it
+    needs where those keep the target out.
+    """
+    found = set()
+    for file in files:
+        parsed = _parse(file.filename)
+        if parsed is None or parsed[0] != project or not file.filename.endswith(".whl"):
+            continue
+        if not wanted.contains(parsed[1], prereleases=True):
+            continue
+        admits = _admits_python(file.requires_python, python)
+        if admits and _rank_file(file.filename, platform, python) is not None:
+            return []
+        tags = "-".join(file.filename[:-4].rsplit("-", 3)[1:])
+        found.add(tags if admits else f"{tags} and Python {file.requires_python}")
+    return sorted(found)
+
+
 def _rank_file(filename: str, platform: str, python: str) -> int | None:
     """Return a file's rank, 0 being the best; None where the target cannot install it."""
     if not filename.endswith(".whl"):

@@ -28,6 +28,7 @@ from provisioner.resolve.target import find_target, marker_environment
 
 _TIMEOUT_S = 600.0
 _JOBS = 8
+_TAGS_SHOWN = 6
 _NAME = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)")
 
 
@@ -233,6 +234,9 @@ def _explain(said: str, exit_code: int, shelf: Shelf) -> ProvisionError:
             hints=["check the address of the default index in pip's or uv's configuration"],
             context={"host": host},
         )
+    for text in (*request.overrides, *request.requirements):
+        if tags := shelf.find_other_wheels(Requirement(text)):
+            return _no_wheel(text, tags, request)
     named = {canonicalize_name(word) for word in re.findall(r"[A-Za-z0-9][A-Za-z0-9._-]*", reason)}
     hidden = [
         f"look at `{project}`: {', '.join(what)} are hidden by the profile"
@@ -247,6 +251,20 @@ def _explain(said: str, exit_code: int, shelf: Shelf) -> ProvisionError:
             *hidden[:3],
         ],
         context={"platform": request.platform},
+    )
+
+
+def _no_wheel(requirement: str, tags: list[str], request: PipRequest) -> ResolveError:
+    """Return the error for versions that exist, for other Pythons or systems than the wanted one."""
+    others = f" and {len(tags) - _TAGS_SHOWN} more" if len(tags) > _TAGS_SHOWN else ""
+    return ResolveError(
+        "resolve.no_wheel",
+        f"`{requirement}` has no wheel for Python {request.python} on `{request.platform}`; its index has it "
+        f"for {', '.join(f'`{tag}`' for tag in tags[:_TAGS_SHOWN])}{others}",
+        hints=[
+            f"choose another version of `{Requirement(requirement).name}`, or a `python` that has a wheel"
+        ],
+        context={"platform": request.platform, "python": request.python},
     )
 
 

@@ -105,3 +105,36 @@ def test_defaults_follow_what_is_installed(tmp_path: Path) -> None:
     ipex = load_profile("q", folders=[tmp_path]).validation
     assert (plain.backend, plain.precision, plain.tolerance) == ("transformers", "bf16", None)
     assert (ipex.backend, ipex.precision, ipex.tolerance) == ("ipex-llm", "sym_int8", None)
+
+
+@pytest.mark.parametrize(
+    ("part", "said", "advice"),
+    [
+        (
+            "conda: {channels: [conda-forge], packages: [pytorch]}",
+            "imported in its place",
+            "conda-forge has no build for Intel GPUs",
+        ),
+        (
+            "pip: {packages: [torch==2.13.0+cpu, torchvision], routes: {torch: x}}",
+            "`torchvision` would come from the default index",
+            "route `torchvision` to `x`",
+        ),
+        ("pip: {packages: [./foo-1.0-py3-none-any.whl]}", "names a file", None),
+        ("pip: {packages: ['foo @ file:///x/foo-1.0-py3-none-any.whl']}", "files are locked from indexes only", None),
+        ("pip: {packages: [--no-deps]}", "`pip.overrides`", None),
+        ("pip: {packages: [foo --no-deps]}", "`pip.overrides`", None),
+        ("pip: {packages: [--pre]}", "is an option, not a package", None),
+    ],
+)
+def test_what_a_newcomer_writes_gets_a_sentence_of_its_own(
+    tmp_path: Path, part: str, said: str, advice: str | None
+) -> None:
+    """Habits of pip and conda that cannot work here: at the line, why, and what to write in place of it."""
+    (tmp_path / "p.yaml").write_text(CPU + part + "\n", encoding="utf-8")
+    with pytest.raises(ErrorList) as caught:
+        load_profile("p", folders=[tmp_path])
+    (error,) = caught.value.errors
+    assert said in error.message
+    assert error.context["line"] == 7
+    assert advice is None or advice in error.hints[0]

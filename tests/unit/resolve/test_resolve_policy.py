@@ -106,14 +106,22 @@ def test_ipex_llms_own_ipex_may_be_written_down(requirement: str) -> None:
     check_profile(with_pip("ipex-llm[xpu]==2.2.0", requirement))
 
 
-@pytest.mark.parametrize(
-    "stack", ["ipex-llm[xpu-2-6]==2.2.0", "ipex-llm[xpu_2.6]==2.2.0", "torch==2.9.1+xpu"]
-)
+@pytest.mark.parametrize("stack", ["ipex-llm[xpu-2-6]==2.2.0", "ipex-llm[xpu_2.6]==2.2.0"])
 def test_ipex_in_a_stack_without_it_is_refused(stack: str) -> None:
-    """Upstream torch and the 2.6 extra have no IPEX, in any spelling."""
+    """The 2.6 extra has no IPEX, in any spelling."""
     error = refusal(with_pip(stack, "intel-extension-for-pytorch==2.8.10+xpu", torch=TorchVariant.XPU))
     assert "a stack without IPEX" in error.message
     assert SEED in error.message
+
+
+def test_ipex_on_upstream_torch_is_not_explained_with_ipex_llm() -> None:
+    """The user has no ipex-llm: the sentence says what IPEX is for torch itself, and the hint drops it."""
+    error = refusal(
+        with_pip("torch==2.9.1+xpu", "intel-extension-for-pytorch==2.8.10+xpu", torch=TorchVariant.XPU)
+    )
+    assert "a stack without IPEX" in error.message
+    assert "runs on Intel GPUs without it" in error.message
+    assert "ipex-llm" not in error.message + error.hints[0]
 
 
 @pytest.mark.parametrize("version", ["2.8.0", "2.1.10", "2.3.110+xpu"])
