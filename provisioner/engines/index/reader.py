@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import math
 import re
 from contextlib import nullcontext, suppress
 from pathlib import Path
@@ -12,6 +13,7 @@ from provisioner.engines.index.page import FetchedPage, IndexFile, fetch_page
 from provisioner.engines.index.remote_wheel import RemoteFile
 from provisioner.engines.net.download import Downloader, NotFoundError
 from provisioner.errors import UnavailableError
+from provisioner.ground.file_lock import hold_file
 from provisioner.ground.files import replace
 
 _FOR_ANY_TARGET = re.compile(r"(?:any|[-._]x86_64|[-._]amd64)\.whl$|\.tar\.gz$", re.IGNORECASE)
@@ -33,7 +35,6 @@ class IndexReader:
         self._first: dict[str, Lock] = {}
         self._reached: set[str] = set()
         self._dead: dict[str, UnavailableError] = {}
-        self._whole = Lock()
 
     def read_page(self, address: str, project: str, *, etag: str | None = None) -> FetchedPage | None:
         """Return a project's page; None where the index has no such project.
@@ -113,10 +114,10 @@ class IndexReader:
         """
         folder = self._folder / hashlib.sha256(file.url.encode()).hexdigest()
         path = folder / file.filename
-        # Both platforms may ask for the same file at the same time.
-        with self._whole:
+        folder.mkdir(parents=True, exist_ok=True)
+        # Both platforms may ask for the same file at the same time, and so may another process.
+        with hold_file(folder / "lock", timeout_s=math.inf):
             if not path.is_file():
-                folder.mkdir(parents=True, exist_ok=True)
                 part = folder / f"{file.filename}.part"
                 self._downloader.fetch_to(file.url, part=part, sha256=file.sha256)
                 replace(part, path)
