@@ -5,7 +5,7 @@ The types are strict about keys and words; tests of the catalogue check the rest
 """
 
 import importlib.resources
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from packaging.specifiers import SpecifierSet
@@ -28,7 +28,7 @@ from provisioner.diagnose.failures.model import (
     Signs,
     System,
 )
-from provisioner.diagnose.failures.signature import parse_signature
+from provisioner.diagnose.failures.signature import Signature, parse_signature, parse_signatures
 from provisioner.errors import InternalError
 from provisioner.ground.yaml_reader import read_document
 from provisioner.ground.yaml_tree import plain
@@ -47,9 +47,9 @@ def load_catalogue() -> Catalogue:
         InternalError: The file is damaged; the message names the entry.
     """
     here = importlib.resources.files("provisioner.diagnose.failures")
-    return parse_catalogue(
-        *(here.joinpath(name).read_text("utf-8") for name in ("failures.yaml", "codes.yaml", "signs.yaml"))
-    )
+    names = ("failures.yaml", "general.yaml", "codes.yaml", "signs.yaml")
+    special, general, codes, signs = (here.joinpath(name).read_text("utf-8") for name in names)
+    return parse_catalogue(f"{special}\n{general}", codes, signs)
 
 
 def parse_catalogue(text: str, codes_text: str = "{}", signs_text: str = "{}") -> Catalogue:
@@ -105,11 +105,10 @@ def _parse_failure(entry: Any, tables: Mapping[str, Any]) -> Failure:
     """Return one entry; a ``ValueError``, ``TypeError`` or ``AttributeError`` says what is wrong."""
     values: dict[str, Any] = {
         **_each(entry, "systems", System),
-        **_each(entry, "requires", parse_signature),
-        **_each(entry, "unless", parse_signature),
+        **{name: _parse_all(entry[name]) for name in ("requires", "unless") if name in entry},
         **_each(entry, "conditions", _parse_condition),
         **{name: tuple(entry[name]) for name in ("caused_by", "examples", "sources") if name in entry},
-        "signatures": tuple(parse_signature(source) for source in _list_sources(entry, tables)),
+        "signatures": _parse_all(_list_sources(entry, tables)),
         "phase": Phase(entry.get("phase")),
         "severity": Severity(entry.get("severity")),
         "confidence": Confidence(entry.get("confidence")),
@@ -124,6 +123,10 @@ def _parse_failure(entry: Any, tables: Mapping[str, Any]) -> Failure:
         values["general"] = General(**general | {"fix": _number_steps(general["fix"])})
     plain = {key: value for key, value in entry.items() if key not in {"codes", "profile"}}
     return Failure(**plain | values | _parse_fix(entry))
+
+
+def _parse_all(sources: Iterable[str]) -> tuple[Signature, ...]:
+    return tuple(signature for source in sources for signature in parse_signatures(source))
 
 
 def _parse_fix(entry: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ Pure: text in, matches out. The log is read once, block by block, and every sign
 is found, so memory and time do not depend on what the log holds.
 """
 
+import math
 import re
 from bisect import bisect_right
 from collections import Counter, defaultdict
@@ -72,7 +73,7 @@ def explain_log(chunks: Iterable[str], catalogue: Catalogue) -> Explanation:
         if _suits_hardware(failure, surroundings) and (hit := _find_failure(failure, hits)):
             found[failure.id] = hit
     matches = []
-    for name in _rank(found, catalogue.failures):
+    for name in _rank(_drop_fallbacks(found, catalogue.failures), catalogue.failures):
         failure, hit = catalogue.failures[name], found[name]
         if failure.general and not surroundings.intel:
             matches.append(failure.as_general_match(failure.general, line=hit.line, evidence=hit.quote))
@@ -193,6 +194,14 @@ def _find_failure(failure: Failure, hits: Mapping[str, _Hit]) -> _Hit | None:
     if failure.requires and not any(signature.source in hits for signature in failure.requires):
         return None
     return min(own, key=lambda hit: hit.order)
+
+
+def _drop_fallbacks(found: Mapping[str, _Hit], failures: Mapping[str, Failure]) -> dict[str, _Hit]:
+    """Leave out the fallbacks beside which the log shows something that is as bad and says more."""
+    worst = min((failures[name].rank for name in found if not failures[name].fallback), default=math.inf)
+    return {
+        name: hit for name, hit in found.items() if not failures[name].fallback or failures[name].rank < worst
+    }
 
 
 def _rank(found: Mapping[str, _Hit], failures: Mapping[str, Failure]) -> list[str]:

@@ -183,6 +183,7 @@ class Failure:
         requires: Where not empty, the log must hold one of them as well.
         unless: The log must hold none of them.
         caused_by: Ids of failures that are the root of this one where both are found.
+        fallback: It says that something failed and hardly why: answered only where nothing as bad says more.
         examples: Quoted from the sources; each is recognised as this failure first.
         conditions: Any of them holds in an environment that has, or will have, the failure.
     """
@@ -205,6 +206,7 @@ class Failure:
     requires: tuple[Signature, ...] = ()
     unless: tuple[Signature, ...] = ()
     caused_by: tuple[str, ...] = ()
+    fallback: bool = False
     examples: tuple[str, ...]
     conditions: tuple[Condition, ...] = ()
     sources: tuple[str, ...]

@@ -18,6 +18,7 @@ _TOKENS = re.compile(
     r"|(?P<repeat>\{\d+,(?P<most>\d+)\}\??|\?)|\\?(?P<literal>.)",
     re.DOTALL,
 )
+_ALTERNATIVES = re.compile(r"\(\?:([^()]*)\)(?!\?)")
 _MIN_ANCHOR_CHARS = 4
 _BREAK = b"\0"  # is in no squeezed text
 
@@ -61,6 +62,24 @@ class Signature:
 @functools.cache
 def _compile(pattern: bytes) -> re.Pattern[bytes]:
     return re.compile(pattern)
+
+
+def parse_signatures(source: str) -> tuple[Signature, ...]:
+    """Translate one signature; where its literal text stands in a group, one for each alternative of it.
+
+    Raises:
+        ValueError: An alternative has no literal part to look for.
+    """
+    group = _ALTERNATIVES.search(source)
+    try:
+        return (parse_signature(source),)
+    except ValueError:
+        if group is None:
+            raise
+    head, tail = source[: group.start()], source[group.end() :]
+    return tuple(
+        signature for each in group[1].split("|") for signature in parse_signatures(head + each + tail)
+    )
 
 
 def parse_signature(source: str) -> Signature:
