@@ -169,8 +169,7 @@ def _list_sources(entry: Mapping[str, Any], tables: Mapping[str, Any]) -> list[s
 
 def _parse_signs(signs: Mapping[str, Any]) -> Signs:
     values: dict[str, Any] = {
-        **_each(signs, "intel", parse_signature),
-        **_each(signs, "other", parse_signature),
+        **{name: _parse_all(signs[name]) for name in ("intel", "other") if name in signs},
         **_each(signs, "programs", _parse_program),
     }
     for key in ("systems", "cards", "versions"):
