@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
+from provisioner.diagnose.failures.anchors import AnchorTable
 from provisioner.diagnose.failures.logtext import Block, blank_repeats, quote_lines, split_blocks, squeeze
 from provisioner.diagnose.failures.model import (
     Catalogue,
@@ -27,10 +28,11 @@ from provisioner.diagnose.failures.signature import Signature
 from provisioner.diagnose.failures.surroundings import list_signs, read_surroundings
 
 _PIECE_CHARS = 1000
-_PART_CHARS = 4
-_GROUP = 30
-"""Anchors that share a part; parts of more are too common in logs to spare a search."""
 _HEADING = re.compile(r"\s*(?:#{1,4} |\*\*|\[(?:Bug|Issue|BUG)\]|(?:Title|Subject|标题)\s*[:\uff1a])")
+_READ_BYTES = 16 * 1024
+_LEAST_READ_BYTES = 1024
+"""Read around the anchors of one signature in one block: less where blocks before held them and no message,
+since a hostile log can hold an anchor many thousands of times."""
 _HEADINGS = 3
 """How many headings are passed over in a block in search of the message itself."""
 
@@ -110,16 +112,20 @@ def _scan(chunks: Iterable[str], signatures: Iterable[Signature]) -> dict[str, _
     wanted: dict[bytes, dict[str, Signature]] = defaultdict(dict)
     for signature in signatures:
         wanted[signature.anchor][signature.source] = signature
-    groups = _group_anchors(wanted)
+    table = AnchorTable(wanted)
+    fruitless: Counter[str] = Counter()
     hits: dict[str, _Hit] = {}
     for number, block in enumerate(split_blocks(blank_repeats(chunks))):
         squeezed = squeeze(block.text)
         places = _Places(block)
-        near = [anchor for part, anchors in groups.items() if part in squeezed for anchor in anchors]
-        for anchor in [anchor for anchor in near if anchor in wanted and anchor in squeezed]:
+        for anchor in table.list_possible(squeezed):
+            if anchor not in wanted or anchor not in squeezed:
+                continue
             for source, signature in tuple(wanted[anchor].items()):
-                hit = _find_message(signature, squeezed, places, number)
+                most_bytes = max(_READ_BYTES >> fruitless[source], _LEAST_READ_BYTES)
+                hit = _find_message(signature, squeezed, places, number, most_bytes)
                 if hit is None or (hit.is_heading and source in hits):
+                    fruitless[source] += 1
                     continue
                 hits[source] = hit
                 if not hit.is_heading:
@@ -129,25 +135,14 @@ def _scan(chunks: Iterable[str], signatures: Iterable[Signature]) -> dict[str, _
     return hits
 
 
-def _group_anchors(anchors: Iterable[bytes]) -> dict[bytes, list[bytes]]:
-    """Group anchors by a part that they share: a block without the part needs no search for its anchors."""
-    parts = {
-        anchor: {anchor[at : at + _PART_CHARS] for at in range(len(anchor) - _PART_CHARS + 1)}
-        for anchor in anchors
-    }
-    shared = Counter(part for each in parts.values() for part in each)
-    groups: dict[bytes, list[bytes]] = defaultdict(list)
-    for anchor, each in parts.items():
-        groups[max(each, key=lambda part: (min(shared[part], _GROUP), part))].append(anchor)
-    return groups
-
-
-def _find_message(signature: Signature, squeezed: bytes, places: "_Places", number: int) -> _Hit | None:
+def _find_message(
+    signature: Signature, squeezed: bytes, places: "_Places", number: int, most_bytes: int
+) -> _Hit | None:
     """Return the first hit that is no heading; the heading where there is nothing else."""
     first: _Hit | None = None
     start = 0
     for _ in range(_HEADINGS):
-        span = signature.find(squeezed, start)
+        span = signature.find(squeezed, start, most_bytes=most_bytes)
         if span is None:
             break
         hit = places.hit(span, number, squeezed)

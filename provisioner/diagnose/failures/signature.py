@@ -22,9 +22,8 @@ _ALTERNATIVES = re.compile(r"\(\?:([^()]*)\)(?!\?)")
 _MIN_ANCHOR_CHARS = 4
 _BREAK = b"\0"  # is in no squeezed text
 
-# Bytes read around one anchor, and in one block: a hostile log can hold an anchor many thousands of times.
+# Bytes read around one anchor.
 _WINDOW_CHARS = 512
-_READ_PER_BLOCK = 4 * 1024
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,12 +42,18 @@ class Signature:
     anchor: bytes
     span_chars: int
 
-    def find(self, squeezed: bytes, start_at: int = 0) -> tuple[int, int] | None:
-        """Return the start and end of the first match in ``squeezed`` from ``start_at``, or ``None``."""
+    def find(self, squeezed: bytes, start_at: int = 0, *, most_bytes: int) -> tuple[int, int] | None:
+        """Return the start and end of the first match in ``squeezed`` from ``start_at``, or ``None``.
+
+        Args:
+            squeezed: Squeezed text.
+            start_at: Where to begin.
+            most_bytes: After so many bytes around anchors the search ends.
+        """
         regex = _compile(self.pattern)
         at = squeezed.find(self.anchor, start_at)
         seen = start_at
-        budget = _READ_PER_BLOCK
+        budget = most_bytes
         while at >= 0 and budget > 0:
             start = max(start_at, seen - self.span_chars, at - self.span_chars)
             seen = at + self.span_chars + _WINDOW_CHARS

@@ -152,6 +152,15 @@ def test_noise_is_never_first() -> None:
     assert found[-1].severity is Severity.BENIGN
 
 
+def test_a_fallback_is_answered_only_where_nothing_says_more() -> None:
+    """What says that something failed and not why is left out beside a cause, and answered without one."""
+    crash = "torch 2.9.0+xpu\nSegmentation fault (core dumped)\n"
+    assert ids(crash) == ["xpu-segfault"]
+    assert ids(crash + "RuntimeError: No XPU devices are available.") == ["no-xpu-devices-available"]
+    noise = CATALOGUE.failures["torchvision-image-warning"].examples[0]
+    assert ids(crash + noise) == ["xpu-segfault", "torchvision-image-warning"]
+
+
 def test_the_root_comes_before_its_symptom() -> None:
     """A failure that another one names as its cause comes first, also where it stands below."""
     symptom = "RuntimeError: Failed to load the backend extension: intel_extension_for_pytorch.\n"
