@@ -1,6 +1,8 @@
 """What a stage tells while it works; the command line decides how it looks."""
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 
@@ -50,3 +52,12 @@ Listener = Callable[[Event], None]
 def ignore_events(event: Event) -> None:
     """Drop the event; the listener of callers that do not watch."""
     del event
+
+
+@contextmanager
+def tell_step(stage: str, detail: str, on_event: Listener) -> Iterator[None]:
+    """Tell of a step's begin and of its end; a step that fails has no end."""
+    started = time.monotonic()
+    on_event(StageStarted(stage=stage, detail=detail))
+    yield
+    on_event(StageFinished(stage=stage, seconds=time.monotonic() - started, detail=detail))

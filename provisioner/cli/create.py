@@ -1,8 +1,12 @@
 """``provision create``: build the locked environment of a profile and prove it with a real model."""
 
+from pathlib import Path
+
 import click
 
 from provisioner.cli.options import flag, lock_timeout_flag, settings_flags
+from provisioner.errors import UsageError
+from provisioner.pipeline.bundle_use import hold_bundle
 from provisioner.pipeline.create import CreateChoices, create
 from provisioner.pipeline.settings import Settings
 from provisioner.render.preview import render_preview
@@ -12,7 +16,8 @@ from provisioner.render.verdict import render_environment
 
 
 @click.command("create")
-@click.argument("profile_name", metavar="PROFILE")
+@click.argument("profile_name", metavar="PROFILE", required=False)
+@flag("--bundle", metavar="FILE", help="Take profile, lock and files from this bundle; no network is used.")
 @flag("--name", metavar="ENVIRONMENT", help="Name of the environment; the profile's by default.")
 @flag("--device", metavar="DEVICE", help="Validate on this device: cpu, xpu, xpu:1.")
 @flag("--width/--no-width", default=None, help="Also run layers of the real model's size (default on a GPU).")
@@ -31,7 +36,8 @@ from provisioner.render.verdict import render_environment
 def command(
     *,
     settings: Settings,
-    profile_name: str,
+    profile_name: str | None,
+    bundle: str | None,
     name: str | None,
     device: str | None,
     width: bool | None,
@@ -44,7 +50,7 @@ def command(
 ) -> Result:
     """Build the locked environment of PROFILE and prove it with a real model.
 
-    With nothing to do it says so and touches nothing.
+    With nothing to do it says so and touches nothing. A bundle with one profile needs no name.
     """
     choices = CreateChoices(
         name=name,
@@ -56,6 +62,21 @@ def command(
         lock=lock_first,
         lock_timeout_s=lock_timeout,
     )
+    if bundle is None:
+        if profile_name is None:
+            raise click.MissingParameter(param_type="argument", param_hint="'PROFILE'")
+        return _create(settings, profile_name, choices, dry_run=dry_run)
+    if lock_first:
+        raise UsageError(
+            "usage.bundle_lock",
+            "`--bundle` brings its own lock, and `--lock` cannot go with it",
+            hints=["leave one of them out"],
+        )
+    with hold_bundle(settings, Path(bundle), profile_name) as (held, name_in_bundle):
+        return _create(held, name_in_bundle, choices, dry_run=dry_run)
+
+
+def _create(settings: Settings, profile_name: str, choices: CreateChoices, *, dry_run: bool) -> Result:
     profile = settings.load_profile(profile_name)
     if dry_run:
         from provisioner.pipeline.dry_run import preview_create  # noqa: PLC0415 - 0.1 s that other runs save

@@ -36,6 +36,7 @@ VERBS = {
     "clean": "Remove what no environment needs: old generations, partial files.",
     "diff": "Compare two lockfiles, or one lockfile at two revisions.",
     "export": "Write a lockfile in another tool's format.",
+    "bundle": "Put everything that profiles need into one file, for machines without a network.",
     "schema": "Print the JSON Schema of profiles.",
     "completion": "Print the completion script of a shell.",
 }

@@ -169,14 +169,22 @@ def remove_tree(path: Path) -> None:
         _patiently(lambda: shutil.rmtree(path, onerror=_make_writable_and_retry))
 
 
-def disk_error(path: Path, error: OSError) -> InstallError:
-    """Build the error for a file system that refuses to take what we write; ``path`` where it names none."""
+def disk_error(
+    path: Path, error: OSError, *, instead: str = "choose another data folder with `--data-dir`"
+) -> InstallError:
+    """Build the error for a file system that refuses to take what we write.
+
+    Args:
+        path: What could not be written, where the error does not say.
+        error: What the system said.
+        instead: What else the user can do.
+    """
     code, hint = DISK_FAULTS.get(error.errno or 0, ("install.disk", "mend the permissions, or {}"))
     why = (error.strerror or str(error)).lower()
     return InstallError(
         code,
         f"could not write `{error.filename or path}`: {why}",
-        hints=[hint.format("choose another data folder with `--data-dir`")],
+        hints=[hint.format(instead)],
         context={"path": str(error.filename or path)},
     )
 

@@ -1,16 +1,14 @@
 """Build one generation: fetch, base, wheels, receipt."""
 
 import datetime as dt
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from provisioner.engines.conda.linker import RattlerLinker
 from provisioner.engines.store.fetch import StoreFetcher
 from provisioner.engines.uv.installer import UvInstaller
-from provisioner.events import Listener, StageFinished, StageStarted
+from provisioner.events import Listener, tell_step
 from provisioner.ground.files import write_atomically
 from provisioner.install.generations import EnvironmentHome
 from provisioner.install.layout import find_python
@@ -45,24 +43,24 @@ def build_generation(
     version = plan.python
     if plan.base == VENV:
         # First of all: a missing interpreter should stop us before gigabytes are fetched.
-        with _step("install", "venv base", on_event):
+        with tell_step("install", "venv base", on_event):
             version = engines.uv.make_venv(prefix, python=plan.python)
-    with _step("fetch", f"{len(plan.files)} files", on_event):
+    with tell_step("fetch", f"{len(plan.files)} files", on_event):
         files = engines.fetcher.fetch(plan.files)
         notices = check_startup(plan, {digest: file.startup for digest, file in files.items()})
     if plan.base == CONDA:
         with (
-            _step("install", "conda base", on_event),
+            tell_step("install", "conda base", on_event),
             hold_unpacked(engines.home, plan.environment) as unpacked,
         ):
             engines.rattler.link_conda(prefix, plan.conda, files, platform=plan.platform, unpacked=unpacked)
         version = next((package.version for package in plan.conda if package.name == "python"), version)
     python = find_python(prefix, base=plan.base, platform=plan.platform)
-    with _step("install", f"{len(plan.wheels)} wheels", on_event):
+    with tell_step("install", f"{len(plan.wheels)} wheels", on_event):
         if plan.wheels:
             with hold_unpacked(engines.home, plan.environment) as unpacked:
                 engines.uv.install_wheels(python, plan.wheels, files, unpacked=unpacked)
-    with _step("install", "receipt", on_event):
+    with tell_step("install", "receipt", on_event):
         _keep_sources(plan, prefix / RECORD_NAME)
         notices += tuple(notice for package in plan.files for notice in files[package.sha256].notices)
         receipt = _make_receipt(plan, prefix, tools=engines.tools, version=version, notices=notices)
@@ -112,11 +110,3 @@ def _make_receipt(
         env=plan.env,
         notices=notices,
     )
-
-
-@contextmanager
-def _step(stage: str, detail: str, on_event: Listener) -> Iterator[None]:
-    started = time.monotonic()
-    on_event(StageStarted(stage=stage, detail=detail))
-    yield
-    on_event(StageFinished(stage=stage, seconds=time.monotonic() - started, detail=detail))

@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from provisioner import __version__
+from provisioner.engines.archive.bundle import BundleReader
 from provisioner.engines.conda.linker import RattlerLinker
 from provisioner.engines.conda.solver import RattlerSolver
 from provisioner.engines.net.download import Downloader
@@ -20,6 +21,7 @@ from provisioner.pipeline.build import BuildEngines
 from provisioner.pipeline.settings import Settings
 
 if TYPE_CHECKING:
+    from provisioner.engines.index.source import IndexSource
     from provisioner.engines.uv.solver import UvSolver
 
 # What a child process may know of our environment: where programs, temporary files and certificates are. Not
@@ -71,6 +73,8 @@ class Engines:
                 self.__dict__[name].stop()
         if "downloader" in self.__dict__:
             self.downloader.close()
+        if self.__dict__.get("bundle") is not None:
+            self.__dict__["bundle"].close()
 
     @cached_property
     def child_environ(self) -> dict[str, str]:
@@ -104,6 +108,23 @@ class Engines:
         return self.packages.find_default_index()
 
     @cached_property
+    def bundle(self) -> BundleReader | None:
+        """The bundle that files are taken from, if there is one."""
+        return None if self.settings.bundle is None else BundleReader(self.settings.bundle)
+
+    @cached_property
+    def index_source(self) -> "IndexSource":
+        """What package indexes say, kept for the next run."""
+        from provisioner.engines.index import reader, source  # noqa: PLC0415 - 40 ms that a build saves
+
+        return source.IndexSource(
+            reader.IndexReader(self.downloader, folder=self.home.cache / "whole"),
+            packages=self.packages,
+            cache=self.home.cache / "index",
+            offline=self.settings.offline,
+        )
+
+    @cached_property
     def fetcher(self) -> StoreFetcher:
         """What brings locked files into the store."""
         return StoreFetcher(
@@ -111,6 +132,7 @@ class Engines:
             downloader=self.downloader,
             packages=self.packages,
             wheelhouses=self.settings.find_links,
+            bundle=self.bundle,
             on_event=self._on_event,
         )
 
@@ -133,16 +155,9 @@ class Engines:
     @cached_property
     def pip_solver(self) -> "UvSolver":
         """uv; what it reads of an index serves all profiles of the job."""
-        from provisioner.engines.index import reader, source  # noqa: PLC0415 - 40 ms that a build saves
-        from provisioner.engines.uv.solver import UvSolver  # noqa: PLC0415 - with the line above
+        from provisioner.engines.uv.solver import UvSolver  # noqa: PLC0415 - 40 ms that a build saves
 
-        index = source.IndexSource(
-            reader.IndexReader(self.downloader, folder=self.home.cache / "whole"),
-            packages=self.packages,
-            cache=self.home.cache / "index",
-            offline=self.settings.offline,
-        )
-        return UvSolver(index, cache=self.home.cache / "uv", environ=self.child_environ)
+        return UvSolver(self.index_source, cache=self.home.cache / "uv", environ=self.child_environ)
 
     @cached_property
     def conda_solver(self) -> RattlerSolver:

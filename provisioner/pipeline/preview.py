@@ -18,7 +18,8 @@ class Wanted:
     """One file that is not in the store yet.
 
     Attributes:
-        source: The wheelhouse that has it, else the index or the channel's host that it would come from.
+        source: The bundle or the wheelhouse that has it, else the index or the channel's host that it would
+            come from.
         remote: Whether it would come over the network.
     """
 
@@ -74,6 +75,9 @@ def find_wanted(engines: Engines, files: Sequence[Package]) -> Iterator[Wanted]:
     ]
     for package in files:
         if store is not None and store.find(package) is not None:
+            continue
+        if engines.bundle is not None and engines.bundle.find(package.sha256) is not None:
+            yield Wanted(package=package, source=str(engines.bundle.path), remote=False)
             continue
         if not isinstance(package, PipPackage):
             yield Wanted(package=package, source=host_and_port(package.url), remote=True)

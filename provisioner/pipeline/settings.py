@@ -27,6 +27,7 @@ class Settings:
         mirrors: Canonical prefix to mirror prefix.
         find_links: Wheelhouses that the user named for this tool.
         offline: Whether the network may not be used.
+        bundle: Where files are, before any other place.
     """
 
     environ: Mapping[str, str]
@@ -36,6 +37,7 @@ class Settings:
     mirrors: Mapping[str, str] = field(default_factory=dict)
     find_links: tuple[str, ...] = ()
     offline: bool = False
+    bundle: Path | None = None
 
     def load_profile(self, name: str) -> Profile:
         """Return a profile by name, or by the path of its file; errors as from `provisioner.profile.load`."""

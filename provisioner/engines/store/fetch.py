@@ -1,7 +1,8 @@
 """Bring locked files into the store, several at once, from wherever they can be had.
 
-A file is looked for in the store, then in the wheelhouses that the user named, then at its canonical address
-or in the default index, then in the user's further indexes. Everywhere it needs the locked name and sha256.
+A file is looked for in the store, then in the bundle, then in the wheelhouses that the user named, then at
+its canonical address or in the default index, then in the user's further indexes. Everywhere it needs the
+locked sha256, and but for the bundle the locked name.
 """
 
 import queue
@@ -12,15 +13,19 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
+from provisioner.engines.archive.bundle import BundleReader
+from provisioner.engines.archive.bundle_manifest import BundledFile
 from provisioner.engines.index.files import IndexFiles
 from provisioner.engines.index.page import IndexFile
 from provisioner.engines.net.addresses import local_path
 from provisioner.engines.net.download import Downloader
 from provisioner.engines.net.pip_config import PackageSettings
+from provisioner.engines.net.transfer import Transfer
 from provisioner.engines.store.file import StoredFile
 from provisioner.engines.store.store import Package, Store
 from provisioner.errors import ErrorList, InstallError, ProvisionError, UnavailableError
 from provisioner.events import Listener, Notice, Progress, ignore_events
+from provisioner.ground.files import disk_error
 from provisioner.resolve.model import CondaPackage
 
 _JOBS = 8
@@ -40,6 +45,7 @@ class StoreFetcher:
         downloader: Downloader,
         packages: PackageSettings,
         wheelhouses: Sequence[str] = (),
+        bundle: BundleReader | None = None,
         on_event: Listener = ignore_events,
         jobs: int = _JOBS,
     ) -> None:
@@ -50,11 +56,13 @@ class StoreFetcher:
             downloader: Fetches what is missing.
             packages: The default index, and further ones for files that the first source does not have.
             wheelhouses: Folders, ``file:`` addresses or web pages with wheels, beside those of ``packages``.
+            bundle: Has files, wherever else they could be had.
             on_event: Gets progress in bytes and files, from one thread at a time.
             jobs: How many files at once.
         """
         self._store = store
         self._downloader = downloader
+        self._bundle = bundle
         self._index_files = IndexFiles(downloader, packages)
         self._extra_indexes = packages.extra_indexes
         self._wheel_sources = (*wheelhouses, *packages.find_links)
@@ -144,6 +152,9 @@ class StoreFetcher:
             )
             if stored is not None:
                 return stored
+            if self._bundle is not None and (bundled := self._bundle.find(package.sha256)) is not None:
+                self._copy(self._bundle, bundled, part, on_bytes=self._teller(package))
+                return self._store.publish(package, part)
             failed: dict[str, ProvisionError] = {}
             for source in self._sources(package):
                 try:
@@ -164,6 +175,23 @@ class StoreFetcher:
         # a file that is there and is another one matters more than a host that cannot be reached
         changed = next((error for error in failed.values() if isinstance(error, InstallError)), None)
         raise changed or failed.get(_LOCKED) or self._not_in_wheelhouses(package, failed)
+
+    def _copy(
+        self,
+        bundle: BundleReader,
+        file: BundledFile,
+        part: Path,
+        *,
+        on_bytes: Callable[[int, int | None], None],
+    ) -> None:
+        """Copy a file of a bundle, whose digest is compared on the way, to where its bytes arrive."""
+        transfer = Transfer(part, on_bytes=on_bytes)
+        transfer.restart()
+        try:
+            transfer.append(bundle.stream(file), total=file.size)
+            transfer.sync()
+        except OSError as error:
+            raise disk_error(part, error) from error
 
     def _sources(self, package: Package) -> tuple[str, ...]:
         """Return where to look, in this order; conda packages lie nowhere but where the lock says."""

@@ -1,0 +1,227 @@
+"""The job of `provision bundle`: everything that profiles need, in one archive.
+
+locks -> fetch -> the tool itself -> pages -> manifest -> write
+
+Fetching goes on where it was stopped, because files end up in the store. The archive itself is written from
+the store anew: to compare what lies there already would read as many bytes as writing it again.
+"""
+
+import os
+import shutil
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from provisioner import __version__
+from provisioner.engines.archive.bundle import Source, measure_bundle, write_bundle
+from provisioner.engines.archive.bundle_manifest import (
+    README,
+    REQUIREMENTS,
+    TOOL,
+    BundledFile,
+    Manifest,
+    lockfile_place,
+    profile_place,
+)
+from provisioner.engines.store.store import Package
+from provisioner.errors import BusyError, InstallError, UsageError
+from provisioner.events import Listener, Progress, tell_step
+from provisioner.ground.file_lock import hold_file
+from provisioner.ground.files import disk_error, replace, sync_folder
+from provisioner.lock.file import read_lock, read_lock_head
+from provisioner.lock.freshness import check_freshness
+from provisioner.lock.mirror_tree import place_of, render_pages
+from provisioner.lock.model import Lock
+from provisioner.pipeline.engines import Engines
+from provisioner.pipeline.own_package import (
+    choose_own_wheels,
+    pack_own_wheel,
+    render_requirements,
+)
+from provisioner.pipeline.settings import Settings
+from provisioner.profile.model import Profile
+
+_README = """\
+A bundle of `provision`: everything that the environments below `lockfiles/` are built of, for a machine
+without a network. It was written by `provision bundle`; `manifest.json` lists size and sha256 of each file.
+
+Install provision itself, in this folder (on Windows, `venv\\Scripts\\` in place of `venv/bin/`):
+
+    python3 -m venv venv
+    venv/bin/pip install --no-index --find-links tool --require-hashes -r tool/requirements.txt
+
+Build an environment from the bundle, which is the file and not this folder:
+
+    venv/bin/provision create --bundle FILE
+
+A web server for this folder serves a package index at `pypi/simple` and mirrors of other hosts at `web/HOST`.
+"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BundleChoices:
+    """What a user may choose about a bundle.
+
+    Attributes:
+        platforms: What it shall be installed on.
+        tool: Whether the provisioner itself is in it.
+        tool_pythons: For which Pythons (``3.12``) beside those of the profiles.
+    """
+
+    platforms: tuple[str, ...]
+    tool: bool = True
+    tool_pythons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bundled:
+    """A bundle that was written."""
+
+    path: Path
+    size: int
+    sha256: str
+    manifest: Manifest
+
+
+def bundle(
+    settings: Settings,
+    profiles: Sequence[Profile],
+    output: Path,
+    choices: BundleChoices,
+    *,
+    on_event: Listener,
+) -> Bundled:
+    """Write a bundle; the same locks give the same bytes.
+
+    Raises:
+        BusyError: Another process writes the same file.
+        InstallError: A file is not the locked one, or the disk has no room.
+        LockError: A lockfile is missing, stale or damaged, or lacks one of the platforms.
+        UnavailableError: A file could not be had; what was fetched is in the store.
+        UsageError: Two profiles extend different stacks of the same name.
+    """
+    locks = [_read_fresh(settings, profile) for profile in profiles]
+    locked = [(lock, package) for lock in locks for package in _list_packages(lock, choices.platforms)]
+    with Engines(settings, on_event=on_event) as engines:
+        own = _choose_own(engines, profiles, choices) if choices.tool else ()
+        packages = {place_of(package): package for _, package in locked}
+        packages |= {f"{TOOL}/{package.filename}": package for package in own}
+        with tell_step("fetch", f"{len(packages)} files", on_event):
+            stored = engines.fetcher.fetch(tuple(packages.values()))
+    texts = render_pages(locked, {digest: file.index for digest, file in stored.items()})
+    contents = _read_texts(settings, profiles) | {README: _README.encode()}
+    contents |= {place: text.encode() for place, text in texts.items()}
+    if choices.tool:
+        contents |= _pack_own()
+    paths: dict[str, Source] = {place: stored[package.sha256].path for place, package in packages.items()}
+    files = [
+        BundledFile(path=place, size=stored[package.sha256].path.stat().st_size, sha256=package.sha256)
+        for place, package in packages.items()
+    ] + [
+        BundledFile(path=place, size=len(data), sha256=sha256(data).hexdigest())
+        for place, data in contents.items()
+    ]
+    manifest = Manifest(
+        tool=__version__,
+        profiles=tuple(sorted({profile.name for profile in profiles})),
+        platforms=tuple(sorted(set(choices.platforms))),
+        files=tuple(sorted(files, key=lambda file: file.path)),
+    )
+    with tell_step("bundle", f"{len(files)} files", on_event):
+        digest = _write(output, manifest, paths | contents, on_event=on_event)
+    return Bundled(path=output, size=measure_bundle(manifest), sha256=digest, manifest=manifest)
+
+
+def _read_fresh(settings: Settings, profile: Profile) -> Lock:
+    path = settings.find_lockfile(profile)
+    stale = check_freshness(read_lock_head(path), profile, lockfile=path.as_posix())
+    if stale is not None:
+        raise stale
+    return read_lock(path)
+
+
+def _list_packages(lock: Lock, platforms: Collection[str]) -> Iterator[Package]:
+    for platform in sorted(platforms):
+        part = lock.find_platform(platform)
+        yield from part.conda
+        yield from part.pip
+
+
+def _choose_own(engines: Engines, profiles: Sequence[Profile], choices: BundleChoices) -> tuple[Package, ...]:
+    pythons = {".".join(profile.python.split(".")[:2]) for profile in profiles} | set(choices.tool_pythons)
+    return choose_own_wheels(engines.index_source, platforms=choices.platforms, pythons=sorted(pythons))
+
+
+def _pack_own() -> dict[str, bytes]:
+    """Return our own wheel, and what pip is given to install it with what it needs."""
+    name, wheel = pack_own_wheel()
+    requirements = render_requirements(sha256(wheel).hexdigest())
+    return {f"{TOOL}/{name}": wheel, REQUIREMENTS: requirements.encode()}
+
+
+def _read_texts(settings: Settings, profiles: Sequence[Profile]) -> dict[str, bytes]:
+    """Return the profiles with their stacks, and their lockfiles."""
+    texts: dict[str, bytes] = {}
+    for profile in profiles:
+        places = {profile_place(Path(file).stem): Path(file) for file in profile.files}
+        places[lockfile_place(profile.name)] = settings.find_lockfile(profile)
+        for place, path in places.items():
+            data = path.read_bytes()
+            if texts.setdefault(place, data) != data:
+                raise UsageError(
+                    "usage.bundle_profiles",
+                    f"the profiles have two different files `{path.name}`, and a bundle has room for one",
+                    hints=["bundle the profiles of each folder by themselves"],
+                )
+    return texts
+
+
+def _write(output: Path, manifest: Manifest, sources: Mapping[str, Source], *, on_event: Listener) -> str:
+    size = measure_bundle(manifest)
+    free = shutil.disk_usage(output.absolute().parent).free
+    if size > free:
+        raise InstallError(
+            "install.disk_full",
+            f"the bundle has {size / 1e9:.1f} GB, and the disk of `{output}` has {free / 1e9:.1f} GB free",
+            hints=["free some space, or name a file on another disk with `--output`"],
+            context={"path": str(output), "needed": size, "free": free},
+        )
+
+    def tell(path: str, done: int, total: int) -> None:
+        on_event(Progress(stage="bundle", item=path, done=done, total=total))
+
+    try:
+        with _hold_output(output) as temporary:
+            with temporary.open("wb") as out:
+                digest = write_bundle(out, manifest, sources, on_bytes=tell)
+                out.flush()
+                os.fsync(out.fileno())
+            replace(temporary, output)
+            sync_folder(output.absolute().parent)
+    except OSError as error:
+        raise disk_error(output, error, instead="name a file on another disk with `--output`") from error
+    return digest
+
+
+@contextmanager
+def _hold_output(output: Path) -> Iterator[Path]:
+    """Yield the name of a file of ours beside the output; what a killed run left there is written over."""
+    temporary = output.with_name(f".{output.name}.provision-tmp")
+    lock = output.with_name(f".{output.name}.lock")
+    with hold_file(lock, timeout_s=0.0) as held:
+        if not held:
+            raise BusyError(
+                "busy.bundle",
+                f"another process writes the bundle `{output}`",
+                hints=["wait for it, or name another file"],
+                retryable=True,
+                context={"path": str(output)},
+            )
+        try:
+            yield temporary
+        finally:
+            temporary.unlink(missing_ok=True)
+            with suppress(PermissionError):  # Windows keeps a file that is open
+                lock.unlink()

@@ -1,0 +1,163 @@
+"""The jobs of `provision bundle --list` and `--check`.
+
+A bundle is another's until it is checked. `BundleReader` refuses one whose structure is not ours; here every
+file is compared with the manifest, what the lockfiles name with the lock, and every package goes through the
+scan of archives, as it does when it comes over the network.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from provisioner.engines.archive.bundle import BundleReader
+from provisioner.engines.archive.bundle_manifest import (
+    ENVS,
+    REQUIREMENTS,
+    TOOL,
+    Manifest,
+    lockfile_place,
+    refuse_bundle,
+)
+from provisioner.engines.archive.scan import scan_package
+from provisioner.engines.store.store import Package
+from provisioner.errors import ErrorList, ProvisionError
+from provisioner.events import Listener, Progress
+from provisioner.ground.scratch import hold_scratch
+from provisioner.lock.file import read_lock, read_lock_head
+from provisioner.lock.freshness import check_freshness
+from provisioner.lock.mirror_tree import SIMPLE, WEB, place_of, render_pages
+from provisioner.lock.model import Lock
+from provisioner.lock.requirements import parse_requirements
+from provisioner.pipeline.bundle_use import unpack_texts
+from provisioner.profile.load import load_profile
+
+_LONGEST_REQUIREMENTS = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Checked:
+    """A bundle that is what it says."""
+
+    manifest: Manifest
+    packages: int
+
+
+def list_bundle(path: Path) -> Manifest:
+    """Return what a bundle says that it holds; errors as from `BundleReader`."""
+    with BundleReader(path) as reader:
+        return reader.manifest
+
+
+def check_bundle(path: Path, *, on_event: Listener) -> Checked:
+    """Compare every byte of a bundle with its manifest and its lockfiles, and scan every package.
+
+    Raises:
+        InstallError: ``install.bundle`` or ``install.archive``; `ErrorList` for several.
+        LockError: A lockfile in it is damaged, or does not answer its profile.
+        UsageError: There is no such file.
+    """
+    with BundleReader(path) as reader, hold_scratch("bundle") as folder:
+        unpack_texts(reader, folder)
+        locked = _list_locked(_read_locks(reader.manifest, folder))
+        problems = [*_find_unlisted(reader, locked)]
+        indexes = _check_files(reader, locked, folder, problems, on_event=on_event)
+        if not problems:
+            problems += _find_other_pages(reader, locked, indexes)
+        problems += _find_other_tools(reader)
+        if problems:
+            raise problems[0] if len(problems) == 1 else ErrorList(problems)
+        return Checked(manifest=reader.manifest, packages=len({place_of(each) for _, each in locked}))
+
+
+def _read_locks(manifest: Manifest, folder: Path) -> list[Lock]:
+    locks = []
+    for name in manifest.profiles:
+        profile = load_profile(name, folders=(folder / ENVS,))
+        path = folder / lockfile_place(name)
+        stale = check_freshness(read_lock_head(path), profile, lockfile=lockfile_place(name))
+        if stale is not None:
+            raise stale
+        lock = read_lock(path)
+        # Others are not in the bundle, and a platform that it promises has to be in the lock.
+        parts = tuple(lock.find_platform(platform) for platform in manifest.platforms)
+        locks.append(replace(lock, platforms=parts))
+    return locks
+
+
+def _list_locked(locks: Sequence[Lock]) -> list[tuple[Lock, Package]]:
+    locked: list[tuple[Lock, Package]] = []
+    for lock in locks:
+        for part in lock.platforms:
+            locked += [(lock, package) for package in part.conda]
+            locked += [(lock, package) for package in part.pip]
+    return locked
+
+
+def _find_unlisted(reader: BundleReader, locked: Sequence[tuple[Lock, Package]]) -> Iterator[ProvisionError]:
+    """Yield what the lockfiles name and the bundle has not, or has as another file."""
+    for place, package in {place_of(package): package for _, package in locked}.items():
+        file = reader.find_path(place)
+        if file is None:
+            yield refuse_bundle(reader.path.name, f"it lacks `{place}`, which a lockfile in it names")
+        elif file.sha256 != package.sha256:
+            yield refuse_bundle(
+                reader.path.name,
+                f"`{place}` is not the locked file: expected sha256 `{package.sha256}`, got `{file.sha256}`",
+            )
+
+
+def _check_files(
+    reader: BundleReader,
+    locked: Sequence[tuple[Lock, Package]],
+    folder: Path,
+    problems: list[ProvisionError],
+    *,
+    on_event: Listener,
+) -> dict[str, Mapping[str, Any]]:
+    """Read every file, scan the locked ones, and return the ``index.json`` of conda packages by sha256."""
+    packages = {place_of(package): package for _, package in locked}
+    indexes: dict[str, Mapping[str, Any]] = {}
+    total, done = sum(file.size for file in reader.manifest.files), 0
+    for file in reader.manifest.files:
+        target = folder / "file"
+        try:
+            with target.open("wb") as out:
+                for chunk in reader.stream(file):
+                    out.write(chunk)
+                    done += len(chunk)
+                    on_event(Progress(stage="check", item=file.path, done=done, total=total))
+            if file.path in packages:
+                indexes[file.sha256] = scan_package(target, packages[file.path]).index
+        except ProvisionError as error:
+            problems.append(error)
+    return indexes
+
+
+def _find_other_pages(
+    reader: BundleReader, locked: Sequence[tuple[Lock, Package]], indexes: Mapping[str, Mapping[str, Any]]
+) -> Iterator[ProvisionError]:
+    """Yield what a web server would offer from the bundle and no lockfile names: files, links and lists."""
+    pages = render_pages(locked, indexes)
+    known = {place_of(package) for _, package in locked}
+    for file in reader.manifest.files:
+        if not file.path.startswith((f"{SIMPLE}/", f"{WEB}/")) or file.path in known:
+            continue
+        if file.path not in pages or pages[file.path].encode() != b"".join(reader.stream(file)):
+            yield refuse_bundle(reader.path.name, f"member `{file.path}` is not what its lockfiles say")
+
+
+def _find_other_tools(reader: BundleReader) -> Iterator[ProvisionError]:
+    """Yield wheels of the tool that its requirements, which pip is given, do not name."""
+    tools = [
+        file
+        for file in reader.manifest.files
+        if file.path.startswith(f"{TOOL}/") and file.path != REQUIREMENTS
+    ]
+    if not tools:
+        return
+    text = reader.read(REQUIREMENTS, max_bytes=_LONGEST_REQUIREMENTS).decode("utf-8", "replace")
+    hashes = {digest for pin in parse_requirements(text) for digest in pin.hashes}
+    for file in tools:
+        if file.sha256 not in hashes:
+            yield refuse_bundle(reader.path.name, f"`{file.path}` is not in `{REQUIREMENTS}`")

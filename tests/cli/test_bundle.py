@@ -1,0 +1,326 @@
+"""`provision bundle`, and `create --bundle` where there is no network."""
+
+import hashlib
+import io
+import json
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+from provisioner.engines.archive.bundle import BundleReader, write_bundle
+from provisioner.engines.archive.bundle_manifest import BundledFile, Manifest
+from provisioner.engines.index.reader import IndexReader
+from provisioner.engines.index.source import IndexSource
+from provisioner.engines.net.download import Downloader
+from provisioner.engines.net.pip_config import PackageSettings
+from provisioner.engines.net.settings import NetworkSettings
+from provisioner.ground.file_lock import hold_file
+from provisioner.lock.requirements import parse_requirements
+from provisioner.pipeline.own_package import choose_own_wheels, pack_own_wheel, read_own_lockfile
+from tests.cli.lab import REPOSITORY, Lab
+from tests.loopback import Loopback
+
+NOWHERE = {"PIP_INDEX_URL": "http://127.0.0.1:1/simple", "PROVISION_NO_VALIDATE": "1"}
+
+
+def bundle_tiny(lab: Lab, name: str = "tiny.tar", *more: str) -> Path:
+    """Bundle `tiny` without the tool, and return the file."""
+    done = lab.run("bundle", "tiny", "--no-tool", "-o", name, *more)
+    assert done.code == 0, done.err
+    return lab.root / name
+
+
+@pytest.fixture
+def bare(tiny: Lab) -> Lab:
+    """Return a lab with a locked `tiny`, of which nothing was fetched."""
+    return tiny
+
+
+def other_machine(lab: Lab) -> Lab:
+    """Return folders in which nothing of `tiny` is, of a machine that reaches no index."""
+    root = lab.root / "other"
+    root.mkdir()
+    other = Lab(root=root, server=lab.server)
+    other.environ |= NOWHERE
+    return other
+
+
+def rewrite(path: Path, changes: dict[str, bytes | None]) -> None:
+    """Write a bundle again with other files, as somebody would who means harm: manifest and tar are right."""
+    with BundleReader(path) as reader:
+        old = reader.manifest
+        files = {file.path: b"".join(reader.stream(file)) for file in old.files}
+    for place, data in changes.items():
+        files.pop(place, None)
+        if data is not None:
+            files[place] = data
+    listed = tuple(
+        BundledFile(path=place, size=len(files[place]), sha256=hashlib.sha256(files[place]).hexdigest())
+        for place in sorted(files)
+    )
+    manifest = Manifest(tool=old.tool, profiles=old.profiles, platforms=old.platforms, files=listed)
+    with path.open("wb") as out:
+        write_bundle(out, manifest, files)
+
+
+def find_member(path: Path, part: str) -> tuple[str, bytes]:
+    """Return path and bytes of the one member that has ``part`` in its path."""
+    with BundleReader(path) as reader:
+        (file,) = [file for file in reader.manifest.files if part in file.path]
+        return file.path, b"".join(reader.stream(file))
+
+
+def test_an_environment_is_built_from_a_bundle_without_network(bare: Lab) -> None:
+    """Nothing but the file is needed: no profile, no lockfile, no index, and no name where it has one."""
+    path = bundle_tiny(bare)
+    other = other_machine(bare)
+    asked = len(bare.server.requests)
+    built = other.run("create", "--bundle", str(path), "--json")
+    assert built.code == 0, built.err
+    assert len(bare.server.requests) == asked
+    prefix = Path(built.data["prefix"])
+    assert list(prefix.rglob("tinyapp*"))
+    again = other.run("create", "tiny", "--bundle", str(path), "--json")
+    assert again.data["prefix"] == built.data["prefix"]
+    # it keeps profile and lockfile, so that it can be built again without the bundle
+    assert other.run("repair", "tiny", "--offline").code == 0
+
+
+def test_the_same_locks_give_the_same_bytes(bare: Lab) -> None:
+    """Also from another store, and over what a killed run left beside the file."""
+    path = bundle_tiny(bare)
+    first = path.read_bytes()
+    shutil.rmtree(bare.data)
+    (bare.root / ".tiny.tar.provision-tmp").write_bytes(b"half" * 99_999)
+    (bare.root / ".tiny.tar.lock").touch()
+    answer = bare.run("bundle", "tiny", "--no-tool", "-o", "tiny.tar", "--json")
+    assert path.read_bytes() == first
+    assert answer.data["sha256"] == hashlib.sha256(first).hexdigest()
+    assert answer.data["bytes"] == len(first)
+    assert [each.name for each in bare.root.iterdir() if each.name.startswith(".")] == []
+
+
+def test_a_bundle_lists_and_checks_itself(bare: Lab) -> None:
+    """`--list` gives every member with size and digest; `--check` has compared all of them."""
+    path = bundle_tiny(bare)
+    members = bare.run("bundle", "--list", str(path), "--json").data["members"]
+    with tarfile.open(path) as opened:
+        there = {member.name: member.size for member in opened if member.name != "manifest.json"}
+    assert {member["path"]: member["bytes"] for member in members} == there
+    checked = bare.run("bundle", "--check", "tiny.tar", "--json")
+    assert checked.data["packages"] == 2
+    assert checked.data["profiles"] == ["tiny"]
+    assert checked.data["platforms"] == ["linux-64"]
+
+
+def test_unpacked_it_is_an_index(bare: Lab) -> None:
+    """A static server of the folder gives pip and us the files: here our own tool reads it over ``file:``."""
+    path = bundle_tiny(bare)
+    folder = bare.root / "folder"
+    with tarfile.open(path) as opened:
+        opened.extractall(folder, filter="data")
+    other = other_machine(bare)
+    other.copy_tiny(bare)
+    origin = f"{bare.server.url}/"
+    mirrored = (folder / "web" / f"127.0.0.1+{origin.rstrip('/').rpartition(':')[2]}").as_uri()
+    (other.root / "mirrors.json").write_text(json.dumps({origin: f"{mirrored}/"}))
+    asked = len(bare.server.requests)
+    built = other.run(
+        *("create", "tiny", "--mirrors", "mirrors.json", "--json"),
+        PIP_INDEX_URL=(folder / "pypi" / "simple").as_uri(),
+    )
+    assert built.code == 0, built.err
+    assert len(bare.server.requests) == asked
+
+
+@pytest.mark.parametrize("part", ["tinyapp-1.0", "torch-2.13"])
+def test_a_package_that_is_not_the_locked_one_is_never_installed(bare: Lab, part: str) -> None:
+    """A manifest that agrees with a changed wheel helps nothing: the lock decides."""
+    path = bundle_tiny(bare)
+    place, data = find_member(path, f"{part}")
+    rewrite(path, {place: data + b"x"})
+    checked = bare.run("bundle", "--check", str(path), "--json")
+    assert (checked.code, checked.error["code"]) == (5, "install.bundle")
+    assert f"`{place}` is not the locked file" in checked.error["message"]
+    other = other_machine(bare)
+    built = other.run("create", "--bundle", str(path), "--json")
+    assert (built.code, built.error["code"]) == (8, "unavailable.offline")
+    assert not (other.data / "environments" / "tiny" / "current").exists()
+
+
+def test_a_damaged_package_in_a_bundle_is_never_installed(bare: Lab) -> None:
+    """One changed byte of a wheel ends the build, and the bundle is named."""
+    path = bundle_tiny(bare)
+    data = bytearray(path.read_bytes())
+    data[data.index(b"PK\x03\x04") + 20] ^= 1
+    path.write_bytes(data)
+    other = other_machine(bare)
+    built = other.run("create", "--bundle", str(path), "--json")
+    assert (built.code, built.error["code"]) == (5, "install.bundle")
+    assert "has sha256" in built.error["message"]
+    assert not (other.data / "environments" / "tiny" / "current").exists()
+
+
+def test_a_hostile_wheel_in_a_bundle_is_refused(bare: Lab) -> None:
+    """The scan of archives looks into what a bundle brings, whatever its lockfile says."""
+    path = bundle_tiny(bare)
+    place, wheel = find_member(path, "tinyapp-1.0")
+    evil = io.BytesIO(wheel)
+    with zipfile.ZipFile(evil, "a") as opened:
+        opened.writestr("../../evil", "x")
+    lockfile, text = find_member(path, "conda-lock.yml")
+    digest = hashlib.sha256(evil.getvalue()).hexdigest().encode()
+    text = text.replace(hashlib.sha256(wheel).hexdigest().encode(), digest)
+    text = text.replace(
+        f"{Path(place).name} {len(wheel)}".encode(), f"{Path(place).name} {len(evil.getvalue())}".encode()
+    )
+    rewrite(path, {place: evil.getvalue(), lockfile: text})
+    for answer in (
+        bare.run("bundle", "--check", str(path), "--json"),
+        other_machine(bare).run("create", "--bundle", str(path), "--json"),
+    ):
+        assert (answer.code, answer.error["code"]) == (5, "install.archive")
+
+
+def test_pages_that_lead_elsewhere_are_found(bare: Lab) -> None:
+    """A page that a web server would serve says what the lockfiles say, or `--check` tells."""
+    path = bundle_tiny(bare)
+    place, page = find_member(path, "simple/tinyapp/index.html")
+    rewrite(path, {place: page.replace(b'href="', b'href="https://evil.example.org/')})
+    answer = bare.run("bundle", "--check", str(path), "--json")
+    assert answer.code == 5
+    assert f"`{place}` is not what its lockfiles say" in answer.error["message"]
+    rewrite(path, {place: page, "web/evil.example.org/x.whl": b"x"})
+    answer = bare.run("bundle", "--check", str(path), "--json")
+    assert "`web/evil.example.org/x.whl` is not what" in answer.error["message"]
+
+
+def test_a_bundle_without_what_its_lock_names_is_told_at_once(bare: Lab) -> None:
+    """All missing files are named."""
+    path = bundle_tiny(bare)
+    places = [find_member(path, part)[0] for part in ("tinyapp-1.0", "torch-2.13")]
+    rewrite(path, dict.fromkeys(places))
+    answer = bare.run("bundle", "--check", str(path), "--json")
+    assert answer.code == 5
+    assert len(answer.document["errors"]) == 2
+
+
+def test_what_cannot_be_bundled_is_said_before_anything_is_written(bare: Lab) -> None:
+    """A stale lockfile, a platform that is not locked, an unknown profile, no file, no such folder."""
+    cases = {
+        "usage.bundle_output": ("bundle", "tiny"),
+        "profile.not_found": ("bundle", "tinny", "-o", "x.tar"),
+        "usage.output": ("bundle", "tiny", "-o", "nowhere/x.tar"),
+        "lock.platform": ("bundle", "tiny", "--no-tool", "-o", "x.tar", "--platform", "win-64"),
+        "usage.bundle_file": ("bundle", "--check", "x.tar", "y.tar"),
+        "usage.no_bundle": ("bundle", "--list", "x.tar"),
+        "usage.command_line": ("create",),
+        "usage.bundle_lock": ("create", "--bundle", "x.tar", "--lock"),
+    }
+    for code, command in cases.items():
+        assert bare.run(*command, "--json").error["code"] == code
+    bare.write_profile(changes={"tinyapp": "tinyapp==1.0"})
+    assert bare.run("bundle", "tiny", "--no-tool", "-o", "x.tar", "--json").code == 4
+    assert not (bare.root / "x.tar").exists()
+
+
+def test_without_network_every_missing_file_is_named(bare: Lab) -> None:
+    """Offline and with an empty store there is no bundle, and exit 8."""
+    answer = bare.run("bundle", "tiny", "--no-tool", "-o", "x.tar", "--offline", "--json")
+    assert answer.code == 8
+    assert not (bare.root / "x.tar").exists()
+
+
+def test_two_writers_of_one_bundle_do_not_mix(bare: Lab) -> None:
+    """The second is told that it is being written."""
+    bundle_tiny(bare)
+    with hold_file(bare.root / ".tiny.tar.lock", timeout_s=0.0):
+        answer = bare.run("bundle", "tiny", "--no-tool", "-o", "tiny.tar", "--json")
+    assert (answer.code, answer.error["code"]) == (9, "busy.bundle")
+
+
+def test_a_bundle_of_several_profiles_asks_for_a_name(bare: Lab) -> None:
+    """Files that they share are in it once."""
+    bare.write_profile("small")
+    assert bare.run("lock", "small").code == 0
+    assert bare.run("bundle", "tiny", "small", "--no-tool", "-o", "two.tar").code == 0
+    other = other_machine(bare)
+    answer = other.run("create", "--bundle", str(bare.root / "two.tar"), "--json")
+    assert (answer.code, answer.error["code"]) == (2, "usage.bundle_profile")
+    assert answer.error["context"]["profiles"] == ["small", "tiny"]
+    assert other.run("create", "small", "--bundle", str(bare.root / "two.tar")).code == 0
+    assert bare.run("bundle", "--check", "two.tar").code == 0
+
+
+def test_dry_run_names_the_bundle_as_the_source(bare: Lab) -> None:
+    """Nothing is made."""
+    path = bundle_tiny(bare)
+    other = other_machine(bare)
+    answer = other.run("create", "--bundle", str(path), "--dry-run", "--json")
+    assert {each["from"] for each in answer.data["fetch"]} == {str(path)}
+    assert not other.data.exists()
+
+
+def test_our_own_wheel_is_the_same_from_a_checkout_and_from_itself(tmp_path: Path) -> None:
+    """Whoever was installed from a bundle writes the same bundle."""
+    name, wheel = pack_own_wheel()
+    with zipfile.ZipFile(io.BytesIO(wheel)) as opened:
+        opened.extractall(tmp_path)  # noqa: S202 - of our own making
+        record = opened.read(f"{name.rsplit('-', 3)[0]}.dist-info/RECORD").decode()
+    assert "provisioner/builtin/envs/known.yaml,sha256=" in record
+    assert "provisioner/builtin/lockfiles/provision.txt,sha256=" in record
+    code = (
+        "import hashlib, provisioner; from provisioner.pipeline.own_package import pack_own_wheel;"
+        "print(provisioner.__file__, hashlib.sha256(pack_own_wheel()[1]).hexdigest())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        check=True,
+    )
+    place, digest = done.stdout.decode().split()
+    assert Path(place).is_relative_to(tmp_path)
+    assert not place.startswith(str(REPOSITORY))
+    assert digest == hashlib.sha256(wheel).hexdigest()
+
+
+def test_the_tools_wheels_are_the_locked_ones_for_the_other_machine(lab: Lab) -> None:
+    """For Windows too, for each Python asked for, and for every patch version where the lock asks for it."""
+    _offer_own_wheels(lab.server)
+    packages = PackageSettings(default_index=f"{lab.server.url}/ok/simple")
+    downloader = Downloader(NetworkSettings(tries=1))
+    try:
+        index = IndexSource(
+            IndexReader(downloader, folder=lab.root / "whole"), packages=packages, cache=lab.root / "pages"
+        )
+        linux = choose_own_wheels(index, platforms=["linux-64"], pythons=["3.11"])
+        both = choose_own_wheels(index, platforms=["linux-64", "win-64"], pythons=["3.11", "3.12"])
+    finally:
+        downloader.close()
+    names = [package.name for package in linux]
+    assert names.count("soupsieve") == 2
+    assert names.count("numpy") == 1
+    assert "colorama" not in names
+    assert [package.name for package in both].count("numpy") == 2
+    assert "colorama" in {package.name for package in both}
+    hashes = {digest for pin in parse_requirements(read_own_lockfile()) for digest in pin.hashes}
+    assert {package.sha256 for package in both} <= hashes
+
+
+def _offer_own_wheels(server: Loopback) -> None:
+    """Let an index list a wheel of each pin in our own lockfile, with its locked digest."""
+    for pin in parse_requirements(read_own_lockfile()):
+        requirement: Requirement = pin.requirement
+        name = f"{requirement.name.replace('-', '_')}-{pin.version}-py3-none-any.whl"
+        page = f"simple/{requirement.name}/"
+        link = f'<a href="/ok/files/{name}#sha256={pin.hashes[0]}">{name}</a>\n'
+        server.files[page] = server.files.get(page, b"<!doctype html>\n") + link.encode()
+        server.types[page] = "text/html"
