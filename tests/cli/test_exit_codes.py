@@ -302,11 +302,15 @@ def test_unavailable_names_the_host(lab: Lab) -> None:
 
 
 def test_unavailable_when_offline(tiny: Lab) -> None:
-    """8: offline, every file that is missing is told."""
+    """8: offline, one error names every file that is missing, with its size."""
     shown = tiny.run("create", "tiny", "--offline", "--no-validate", "--json")
     assert shown.code == ExitCode.UNAVAILABLE
-    assert {error["code"] for error in shown.document["errors"]} == {"unavailable.offline"}
-    assert len(shown.document["errors"]) == 2
+    (error,) = shown.document["errors"]
+    assert error["code"] == "unavailable.offline"
+    files = {file["filename"]: file["bytes"] for file in error["context"]["files"]}
+    assert set(files) == {"tinyapp-1.0-py3-none-any.whl", "torch-2.13.0+cpu-py3-none-any.whl"}
+    assert all(f"{name}  {size} bytes" in error["message"] for name, size in files.items())
+    assert error["context"]["bytes"] == sum(files.values())
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the other process holds the lock through fcntl")

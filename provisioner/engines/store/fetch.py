@@ -23,7 +23,7 @@ from provisioner.engines.net.pip_config import PackageSettings
 from provisioner.engines.net.transfer import Transfer
 from provisioner.engines.store.file import StoredFile
 from provisioner.engines.store.store import Package, Store
-from provisioner.errors import ErrorList, InstallError, ProvisionError, UnavailableError
+from provisioner.errors import InstallError, ProvisionError, UnavailableError
 from provisioner.events import Listener, Notice, Progress, ignore_events
 from provisioner.ground.files import disk_error
 from provisioner.resolve.model import CondaPackage
@@ -102,6 +102,7 @@ class StoreFetcher:
             threading.Thread(target=self._work, args=(todo, results, stop), daemon=True).start()
         found: dict[str, StoredFile] = {}
         errors: list[ProvisionError] = []
+        absent: list[Package] = []
         sizes = [package.size for package in missing if package.size is not None]
         if len(sizes) == len(missing):
             self._tell(Progress(stage="fetch", item="all", done=0, total=sum(sizes)))
@@ -113,16 +114,19 @@ class StoreFetcher:
                     self._tell(
                         Progress(stage="fetch", item="all", done=len(found), total=len(missing), unit="files")
                     )
+                elif isinstance(outcome, ProvisionError) and outcome.code == "unavailable.offline":
+                    absent.append(package)  # which costs nothing: name all files
                 elif isinstance(outcome, ProvisionError):
                     errors.append(outcome)
-                    if outcome.code != "unavailable.offline":  # which costs nothing: name all files
-                        break
+                    break
                 else:
                     raise outcome
         finally:
             stop.set()
+        if absent and not errors:
+            raise _not_here(absent, bundle=self._bundle)
         if errors:
-            raise errors[0] if len(errors) == 1 else ErrorList(errors)
+            raise errors[0]
         return found
 
     def _work(
@@ -242,6 +246,33 @@ class StoreFetcher:
     def _tell(self, event: Progress | Notice) -> None:
         with self._lock:
             self._on_event(event)
+
+
+def _not_here(packages: Sequence[Package], *, bundle: BundleReader | None) -> UnavailableError:
+    """Return the error for files that nobody may fetch now: all of them, each with its size."""
+    listed = sorted(packages, key=lambda package: package.filename)
+    sizes = [package.size for package in listed if package.size is not None]
+    count = "a file is" if len(listed) == 1 else f"{len(listed)} files are"
+    place = "in the store" if bundle is None else "in the bundle"
+    told = "".join(
+        f"\n  {package.filename}  {'size unknown' if package.size is None else f'{package.size} bytes'}"
+        for package in listed
+    )
+    return UnavailableError(
+        "unavailable.offline",
+        f"we are offline, and {count} not {place} ({sum(sizes)} bytes"
+        f"{'' if len(sizes) == len(listed) else ' and more'}):{told}",
+        hints=[
+            "run the same command once without `--offline`",
+            "or build from a bundle that has them: `provision create --bundle FILE`",
+        ]
+        if bundle is None
+        else [f"look at what the bundle lacks: `provision bundle --check {bundle.path}`"],
+        context={
+            "files": [{"filename": package.filename, "bytes": package.size} for package in listed],
+            "bytes": sum(sizes),
+        },
+    )
 
 
 def _wait(results: "queue.SimpleQueue[_Outcome]") -> "_Outcome":

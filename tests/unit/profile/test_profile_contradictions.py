@@ -121,7 +121,11 @@ def test_defaults_follow_what_is_installed(tmp_path: Path) -> None:
             "route `torchvision` to `x`",
         ),
         ("pip: {packages: [./foo-1.0-py3-none-any.whl]}", "names a file", None),
-        ("pip: {packages: ['foo @ file:///x/foo-1.0-py3-none-any.whl']}", "files are locked from indexes only", None),
+        (
+            "pip: {packages: ['foo @ file:///x/foo-1.0-py3-none-any.whl']}",
+            "files are locked from indexes only",
+            None,
+        ),
         ("pip: {packages: [--no-deps]}", "`pip.overrides`", None),
         ("pip: {packages: [foo --no-deps]}", "`pip.overrides`", None),
         ("pip: {packages: [--pre]}", "is an option, not a package", None),
