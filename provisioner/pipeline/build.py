@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from provisioner.engines.archive.wheel import find_built_startup
 from provisioner.engines.conda.linker import RattlerLinker
 from provisioner.engines.store.fetch import StoreFetcher
 from provisioner.engines.uv.installer import UvInstaller
@@ -18,6 +19,7 @@ from provisioner.install.receipt import RECEIPT_NAME, RECORD_NAME, InstalledPack
 from provisioner.install.removal import hold_unpacked
 from provisioner.install.snapshot import SNAPSHOT_NAME, format_snapshot, take_snapshot
 from provisioner.install.startup import check_startup
+from provisioner.lock.rules import is_sdist
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,6 +62,10 @@ def build_generation(
         if plan.wheels:
             with hold_unpacked(engines.home, plan.environment) as unpacked:
                 engines.uv.install_wheels(python, plan.wheels, files, unpacked=unpacked)
+            built = [package for package in plan.wheels if is_sdist(package)]
+            notices += check_startup(
+                plan, {package.sha256: find_built_startup(prefix, package) for package in built}
+            )
     with tell_step("install", "receipt", on_event):
         _keep_sources(plan, prefix / RECORD_NAME)
         notices += tuple(notice for package in plan.files for notice in files[package.sha256].notices)

@@ -3,6 +3,7 @@
 import io
 import tarfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -79,3 +80,25 @@ def test_a_source_archive_that_is_not_what_it_says_is_refused(tmp_path: Path, fi
     assert caught.value.code == "install.wheels"
     assert list(list_environments(EnvironmentHome(data=tmp_path / "data"))) == []
     assert not list(tmp_path.rglob("outside*"))
+
+
+@pytest.mark.parametrize(
+    "place", ["demo_src.pth", "demo_src-1.0.data/data/lib/python3.11/site-packages/x.pth"]
+)
+def test_startup_code_of_what_was_built_needs_the_profiles_word(tmp_path: Path, place: str) -> None:
+    """The built wheel was in no archive that could be scanned; a reason in the profile lets it in."""
+    backend = _BACKEND.replace(
+        "        members = [",
+        f"        wheel.writestr({place!r}, 'import sys\\n')\n        members = [{place!r}, ",
+    )
+    house = tmp_path / "wheels"
+    tool = stock_wheel(house, "demo-build", files={"demo_build.py": "\n"})
+    plan = make_plan([make_sdist(house, {**_FILES, "backend.py": backend}), tool])
+    with pytest.raises(InstallError) as caught:
+        install(tmp_path / "data", plan, wheelhouse=house)
+    assert caught.value.code == "install.startup"
+    assert "demo_src-1.0.tar.gz" in caught.value.message
+    assert list(list_environments(EnvironmentHome(data=tmp_path / "data"))) == []
+    allowed = replace(plan, startup={"demo-src": "it is ours"})
+    built = install(tmp_path / "data", allowed, wheelhouse=house)
+    assert any("it is ours" in notice for notice in built.receipt.notices)

@@ -6,10 +6,13 @@ Source: the wheel specification.
 
 import configparser
 import csv
+import posixpath
 import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+
+from packaging.utils import canonicalize_name
 
 from provisioner.engines.archive.names import (
     find_foreign_fault,
@@ -44,6 +47,25 @@ def scan_wheel(path: Path, package: PipPackage) -> StoredFile:
             raise refuse(archive, fault, member=name)
     startup = (name for name, place in places if runs_at_start(place, package=package.name))
     return StoredFile(path=path, startup=tuple(startup))
+
+
+def find_built_startup(prefix: Path, package: PipPackage) -> tuple[str, ...]:
+    """Return what Python will run at every start among the files of a package that was built here.
+
+    Its wheel did not exist when archives were scanned; the RECORD that uv wrote lists what it became.
+    """
+    records = (
+        record
+        for pattern in ("lib/python3*/site-packages", "Lib/site-packages")
+        for record in prefix.glob(f"{pattern}/*.dist-info/RECORD")
+        if canonicalize_name(record.parent.name.partition("-")[0]) == package.name
+    )
+    return tuple(
+        row[0]
+        for record in records
+        for row in csv.reader(record.read_text(encoding="utf-8").splitlines())
+        if row and runs_at_start(posixpath.normpath(f"{_SITE}/{row[0]}"), package=package.name)
+    )
 
 
 def _check_members(opened: zipfile.ZipFile, archive: str, *, size_bytes: int) -> list[str]:
