@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from provisioner.engines.bytecode.cache import BytecodeCache
 from provisioner.engines.conda.linker import RattlerLinker
 from provisioner.engines.net.download import Downloader
 from provisioner.engines.net.pip_config import PackageSettings
@@ -68,6 +69,7 @@ def make_engines(
         fetcher=fetcher,
         uv=uv,
         rattler=RattlerLinker(environ=ENVIRON),
+        bytecode=BytecodeCache(home.cache / "bytecode", environ=ENVIRON),
         home=home,
         tools={"uv": "under test"},
     )

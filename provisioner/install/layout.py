@@ -13,6 +13,7 @@ _PYTHON: Mapping[tuple[str, bool], str] = {
     (VENV, True): "Scripts/python.exe",
     (CONDA, True): "python.exe",
 }
+_SITE: Mapping[bool, str] = {False: "lib/python{}/site-packages", True: "Lib/site-packages"}
 # conda's own order; an empty part is the prefix itself
 _PATH: Mapping[tuple[str, bool], tuple[str, ...]] = {
     (VENV, False): ("bin",),
@@ -30,3 +31,8 @@ def find_python(prefix: Path, *, base: str, platform: str) -> Path:
 def find_path_entries(prefix: Path, *, base: str, platform: str) -> tuple[Path, ...]:
     """Return the folders that go before ``PATH``."""
     return tuple(prefix / part if part else prefix for part in _PATH[base, platform == _WINDOWS])
+
+
+def find_site_packages(prefix: Path, *, platform: str, python: str) -> Path:
+    """Return the folder of the environment's packages; ``python`` is the version of its Python."""
+    return prefix / _SITE[platform == _WINDOWS].format(".".join(python.split(".")[:2]))

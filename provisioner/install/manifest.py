@@ -15,10 +15,13 @@ from provisioner.errors import InstallError
 
 SCHEMA = "provision.manifest/1"
 MANIFEST_NAME = "provision-manifest.json"
+BYTECODE_NAME = "provision-bytecode.csv"
+"""The compiled modules that a build put beside their sources: a list like RECORD."""
 _LISTS = (
     "lib/python3*/site-packages/*.dist-info/RECORD",
     "Lib/site-packages/*.dist-info/RECORD",
     "conda-meta/*.json",
+    BYTECODE_NAME,
 )
 
 

@@ -1,19 +1,22 @@
 """Build one generation: fetch, base, wheels, receipt."""
 
+import csv
 import datetime as dt
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from provisioner.engines.archive.wheel import find_built_startup
+from provisioner.engines.bytecode.cache import BytecodeCache, unpack_modules
 from provisioner.engines.conda.linker import RattlerLinker
 from provisioner.engines.store.fetch import StoreFetcher
 from provisioner.engines.uv.installer import UvInstaller
 from provisioner.events import Listener, tell_step
 from provisioner.ground.files import write_atomically
 from provisioner.install.generations import EnvironmentHome
-from provisioner.install.layout import find_python
-from provisioner.install.manifest import MANIFEST_NAME, format_manifest, make_manifest
+from provisioner.install.layout import find_python, find_site_packages
+from provisioner.install.manifest import BYTECODE_NAME, MANIFEST_NAME, format_manifest, make_manifest
 from provisioner.install.plan import CONDA, VENV, InstallPlan
 from provisioner.install.receipt import RECEIPT_NAME, RECORD_NAME, InstalledPackage, Receipt, format_receipt
 from provisioner.install.removal import hold_unpacked
@@ -29,6 +32,7 @@ class BuildEngines:
     fetcher: StoreFetcher
     uv: UvInstaller
     rattler: RattlerLinker
+    bytecode: BytecodeCache
     home: EnvironmentHome
     tools: Mapping[str, str]
 
@@ -66,6 +70,7 @@ def build_generation(
             notices += check_startup(
                 plan, {package.sha256: find_built_startup(prefix, package) for package in built}
             )
+            _add_bytecode(plan, prefix, engines.bytecode, version=version, on_event=on_event)
     with tell_step("install", "receipt", on_event):
         _keep_sources(plan, prefix / RECORD_NAME)
         notices += tuple(notice for package in plan.files for notice in files[package.sha256].notices)
@@ -74,6 +79,24 @@ def build_generation(
         write_atomically(prefix / SNAPSHOT_NAME, format_snapshot(take_snapshot(prefix)))
         write_atomically(prefix / RECEIPT_NAME, format_receipt(receipt))
     return receipt
+
+
+def _add_bytecode(
+    plan: InstallPlan, prefix: Path, cache: BytecodeCache, *, version: str, on_event: Listener
+) -> None:
+    """Put compiled modules beside their sources where an earlier environment of these wheels needed them."""
+    found = [cache.find(package.sha256, python=version) for package in plan.wheels]
+    archives = [archive for archive in found if archive is not None]
+    if not archives:
+        return
+    site = find_site_packages(prefix, platform=plan.platform, python=version)
+    inside = site.relative_to(prefix).as_posix()
+    record = io.StringIO()
+    rows = csv.writer(record, lineterminator="\n")
+    with tell_step("install", "compiled modules", on_event):
+        for archive in archives:
+            rows.writerows((f"{inside}/{name}", *rest) for name, *rest in unpack_modules(archive, site))
+        write_atomically(prefix / BYTECODE_NAME, record.getvalue(), sync=False)
 
 
 def _keep_sources(plan: InstallPlan, folder: Path) -> None:

@@ -92,7 +92,11 @@ def clean(settings: Settings, *, everything: bool, lock_timeout_s: float) -> Cle
     before = measure_tree(home.store)
     removed += remove_dead_parts(home.store)
     freed += before - measure_tree(home.store)
-    doomed = [*find_dead_scratch(), *find_dead_scratch(home.cache / "weights")]
+    doomed = [
+        *find_dead_scratch(),
+        *find_dead_scratch(home.cache / "weights"),
+        *find_dead_scratch(home.cache / "bytecode"),
+    ]
     for folder in (*doomed, *((home.store, home.cache) if everything else ())):
         if folder.is_dir():
             freed += measure_tree(folder)

@@ -83,7 +83,7 @@ def create(settings: Settings, profile: Profile, choices: CreateChoices, *, on_e
         return done
     ask_ledger(settings, profile, plan, choices, on_event=on_event)
 
-    from provisioner.pipeline import build, preview, validate  # noqa: PLC0415 - with the line below
+    from provisioner.pipeline import build, bytecode, preview, validate  # noqa: PLC0415 - with the line below
     from provisioner.pipeline import engines as tools  # noqa: PLC0415 - 0.1 s that a run with nothing to do saves
 
     with tools.Engines(settings, on_event=on_event) as engines:
@@ -108,6 +108,8 @@ def create(settings: Settings, profile: Profile, choices: CreateChoices, *, on_e
             report = validate.validate_generation(
                 generation, profile, engines, choices=asked, on_event=on_event
             )
+            if generation.new:  # nobody has edited it yet
+                bytecode.keep_bytecode(generation, plan, engines.build, on_event=on_event)
     matches = validate.recognise_report(report) if report else ()
     return Created(profile=profile, generation=generation, report=report, matches=matches)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 from provisioner import __version__
 from provisioner.engines.archive.bundle import BundleReader
+from provisioner.engines.bytecode.cache import BytecodeCache
 from provisioner.engines.conda.linker import RattlerLinker
 from provisioner.engines.conda.solver import RattlerSolver
 from provisioner.engines.net.download import Downloader
@@ -141,6 +142,11 @@ class Engines:
         """What makes virtual environments and installs wheels."""
         return UvInstaller(cache=self.home.cache / "uv", environ=self.child_environ)
 
+    @cached_property
+    def bytecode(self) -> BytecodeCache:
+        """Compiled modules of wheels."""
+        return BytecodeCache(self.home.cache / "bytecode", environ=self.child_environ)
+
     @property
     def build(self) -> BuildEngines:
         """Return everything that builds an environment."""
@@ -148,6 +154,7 @@ class Engines:
             fetcher=self.fetcher,
             uv=self.uv_installer,
             rattler=RattlerLinker(environ=self.child_environ),
+            bytecode=self.bytecode,
             home=self.home,
             tools={"provision": __version__, "uv": version("uv"), "py-rattler": version("py-rattler")},
         )

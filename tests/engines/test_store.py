@@ -255,7 +255,7 @@ def test_a_file_is_hashed_again_after_a_start_of_the_machine(
     path = fetch(tmp_path / "data", entry, wheelhouses=[str(house)])[entry.sha256].path
     store = Store(tmp_path / "data" / "store")
     assert store.find(entry)
-    monkeypatch.setattr("provisioner.engines.store.store._boot", lambda: "another start")
+    monkeypatch.setattr("provisioner.ground.file_state._boot", lambda: "another start")
     assert store.find(entry) is None
     assert store.check(entry, on_damage=pytest.fail) is not None
     found = store.find(entry)

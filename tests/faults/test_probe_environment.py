@@ -16,7 +16,7 @@ import pytest
 from provisioner.diagnose.failures.recognise import recognise_error
 from provisioner.engines.process.run import start_program
 from provisioner.events import ignore_events
-from provisioner.install.manifest import make_manifest
+from provisioner.install.manifest import BYTECODE_NAME, make_manifest
 from provisioner.profile.model import TorchVariant
 from provisioner.validate.model import Report, Status, ValidationRequest, Verdict
 from provisioner.validate.run import validate_environment
@@ -174,6 +174,26 @@ def test_a_file_that_was_changed_together_with_its_record_is_noticed(prefix: Pat
     report = validate(prefix, manifest=manifest)
     assert (report.stage, report.code) == ("packages", "damaged_files")
     assert "demo-1.0.dist-info/RECORD` of `demo` is changed" in str(report.reason)
+
+
+def test_a_compiled_module_of_the_build_is_compared(prefix: Path) -> None:
+    """Changed it is damage; deleted it is none, because Python makes it again."""
+    compiled = site_packages(prefix) / "demo/__pycache__/part.cpython-311.pyc"
+    compiled.parent.mkdir()
+    compiled.write_bytes(b"as built")
+    digest = base64.urlsafe_b64encode(hashlib.sha256(b"as built").digest()).rstrip(b"=").decode()
+    row = f"{compiled.relative_to(prefix).as_posix()},sha256={digest},8\n"
+    (prefix / BYTECODE_NAME).write_text(row, encoding="utf-8")
+    manifest = make_manifest(prefix)
+    assert_passed(validate(prefix, manifest=manifest), "packages")
+    compiled.write_bytes(b"as edited")
+    report = validate(prefix, manifest=manifest)
+    assert (report.stage, report.code) == ("packages", "damaged_files")
+    assert "part.cpython-311.pyc` of `provision-bytecode.csv` is changed" in str(report.reason)
+    compiled.unlink()
+    assert_passed(validate(prefix, manifest=manifest), "packages")
+    (prefix / BYTECODE_NAME).write_text("", encoding="utf-8")
+    assert validate(prefix, manifest=manifest).code == "damaged_files"
 
 
 def test_what_conda_packages_brought_is_known(prefix: Path) -> None:

@@ -5,19 +5,17 @@
 ``parts/<sha256>.part``                          what has arrived so far
 """
 
-import hashlib
 import json
 import math
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import cache
 from pathlib import Path
 
 from provisioner.engines.archive.scan import SCANNER, scan_package
 from provisioner.engines.store.file import StoredFile
 from provisioner.errors import InstallError
 from provisioner.ground.file_lock import hold_file
+from provisioner.ground.file_state import hash_file, read_state
 from provisioner.ground.files import is_temporary, make_private_folder, replace, write_atomically
 from provisioner.resolve.model import CondaPackage, PipPackage
 
@@ -47,7 +45,7 @@ class Store:
         path = self._path(package)
         try:
             record = json.loads(_record_of(path).read_text(encoding="utf-8"))
-            if record["scanner"] == SCANNER and record["seen"] == _state_of(path):
+            if record["scanner"] == SCANNER and record["seen"] == read_state(path):
                 return StoredFile(
                     path=path,
                     notices=tuple(record["notices"]),
@@ -70,8 +68,8 @@ class Store:
         """
         path = self._path(package)
         try:
-            seen = _state_of(path)
-            if _digest(path) == package.sha256:
+            seen = read_state(path)
+            if hash_file(path) == package.sha256:
                 return self._admit(package, path, seen=seen)
         except FileNotFoundError:
             return None
@@ -88,7 +86,7 @@ class Store:
         path = self._path(package)
         make_private_folder(path.parent)
         replace(part, path)
-        return self._admit(package, path, seen=_state_of(path))
+        return self._admit(package, path, seen=read_state(path))
 
     @contextmanager
     def hold_part(self, package: Package) -> Iterator[Path]:
@@ -147,23 +145,3 @@ def remove_dead_parts(root: Path) -> tuple[Path, ...]:
 
 def _record_of(path: Path) -> Path:
     return path.with_name(f"{path.name}.json")
-
-
-def _state_of(path: Path) -> list[object]:
-    """Return what changes with every write to a file, and with every start of the machine."""
-    status = path.stat()
-    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, _boot()]
-
-
-@cache
-def _boot() -> str:
-    """Name the machine's last start; where the system has no name for it, by its minute."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except OSError:
-        return str(round((time.time() - time.monotonic()) / 60))
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

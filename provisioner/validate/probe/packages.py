@@ -20,6 +20,7 @@ from .unrecorded import measure_unrecorded
 
 _NAMED = 5
 _COUNTED_THREADS = 8
+_BYTECODE = "provision-bytecode.csv"  # as `install.manifest` has it, which the probe cannot import
 
 
 def measure_packages(context: Context, measured: dict[str, Any]) -> None:
@@ -46,6 +47,7 @@ def measure_packages(context: Context, measured: dict[str, Any]) -> None:
     wanted = context.request["locked"] or found
     files = [(name, *row) for name in records if name in wanted for row in records[name] if _is_fixed(row)]
     files += [(_owner(path), path, Path(prefix, path), digest) for path, digest in (manifest or {}).items()]
+    files += _read_bytecode(prefix)
     with ThreadPoolExecutor(min(_COUNTED_THREADS, os.cpu_count() or 1)) as pool:
         problems = [problem for problem in pool.map(_find_problem, files, chunksize=64) if problem]
     measured["files"] = len(files)
@@ -62,6 +64,16 @@ def _read_record(distribution: Distribution) -> list[tuple[str, Path, str]]:
         for row in csv.reader(record.splitlines())
         if len(row) >= 2
     ]
+
+
+def _read_bytecode(prefix: str) -> list[tuple[str, str, Path, str]]:
+    """Return the compiled modules that the build has put in place; whoever deletes one does no harm."""
+    try:
+        rows = csv.reader(Path(prefix, _BYTECODE).read_text(encoding="utf-8").splitlines())
+        found = [(_BYTECODE, row[0], Path(prefix, row[0]), row[1]) for row in rows]
+    except (OSError, ValueError, LookupError, csv.Error):  # the manifest knows the list's digest
+        return []
+    return [item for item in found if item[2].exists()]
 
 
 def _owner(path: str) -> str:
