@@ -4,6 +4,8 @@ import click
 
 from provisioner.cli.options import flag, settings_flags
 from provisioner.install.activation import SHELLS, find_activation, format_activation, guess_shell
+from provisioner.install.generations import EnvironmentHome
+from provisioner.install.stable import mend_stable
 from provisioner.pipeline.settings import Settings
 from provisioner.render.result import Result
 
@@ -20,5 +22,6 @@ def command(*, settings: Settings, environment: str, shell: str | None) -> Resul
     """Print the commands that activate ENVIRONMENT: eval "$(provision activate NAME)"."""
     generation = settings.load_environment(environment)
     chosen = shell or guess_shell(settings.environ)
-    script = format_activation(find_activation(generation), shell=chosen)
+    following = mend_stable(EnvironmentHome(data=settings.data), environment)
+    script = format_activation(find_activation(generation, following=following), shell=chosen)
     return Result(data={"environment": environment, "shell": chosen, "script": script}, text=script)

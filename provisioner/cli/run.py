@@ -34,7 +34,7 @@ def command(*, settings: Settings, environment: str, program: tuple[str, ...]) -
     generation = settings.load_environment(environment)
     activation = find_activation(generation)
     variables = apply_activation(activation, settings.environ, windows=sys.platform == "win32")
-    _refuse_foreign(words[0], variables, own=activation.path, environment=environment)
+    _refuse_foreign(words[0], variables, own=activation.path[:-1], environment=environment)
     home = EnvironmentHome(data=settings.data)
     with hold_generation(home, generation, command=f"provision run {environment}"):
         return become(words, variables, where=f"environment `{environment}`")

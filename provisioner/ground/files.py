@@ -15,6 +15,9 @@ from typing import Any
 
 from provisioner.errors import InstallError
 
+if sys.platform == "win32":
+    import _winapi
+
 _PATIENCE_S = 10.0
 _FULL = ("install.disk_full", "free some space, or {}")
 # Number to the code and the hint of its error: the file system takes nothing, whoever asks.
@@ -118,6 +121,31 @@ def write_atomically(path: Path, content: str | bytes, *, mode: int = 0o600, syn
         raise
     if sync:
         sync_folder(path.parent)
+
+
+def link_folder(path: Path, target: str) -> None:
+    """Let ``path`` be a link to a folder beside it, in one step where the system can.
+
+    Windows gets a junction, which needs no rights, other than its links; it is replaced in two steps.
+
+    Args:
+        path: The link; another link there is replaced.
+        target: The folder, seen from the link's.
+
+    Raises:
+        OSError: It could not be made.
+    """
+    if sys.platform == "win32":
+        path.unlink(missing_ok=True)
+        _winapi.CreateJunction(str(path.parent / target), str(path))
+        return
+    temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}{_TEMPORARY_SUFFIX}")
+    temporary.symlink_to(target)
+    try:
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def is_temporary(name: str) -> bool:

@@ -10,9 +10,10 @@ from pathlib import PurePath
 
 from provisioner.errors import UsageError
 from provisioner.install.generations import Generation
-from provisioner.install.layout import find_path_entries
+from provisioner.install.layout import WINDOWS, find_path_entries
 from provisioner.install.plan import CONDA
 from provisioner.install.receipt import Receipt
+from provisioner.install.stable import find_stable
 from provisioner.profile.rules import VARIABLE_NAME, check_variable
 
 _SAVED = "_PROVISION_SAVED_"
@@ -35,13 +36,18 @@ class Activation:
     unset: tuple[str, ...] = ("PYTHONHOME",)
 
 
-def plan_activation(receipt: Receipt, *, path: Sequence[PurePath]) -> Activation:
-    """Return what activating an environment changes; ``path`` are its folders of programs.
+def plan_activation(receipt: Receipt, *, path: Sequence[PurePath], prefix: str | None = None) -> Activation:
+    """Return what activating an environment changes.
+
+    Args:
+        receipt: The environment's.
+        path: Its folders of programs.
+        prefix: What its folder is called, where that is not the folder it was built in.
 
     Raises:
         UsageError: ``usage.variable``: a name or value that no environment can hold.
     """
-    prefix = receipt.prefix
+    prefix = prefix or receipt.prefix
     own = (
         {"CONDA_PREFIX": prefix, "PYTHONNOUSERSITE": "1"}
         if receipt.base == CONDA
@@ -63,11 +69,21 @@ def plan_activation(receipt: Receipt, *, path: Sequence[PurePath]) -> Activation
     )
 
 
-def find_activation(generation: Generation) -> Activation:
-    """Return what activating a built environment changes."""
+def find_activation(generation: Generation, *, following: bool = False) -> Activation:
+    """Return what activating a built environment changes.
+
+    Args:
+        generation: What is activated.
+        following: Whether what is started later is of the generation that is current then: for a shell that
+            lives long. Windows has no program for that, so there it is always this generation.
+    """
     receipt = generation.receipt
-    path = find_path_entries(generation.prefix, base=receipt.base, platform=receipt.platform)
-    return plan_activation(receipt, path=path)
+    stable = find_stable(generation)
+    follows = following and receipt.platform != WINDOWS
+    prefix = stable.link if follows else generation.prefix
+    path = find_path_entries(prefix, base=receipt.base, platform=receipt.platform)
+    first = (stable.launchers, *path) if follows else (*path, stable.launchers)
+    return plan_activation(receipt, path=first, prefix=str(prefix))
 
 
 def guess_shell(environ: Mapping[str, str]) -> str:

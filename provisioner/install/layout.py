@@ -5,7 +5,7 @@ from pathlib import Path
 
 from provisioner.install.plan import CONDA, VENV
 
-_WINDOWS = "win-64"
+WINDOWS = "win-64"
 
 _PYTHON: Mapping[tuple[str, bool], str] = {
     (VENV, False): "bin/python",
@@ -25,14 +25,14 @@ _PATH: Mapping[tuple[str, bool], tuple[str, ...]] = {
 
 def find_python(prefix: Path, *, base: str, platform: str) -> Path:
     """Return the environment's interpreter."""
-    return prefix / _PYTHON[base, platform == _WINDOWS]
+    return prefix / _PYTHON[base, platform == WINDOWS]
 
 
 def find_path_entries(prefix: Path, *, base: str, platform: str) -> tuple[Path, ...]:
     """Return the folders that go before ``PATH``."""
-    return tuple(prefix / part if part else prefix for part in _PATH[base, platform == _WINDOWS])
+    return tuple(prefix / part if part else prefix for part in _PATH[base, platform == WINDOWS])
 
 
 def find_site_packages(prefix: Path, *, platform: str, python: str) -> Path:
     """Return the folder of the environment's packages; ``python`` is the version of its Python."""
-    return prefix / _SITE[platform == _WINDOWS].format(".".join(python.split(".")[:2]))
+    return prefix / _SITE[platform == WINDOWS].format(".".join(python.split(".")[:2]))

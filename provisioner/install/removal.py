@@ -16,6 +16,7 @@ from provisioner.install.generations import (
     remove_temporaries,
 )
 from provisioner.install.receipt import RECEIPT_NAME
+from provisioner.install.stable import remove_stable
 
 
 @contextmanager
@@ -111,6 +112,7 @@ def remove_environment(home: EnvironmentHome, name: str) -> None:
             hints=["see `provision list` for the names"],
         )
     (folder / "current").unlink(missing_ok=True)
+    remove_stable(folder)
     for generation in find_generation_folders(home, name):
         remove_generation(generation)
     remove_tree(folder)

@@ -28,6 +28,7 @@ from provisioner.install.generations import (
 from provisioner.install.plan import InstallPlan
 from provisioner.install.receipt import Receipt
 from provisioner.install.removal import remove_leftovers
+from provisioner.install.stable import find_stable, write_stable
 
 _NOTICE_FROM = 5
 _STOPPING_S = 0.5
@@ -75,6 +76,7 @@ def install_environment(
             kept = None if rebuild else _find_kept(home, plan)
             if kept is not None:
                 publish(home, plan.environment, kept.prefix.name)
+                _write_stable(home, kept, on_event)
                 return kept
             return _build(plan, home=home, build=build, on_event=on_event)
     except OSError as error:
@@ -103,13 +105,25 @@ def _build(
         if find_current_name(home, name) != prefix.name:
             _remove(prefix, stopping=not isinstance(error, Exception))
         raise
+    generation = Generation(number=number, prefix=prefix, receipt=receipt, new=True)
+    _write_stable(home, generation, on_event)
     on_event(StageFinished(stage="install", seconds=0.0, detail="switch"))
     for notice in receipt.notices:
         on_event(Notice(message=notice, level="warning"))
     old = len(list_generations(home, name)) - 1
     if old >= _NOTICE_FROM:  # not deleted here: that can take longer than the build
         on_event(Notice(message=f"`{name}` has {old} old generations; `provision clean` deletes them"))
-    return Generation(number=number, prefix=prefix, receipt=receipt, new=True)
+    return generation
+
+
+def _write_stable(home: EnvironmentHome, generation: Generation, on_event: Listener) -> None:
+    """Let the stable path follow; a file system without links costs this path, and not the environment."""
+    try:
+        write_stable(home, generation)
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        told = f"the link `{find_stable(generation).link}` could not be written: {why}"
+        on_event(Notice(message=f"{told}; `provision run` needs none", level="warning"))
 
 
 def _remove(prefix: Path, *, stopping: bool) -> None:

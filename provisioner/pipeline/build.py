@@ -17,6 +17,7 @@ from provisioner.ground.files import write_atomically
 from provisioner.install.generations import EnvironmentHome
 from provisioner.install.layout import find_python, find_site_packages
 from provisioner.install.manifest import BYTECODE_NAME, MANIFEST_NAME, format_manifest, make_manifest
+from provisioner.install.markers import format_markers, write_markers
 from provisioner.install.plan import CONDA, VENV, InstallPlan
 from provisioner.install.receipt import RECEIPT_NAME, RECORD_NAME, InstalledPackage, Receipt, format_receipt
 from provisioner.install.removal import hold_unpacked
@@ -73,6 +74,9 @@ def build_generation(
             _add_bytecode(plan, prefix, engines.bytecode, version=version, on_event=on_event)
     with tell_step("install", "receipt", on_event):
         _keep_sources(plan, prefix / RECORD_NAME)
+        if plan.base == CONDA:
+            stdlib = find_site_packages(prefix, platform=plan.platform, python=version).parent
+            write_markers(format_markers(plan, prefix, stdlib=stdlib))
         notices += tuple(notice for package in plan.files for notice in files[package.sha256].notices)
         receipt = _make_receipt(plan, prefix, tools=engines.tools, version=version, notices=notices)
         write_atomically(prefix / MANIFEST_NAME, format_manifest(make_manifest(prefix)))

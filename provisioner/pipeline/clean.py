@@ -1,16 +1,18 @@
 """The jobs of `provision remove` and `provision clean`: delete what nobody needs."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from provisioner.engines.store.store import remove_dead_parts
-from provisioner.errors import BusyError
+from provisioner.errors import BusyError, InstallError
 from provisioner.ground.files import measure_tree, remove_tree
 from provisioner.ground.scratch import find_dead_scratch
 from provisioner.install.environment_lock import hold_environment
 from provisioner.install.generations import (
     EnvironmentHome,
     find_current_name,
+    find_environment,
     find_generation_folders,
     list_environments,
     remove_temporaries,
@@ -22,6 +24,7 @@ from provisioner.install.removal import (
     remove_generation,
     remove_leftovers,
 )
+from provisioner.install.stable import is_stable, write_stable
 from provisioner.install.use import hold_unused
 from provisioner.pipeline.settings import Settings
 
@@ -82,6 +85,7 @@ def clean(settings: Settings, *, everything: bool, lock_timeout_s: float) -> Cle
             if name in list_unbuilt(home):  # asked again: a build may have ended while we waited
                 remove_environment(home, name)
                 removed.append(home.environment(name))
+            _mend_stable(home, name)
             for folder in find_generation_folders(home, name):
                 try:
                     with hold_unused(home, [folder]):
@@ -103,6 +107,14 @@ def clean(settings: Settings, *, everything: bool, lock_timeout_s: float) -> Cle
             remove_tree(folder)
             removed.append(folder)
     return Cleaned(removed=tuple(removed), leftovers=leftovers, freed_bytes=freed, in_use=tuple(in_use))
+
+
+def _mend_stable(home: EnvironmentHome, name: str) -> None:
+    """Let no link lead to a generation that is about to be deleted; the caller holds the lock."""
+    with suppress(InstallError, OSError):
+        current = find_environment(home, name)
+        if current is not None and not is_stable(current):
+            write_stable(home, current)
 
 
 def _clean_generation(folder: Path, *, old: bool) -> list[Path]:

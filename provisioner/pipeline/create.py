@@ -14,6 +14,7 @@ from provisioner.install.generations import EnvironmentHome, Generation
 from provisioner.install.plan import InstallPlan, plan_install
 from provisioner.install.receipt import Receipt
 from provisioner.install.snapshot import find_changed
+from provisioner.install.stable import is_stable, mend_stable
 from provisioner.install.transaction import find_current, install_environment
 from provisioner.lock.file import read_lock, read_lock_head
 from provisioner.lock.freshness import check_freshness
@@ -178,9 +179,12 @@ def _find_done(
     settings: Settings, profile: Profile, plan: InstallPlan, choices: CreateChoices, *, on_event: Listener
 ) -> Created | None:
     """Return the environment where nothing is left to do; None where something is."""
-    generation = find_current(EnvironmentHome(data=settings.data), plan)
+    home = EnvironmentHome(data=settings.data)
+    generation = find_current(home, plan)
     if generation is None:
         return None
+    if not is_stable(generation):  # built by an older version, or killed between two steps
+        mend_stable(home, plan.environment)
     report = read_report(generation)
     changed = find_changed(generation.prefix)
     if changed:

@@ -5,6 +5,7 @@ from typing import Any
 
 from provisioner.errors import InstallError
 from provisioner.install.generations import Generation
+from provisioner.install.stable import find_stable
 from provisioner.profile.load import ProfileEntry
 from provisioner.render.amounts import format_bytes
 from provisioner.render.result import Result
@@ -45,11 +46,14 @@ def _environment_row(
 ) -> dict[str, Any]:
     if isinstance(found, InstallError):
         return {"name": name, "verdict": "damaged", "error": found.message}
+    stable = find_stable(found)
     return {
         "name": name,
         "profile": found.receipt.profile,
         "generation": found.number,
         "prefix": str(found.prefix),
+        "path": str(stable.link),
+        "python": str(stable.python),
         "bytes": own_bytes,
         "created_at": found.receipt.created_at,
         "verdict": report.verdict.value if report else "unvalidated",
