@@ -51,7 +51,11 @@ def test_tools_that_keep_a_path_start_the_new_generation(tiny: Lab, home: Path) 
 @pytest.mark.skipif(shutil.which("flock") is None, reason="there is no flock")
 def test_a_running_program_keeps_its_generation(tiny: Lab, home: Path) -> None:
     """What the launcher became imports from its own generation after a switch, and `clean` keeps it."""
-    words = [home / "bin" / "python", "-uc", "print(1); input(); import tinyapp; print(tinyapp.__file__)"]
+    words = [
+        str(home / "bin" / "python"),
+        "-uc",
+        "print(1); input(); import tinyapp; print(tinyapp.__file__)",
+    ]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as program:
         assert program.stdout is not None
         assert program.stdout.readline() == "1\n"
