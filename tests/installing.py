@@ -15,7 +15,7 @@ from provisioner.engines.store.store import Store
 from provisioner.engines.uv.installer import UvInstaller
 from provisioner.events import Event, Listener, StageStarted, ignore_events
 from provisioner.install.generations import EnvironmentHome, Generation
-from provisioner.install.plan import InstallPlan, plan_install
+from provisioner.install.plan import VENV, InstallPlan, plan_install
 from provisioner.install.receipt import Receipt
 from provisioner.install.transaction import install_environment
 from provisioner.lock.model import Lock, LockedPlatform
@@ -75,6 +75,11 @@ def make_engines(
     )
 
 
+def find_base(plan: InstallPlan, engines: BuildEngines) -> Path:
+    """Return the interpreter that a virtual environment is made of."""
+    return engines.uv.find_python(plan.python, platform=plan.platform, managed=engines.home.pythons)
+
+
 def _open_client(settings: NetworkSettings, on_event: Listener) -> Downloader:
     client = Downloader(settings, on_event=on_event)
     _CLIENTS.append(client)
@@ -96,7 +101,9 @@ def install(
     make = engines or (lambda: make_engines(data, wheelhouses=houses, on_event=on_event))
 
     def build(prefix: Path) -> Receipt:
-        return build_generation(plan, prefix, engines=make(), on_event=on_event)
+        made = make()
+        interpreter = find_base(plan, made) if plan.base == VENV else None
+        return build_generation(plan, prefix, engines=made, interpreter=interpreter, on_event=on_event)
 
     try:
         return install_environment(

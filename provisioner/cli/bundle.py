@@ -34,6 +34,11 @@ from provisioner.render.result import Result
     metavar="X.Y",
     help="Also for this Python on the other machine, beside the profiles' own; repeatable.",
 )
+@flag(
+    "--managed-python",
+    is_flag=True,
+    help="Also the Python that `create --managed-python` makes virtual environments of.",
+)
 @flag("--list", "list_only", is_flag=True, help="List what the bundle FILE holds.")
 @flag("--check", is_flag=True, help="Compare every byte of the bundle FILE with its manifest and lockfiles.")
 @settings_flags
@@ -45,6 +50,7 @@ def command(
     platforms: tuple[str, ...],
     no_tool: bool,
     tool_pythons: tuple[str, ...],
+    managed_python: bool,
     list_only: bool,
     check: bool,
 ) -> Result:
@@ -60,7 +66,10 @@ def command(
         )
     check_output(output, "--output")
     choices = BundleChoices(
-        platforms=platforms or (host_platform(),), tool=not no_tool, tool_pythons=tool_pythons
+        platforms=platforms or (host_platform(),),
+        tool=not no_tool,
+        tool_pythons=tool_pythons,
+        managed_python=managed_python,
     )
     profiles = [settings.load_profile(name) for name in dict.fromkeys(names)]
     with show_progress(settings.environ) as listener:

@@ -30,6 +30,11 @@ from provisioner.render.verdict import render_environment
     is_flag=True,
     help="Resolve and write the lockfile first if it is missing or stale.",
 )
+@flag(
+    "--managed-python",
+    is_flag=True,
+    help="Make a virtual environment of a Python that is fetched, not of one on this machine.",
+)
 @flag("--dry-run", is_flag=True, help="Tell what would be fetched and built; make nothing.")
 @lock_timeout_flag
 @settings_flags
@@ -45,6 +50,7 @@ def command(
     no_gate: bool,
     rebuild: bool,
     lock_first: bool,
+    managed_python: bool,
     dry_run: bool,
     lock_timeout: float,
 ) -> Result:
@@ -60,6 +66,7 @@ def command(
         gate=not no_gate,
         rebuild=rebuild,
         lock=lock_first,
+        managed_python=managed_python,
         lock_timeout_s=lock_timeout,
     )
     if bundle is None:

@@ -46,6 +46,11 @@ class EnvironmentHome:
         """Return the folder of locks."""
         return self.data / "locks"
 
+    @property
+    def pythons(self) -> Path:
+        """Return the folder of managed Pythons, of which environments are made."""
+        return self.data / "pythons"
+
     def unpacked(self, name: str) -> Path:
         """Return the folder of the packages that a build of an environment is unpacking."""
         return self.cache / "unpacked" / name

@@ -18,7 +18,7 @@ from provisioner.install.generations import EnvironmentHome
 from provisioner.install.layout import find_python, find_site_packages
 from provisioner.install.manifest import BYTECODE_NAME, MANIFEST_NAME, format_manifest, make_manifest
 from provisioner.install.markers import format_markers, write_markers
-from provisioner.install.plan import CONDA, VENV, InstallPlan
+from provisioner.install.plan import CONDA, InstallPlan
 from provisioner.install.receipt import RECEIPT_NAME, RECORD_NAME, InstalledPackage, Receipt, format_receipt
 from provisioner.install.removal import hold_unpacked
 from provisioner.install.snapshot import SNAPSHOT_NAME, format_snapshot, take_snapshot
@@ -39,19 +39,30 @@ class BuildEngines:
 
 
 def build_generation(
-    plan: InstallPlan, prefix: Path, *, engines: BuildEngines, on_event: Listener
+    plan: InstallPlan,
+    prefix: Path,
+    *,
+    engines: BuildEngines,
+    interpreter: Path | None,
+    on_event: Listener,
 ) -> Receipt:
     """Build the environment at ``prefix``, which is absent and final, and write its receipt last.
+
+    Args:
+        plan: What to build.
+        prefix: Where.
+        engines: What builds it.
+        interpreter: What a virtual environment is made of; None for a base that brings its own.
+        on_event: Gets steps.
 
     Raises:
         InstallError: A step failed; the folder is then incomplete and has no receipt.
         UnavailableError: A file could not be had; the same.
     """
     version = plan.python
-    if plan.base == VENV:
-        # First of all: a missing interpreter should stop us before gigabytes are fetched.
+    if interpreter is not None:
         with tell_step("install", "venv base", on_event):
-            version = engines.uv.make_venv(prefix, python=plan.python)
+            version = engines.uv.make_venv(prefix, interpreter=interpreter)
     with tell_step("fetch", f"{len(plan.files)} files", on_event):
         files = engines.fetcher.fetch(plan.files)
         notices = check_startup(plan, {digest: file.startup for digest, file in files.items()})

@@ -17,6 +17,7 @@ from pathlib import Path
 from provisioner import __version__
 from provisioner.engines.archive.bundle import Source, measure_bundle, write_bundle
 from provisioner.engines.archive.bundle_manifest import (
+    PYTHON,
     README,
     REQUIREMENTS,
     TOOL,
@@ -26,6 +27,7 @@ from provisioner.engines.archive.bundle_manifest import (
     profile_place,
 )
 from provisioner.engines.store.store import Package
+from provisioner.engines.uv.managed import load_managed
 from provisioner.errors import BusyError, InstallError, UsageError
 from provisioner.events import Listener, Progress, tell_step
 from provisioner.ground.file_lock import hold_file
@@ -68,11 +70,13 @@ class BundleChoices:
         platforms: What it shall be installed on.
         tool: Whether the provisioner itself is in it.
         tool_pythons: For which Pythons (``3.12``) beside those of the profiles.
+        managed_python: Whether the managed Python of each profile is in it.
     """
 
     platforms: tuple[str, ...]
     tool: bool = True
     tool_pythons: tuple[str, ...] = ()
+    managed_python: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,6 +112,7 @@ def bundle(
         own = _choose_own(engines, profiles, choices) if choices.tool else ()
         packages = {place_of(package): package for _, package in locked}
         packages |= {f"{TOOL}/{package.filename}": package for package in own}
+        packages |= _choose_pythons(profiles, locks, choices)
         with tell_step("fetch", f"{len(packages)} files", on_event):
             stored = engines.fetcher.fetch(tuple(packages.values()))
     texts = render_pages(locked, {digest: file.index for digest, file in stored.items()})
@@ -152,6 +157,20 @@ def _list_packages(lock: Lock, platforms: Collection[str]) -> Iterator[Package]:
 def _choose_own(engines: Engines, profiles: Sequence[Profile], choices: BundleChoices) -> tuple[Package, ...]:
     pythons = {".".join(profile.python.split(".")[:2]) for profile in profiles} | set(choices.tool_pythons)
     return choose_own_wheels(engines.index_source, platforms=choices.platforms, pythons=sorted(pythons))
+
+
+def _choose_pythons(
+    profiles: Sequence[Profile], locks: Sequence[Lock], choices: BundleChoices
+) -> dict[str, Package]:
+    """Return the managed Pythons by their place, for the environments whose base does not bring its own."""
+    found: dict[str, Package] = {}
+    if choices.managed_python:
+        for profile, lock in zip(profiles, locks, strict=True):
+            for platform in choices.platforms:
+                if not lock.find_platform(platform).conda:
+                    package = load_managed(profile.python, platform)
+                    found[f"{PYTHON}/{package.filename}"] = package
+    return found
 
 
 def _pack_own() -> dict[str, bytes]:

@@ -13,6 +13,7 @@ from typing import Any
 from provisioner.engines.archive.bundle import BundleReader
 from provisioner.engines.archive.bundle_manifest import (
     ENVS,
+    PYTHON,
     REQUIREMENTS,
     TOOL,
     Manifest,
@@ -21,6 +22,7 @@ from provisioner.engines.archive.bundle_manifest import (
 )
 from provisioner.engines.archive.scan import scan_package
 from provisioner.engines.store.store import Package
+from provisioner.engines.uv.managed import managed_digests
 from provisioner.errors import ErrorList, ProvisionError
 from provisioner.events import Listener, Progress
 from provisioner.ground.scratch import hold_scratch
@@ -65,6 +67,7 @@ def check_bundle(path: Path, *, on_event: Listener) -> Checked:
         if not problems:
             problems += _find_other_pages(reader, locked, indexes)
         problems += _find_other_tools(reader)
+        problems += _find_other_pythons(reader)
         if problems:
             raise problems[0] if len(problems) == 1 else ErrorList(problems)
         return Checked(manifest=reader.manifest, packages=len({place_of(each) for _, each in locked}))
@@ -161,3 +164,11 @@ def _find_other_tools(reader: BundleReader) -> Iterator[ProvisionError]:
     for file in tools:
         if file.sha256 not in hashes:
             yield refuse_bundle(reader.path.name, f"`{file.path}` is not in `{REQUIREMENTS}`")
+
+
+def _find_other_pythons(reader: BundleReader) -> Iterator[ProvisionError]:
+    """Yield Pythons that are not locked in this version of provision."""
+    for file in reader.manifest.files:
+        if file.path.startswith(f"{PYTHON}/") and file.sha256 not in managed_digests():
+            why = f"`{file.path}` is none of the Pythons that this version of provision knows"
+            yield refuse_bundle(reader.path.name, why)

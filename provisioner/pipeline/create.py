@@ -36,6 +36,7 @@ class CreateChoices:
         gate: Whether a machine without a supported GPU stops an XPU profile.
         rebuild: Build anew although the environment is up to date.
         lock: Lock first where the lockfile is missing or stale.
+        managed_python: Make a virtual environment of the managed Python that is brought along.
         lock_timeout_s: How long to wait for another process that works on the environment.
     """
 
@@ -46,6 +47,7 @@ class CreateChoices:
     gate: bool = True
     rebuild: bool = False
     lock: bool = False
+    managed_python: bool = False
     lock_timeout_s: float = 300.0
 
 
@@ -84,14 +86,17 @@ def create(settings: Settings, profile: Profile, choices: CreateChoices, *, on_e
         return done
     ask_ledger(settings, profile, plan, choices, on_event=on_event)
 
-    from provisioner.pipeline import build, bytecode, preview, validate  # noqa: PLC0415 - with the line below
+    from provisioner.pipeline import base_python, build, bytecode, preview, validate  # noqa: PLC0415 - with the line below
     from provisioner.pipeline import engines as tools  # noqa: PLC0415 - 0.1 s that a run with nothing to do saves
 
     with tools.Engines(settings, on_event=on_event) as engines:
+        interpreter = base_python.find_base_python(plan, engines, managed=choices.managed_python)
 
         def build_at(prefix: Path) -> Receipt:
             preview.check_space(plan, engines)
-            return build.build_generation(plan, prefix, engines=engines.build, on_event=on_event)
+            return build.build_generation(
+                plan, prefix, engines=engines.build, interpreter=interpreter, on_event=on_event
+            )
 
         generation = install_environment(
             plan,

@@ -65,7 +65,9 @@ def check(kind: Hostile, *, engine_refuses: bool, ours: str | None) -> None:
 def venv(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A virtual environment to copy."""
     prefix = tmp_path_factory.mktemp("venv") / "generations" / "1"
-    UvInstaller(cache=prefix.parent / "cache", environ=ENVIRON).make_venv(prefix, python="3.11")
+    UvInstaller(cache=prefix.parent / "cache", environ=ENVIRON).make_venv(
+        prefix, interpreter=Path(getattr(sys, "_base_executable", sys.executable))
+    )
     return prefix
 
 

@@ -33,14 +33,17 @@ class UvInstaller:
         self._uv = Uv(cache=cache, environ=environ)
         self._environ = environ
 
-    def make_venv(self, prefix: Path, *, python: str) -> str:
+    def find_python(self, version: str, *, platform: str, managed: Path) -> Path:
+        """Return an interpreter for `make_venv`; arguments and errors as from `find_interpreter`."""
+        return find_interpreter(version, uv=self._uv, platform=platform, managed=managed)
+
+    def make_venv(self, prefix: Path, *, interpreter: Path) -> str:
         """Make a virtual environment at ``prefix`` (absent), and return the full version of its Python.
 
         Raises:
-            InstallError: There is no such interpreter here, or the environment could not be made.
+            InstallError: It could not be made.
         """
         make_private_folder(self._uv.cache)
-        interpreter = find_interpreter(python, uv=self._uv, cwd=prefix.parent)
         _run(
             self._uv,
             *("venv", str(prefix), "--python", str(interpreter)),
