@@ -94,6 +94,7 @@ def _create(settings: Settings, profile_name: str, choices: CreateChoices, *, dr
             seen.plan,
             [(each.package, each.source) for each in seen.wanted],
             up_to_date=up_to_date,
+            stored_bytes=seen.stored_bytes,
             disk_bytes=seen.disk_bytes,
             free_bytes=seen.free_bytes,
         )

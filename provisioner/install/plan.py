@@ -52,7 +52,12 @@ class InstallPlan:
     @property
     def files(self) -> tuple[CondaPackage | PipPackage, ...]:
         """Return every file that is needed."""
-        return (*self.conda, *self.wheels, *self.assets)
+        return (*self.installed, *self.assets)
+
+    @property
+    def installed(self) -> tuple[CondaPackage | PipPackage, ...]:
+        """Return the files that are unpacked into the environment."""
+        return (*self.conda, *self.wheels)
 
 
 def plan_install(

@@ -24,6 +24,7 @@ from provisioner.install.removal import hold_unpacked
 from provisioner.install.snapshot import SNAPSHOT_NAME, format_snapshot, take_snapshot
 from provisioner.install.startup import check_startup
 from provisioner.lock.rules import is_sdist
+from provisioner.pipeline.space import check_room
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,6 +67,9 @@ def build_generation(
     with tell_step("fetch", f"{len(plan.files)} files", on_event):
         files = engines.fetcher.fetch(plan.files)
         notices = check_startup(plan, {digest: file.startup for digest, file in files.items()})
+    # Asked before the first byte, too, when nobody knew what the missing files unpack to.
+    unpacked_bytes = sum(files[package.sha256].unpacked_bytes for package in plan.installed)
+    check_room(plan.environment, prefix, unpacked_bytes)
     if plan.base == CONDA:
         with (
             tell_step("install", "conda base", on_event),

@@ -1,15 +1,14 @@
 """What a build would fetch, and from where: for the space check, `create --dry-run` and `doctor`."""
 
-import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from provisioner.engines.net.addresses import host_and_port, local_path
 from provisioner.engines.store.store import Package, Store
-from provisioner.errors import InstallError
 from provisioner.install.plan import InstallPlan
 from provisioner.pipeline.engines import Engines
+from provisioner.pipeline.space import check_room, find_free_bytes
 from provisioner.resolve.model import PipPackage
 
 
@@ -35,7 +34,9 @@ class Preview:
     Attributes:
         wanted: Files to bring into the store.
         fetch_bytes: Their bytes, as far as the lock says them; ``unsized`` counts the others.
-        disk_bytes: What download and installation need at the least.
+        stored_bytes: Bytes of the files that the store has already; nobody pays for them again.
+        disk_bytes: What download and installation need at the least: a file that is in the store is counted
+            as what it unpacks to, another one with its own size twice.
         free_bytes: What the disk of the data folder has.
     """
 
@@ -43,6 +44,7 @@ class Preview:
     wanted: tuple[Wanted, ...]
     fetch_bytes: int
     unsized: int
+    stored_bytes: int
     disk_bytes: int
     free_bytes: int
 
@@ -52,15 +54,21 @@ def preview(plan: InstallPlan, engines: Engines) -> Preview:
     wanted = tuple(find_wanted(engines, plan.files))
     sizes = [each.package.size for each in wanted]
     fetch_bytes = sum(size or 0 for size in sizes)
-    # A file unpacks to more than its own size, by how much nobody says.
-    installed = sum(p.size or 0 for p in plan.conda) + sum(p.size or 0 for p in plan.wheels)
+    store = Store(engines.home.store) if engines.home.store.is_dir() else None
+    found = {package.sha256: store.find(package) for package in plan.files} if store else {}
+    stored = {digest: file for digest, file in found.items() if file is not None}
+    installed = sum(
+        stored[package.sha256].unpacked_bytes if package.sha256 in stored else package.size or 0
+        for package in plan.installed
+    )
     return Preview(
         plan=plan,
         wanted=wanted,
         fetch_bytes=fetch_bytes,
         unsized=sum(size is None for size in sizes),
+        stored_bytes=sum(file.path.stat().st_size for file in stored.values()),
         disk_bytes=fetch_bytes + installed,
-        free_bytes=_find_free_bytes(engines.settings.data),
+        free_bytes=find_free_bytes(engines.settings.data),
     )
 
 
@@ -93,20 +101,4 @@ def check_space(plan: InstallPlan, engines: Engines) -> None:
     Raises:
         InstallError: ``install.disk_full``.
     """
-    seen = preview(plan, engines)
-    if seen.disk_bytes > seen.free_bytes:
-        folder = engines.settings.data
-        raise InstallError(
-            "install.disk_full",
-            f"`{plan.environment}` needs more than {seen.disk_bytes / 1e9:.1f} GB, and the disk of `{folder}`"
-            f" has {seen.free_bytes / 1e9:.1f} GB free",
-            hints=["free some space (`provision clean`), or choose another data folder with `--data-dir`"],
-            context={"path": str(folder), "needed": seen.disk_bytes, "free": seen.free_bytes},
-        )
-
-
-def _find_free_bytes(folder: Path) -> int:
-    """Return the free bytes where a folder is or would be."""
-    while not folder.exists() and folder != folder.parent:
-        folder = folder.parent
-    return shutil.disk_usage(folder).free
+    check_room(plan.environment, engines.settings.data, preview(plan, engines).disk_bytes)

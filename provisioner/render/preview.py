@@ -14,6 +14,7 @@ def render_preview(
     wanted: Sequence[tuple[CondaPackage | PipPackage, str]],
     *,
     up_to_date: bool,
+    stored_bytes: int,
     disk_bytes: int,
     free_bytes: int,
 ) -> Result:
@@ -33,6 +34,7 @@ def render_preview(
         ],
         "fetch_bytes": known,
         "unknown_sizes": sum(size is None for size in sizes),
+        "stored_bytes": stored_bytes,
         "disk_bytes": disk_bytes,
         "free_bytes": free_bytes,
     }
@@ -41,7 +43,7 @@ def render_preview(
     have = len({package.sha256 for package in plan.files}) - len(wanted)
     lines = [
         f"{plan.environment}: would be built as a {plan.base} of {len(plan.files)} files",
-        f"  in the store already: {have} files",
+        f"  in the store already: {have} files, {format_bytes(stored_bytes)}",
     ]
     for source, count in Counter(source for _, source in wanted).most_common():
         own = [package.size for package, each in wanted if each == source]

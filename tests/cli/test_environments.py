@@ -258,6 +258,7 @@ def test_dry_run_tells_and_makes_nothing(tiny: Lab) -> None:
     assert tiny.run("create", "tiny", "--dry-run").out == "tiny: up to date, nothing would be built\n"
     again = tiny.run("create", "tiny", "--dry-run", "--rebuild", "--json").data
     assert (again["fetch"], again["up_to_date"]) == ([], False)
+    assert again["stored_bytes"] == sum(path.stat().st_size for path in tiny.data.rglob("*.whl"))
 
 
 @pytest.mark.parametrize("tampering", ["startup", "added", "removed", "edited module"])

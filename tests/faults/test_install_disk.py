@@ -92,6 +92,23 @@ def test_a_full_disk_is_told_and_mended(tmp_path: Path, what: str) -> None:
     assert second == "[] True"
 
 
+def test_what_files_unpack_to_is_asked_before_the_first_is_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A small wheel may unpack to much; the room that is left over for it is what counts."""
+    house = tmp_path / "wheels"
+    plan = make_plan([stock_wheel(house, "demo", files={"demo.py": "#" * 300_000})])
+    usage = shutil.disk_usage(tmp_path)._replace(free=299_999)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(InstallError) as caught:
+        install(tmp_path / "data", plan, wheelhouse=house)
+    assert caught.value.code == "install.disk_full"
+    assert caught.value.context["free"] == 299_999
+    assert not list(tmp_path.rglob("demo.py"))
+    monkeypatch.undo()
+    assert install(tmp_path / "data", plan, wheelhouse=house).new
+
+
 @pytest.mark.skipif(not _may_mount(), reason="user namespaces are not allowed here")
 @pytest.mark.parametrize("kind", ["venv", "conda"])
 def test_wherever_a_disk_refuses_the_path_is_told(tmp_path: Path, kind: str) -> None:

@@ -73,7 +73,13 @@ def scan_conda(path: Path, package: CondaPackage) -> StoredFile:
     startup = _check_places(contents, package)
     for name in contents.links:
         contents.refuse_if(find_link_fault(name, contents.links, portable=contents.portable), name)
-    return StoredFile(path=path, notices=tuple(_find_notices(contents)), startup=startup, index=index)
+    return StoredFile(
+        path=path,
+        notices=tuple(_find_notices(contents)),
+        startup=startup,
+        index=index,
+        unpacked_bytes=budget.spent_bytes,
+    )
 
 
 class _Counted:

@@ -8,10 +8,15 @@ _BLOCK_BYTES = 512
 
 
 class Budget:
-    """Counts what an archive unpacks to: a small file must not fill the disk, with bytes or with files."""
+    """Counts what an archive unpacks to: a small file must not fill the disk, with bytes or with files.
+
+    Attributes:
+        spent_bytes: What it has unpacked to so far.
+    """
 
     def __init__(self, archive: str, *, size_bytes: int) -> None:
         """Allow what an honest archive of that size can need."""
+        self.spent_bytes = 0
         self._archive = archive
         self._left = unpack_budget(size_bytes)
 
@@ -21,6 +26,7 @@ class Budget:
         Raises:
             InstallError: ``install.archive``: the budget is used up.
         """
+        self.spent_bytes += count
         self._left -= max(count, _BLOCK_BYTES)
         if self._left < 0:
             raise refuse(self._archive, "unpacks to far more than its size allows")

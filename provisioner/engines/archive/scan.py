@@ -22,8 +22,8 @@ from provisioner.engines.archive.wheel import scan_wheel
 from provisioner.engines.store.file import StoredFile
 from provisioner.resolve.model import CondaPackage, PipPackage
 
-SCANNER = 3
-"""Rises with every change of what is refused: files that an older scanner let pass are scanned again."""
+SCANNER = 4
+"""Rises with every change of what is refused or noted: files that an older one let pass are scanned again."""
 
 
 # What the readers of archives, of CSV, INI and JSON raise for damaged input.

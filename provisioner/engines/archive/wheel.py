@@ -41,12 +41,13 @@ def scan_wheel(path: Path, package: PipPackage) -> StoredFile:
         folder = next((name.partition("/")[0] for name in names if _METADATA.fullmatch(name)), "")
         _check_record(_read(opened, f"{folder}/RECORD", archive), names, archive)
         places = list(_find_places(opened, names, folder, archive))
+        unpacked_bytes = sum(info.file_size for info in opened.infolist())
     for name, place in places:
         fault = find_place_fault(place, package=package.name) or find_foreign_fault(place, metadata=folder)
         if fault is not None:
             raise refuse(archive, fault, member=name)
     startup = (name for name, place in places if runs_at_start(place, package=package.name))
-    return StoredFile(path=path, startup=tuple(startup))
+    return StoredFile(path=path, startup=tuple(startup), unpacked_bytes=unpacked_bytes)
 
 
 def find_built_startup(prefix: Path, package: PipPackage) -> tuple[str, ...]:

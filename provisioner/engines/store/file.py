@@ -15,9 +15,11 @@ class StoredFile:
         notices: What the user should know about it.
         startup: Files in it that Python will run at every start.
         index: A conda package's ``index.json``.
+        unpacked_bytes: What it unpacks to; 0 where nobody can say, as of a source archive.
     """
 
     path: Path
     notices: tuple[str, ...] = ()
     startup: tuple[str, ...] = ()
     index: Mapping[str, Any] = field(default_factory=dict)
+    unpacked_bytes: int = 0

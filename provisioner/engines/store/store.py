@@ -51,6 +51,7 @@ class Store:
                     notices=tuple(record["notices"]),
                     startup=tuple(record["startup"]),
                     index=dict(record["index"]),
+                    unpacked_bytes=int(record["unpacked_bytes"]),
                 )
         except (OSError, ValueError, KeyError, TypeError):
             pass
@@ -118,6 +119,7 @@ class Store:
             "notices": stored.notices,
             "startup": stored.startup,
             "index": dict(stored.index),
+            "unpacked_bytes": stored.unpacked_bytes,
         }
         write_atomically(_record_of(path), json.dumps(record, sort_keys=True) + "\n")
         return stored
