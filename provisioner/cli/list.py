@@ -6,6 +6,7 @@ from provisioner.cli.options import flag, settings_flags
 from provisioner.ground.files import measure_tree
 from provisioner.install.generations import EnvironmentHome, Generation, list_environments
 from provisioner.pipeline.reports import read_report
+from provisioner.pipeline.rollback import list_kept
 from provisioner.pipeline.settings import Settings
 from provisioner.profile.load import list_profiles
 from provisioner.render.listing import render_list
@@ -14,8 +15,9 @@ from provisioner.render.result import Result
 
 @click.command("list")
 @flag("--stacks", is_flag=True, help="Also the stacks that profiles extend.")
+@flag("--generations", is_flag=True, help="Also every generation, with what its lock changed.")
 @settings_flags
-def command(*, settings: Settings, stacks: bool) -> Result:
+def command(*, settings: Settings, stacks: bool, generations: bool) -> Result:
     """List the profiles, and the environments with their verdicts."""
     environments = [
         (name, found, read_report(found), measure_tree(found.prefix))
@@ -23,4 +25,14 @@ def command(*, settings: Settings, stacks: bool) -> Result:
         else (name, found, None, 0)
         for name, found in list_environments(EnvironmentHome(data=settings.data))
     ]
-    return render_list(list_profiles(settings.profile_folders, stacks=stacks), environments)
+    kept = {
+        name: [
+            (each.generation, each.report, each.current, each.changes) for each in list_kept(settings, name)
+        ]
+        for name, *_ in (environments if generations else ())
+    }
+    return render_list(
+        list_profiles(settings.profile_folders, stacks=stacks),
+        environments,
+        kept=kept if generations else None,
+    )

@@ -30,8 +30,14 @@ def make_manifest(prefix: Path) -> dict[str, str]:
 
     Digests are written as RECORD writes them: ``sha256=`` and URL-safe base64 without padding (PEP 427).
     """
-    paths = {path.relative_to(prefix).as_posix(): path for pattern in _LISTS for path in prefix.glob(pattern)}
-    return {name: _digest(path) for name, path in sorted(paths.items())}
+    return {name: _digest(prefix / name) for name in find_lists(prefix)}
+
+
+def find_lists(prefix: Path) -> tuple[str, ...]:
+    """Return the paths of all lists of files in an environment."""
+    return tuple(
+        sorted(path.relative_to(prefix).as_posix() for pattern in _LISTS for path in prefix.glob(pattern))
+    )
 
 
 def format_manifest(manifest: Mapping[str, str]) -> str:
@@ -58,7 +64,7 @@ def load_manifest(prefix: Path) -> Mapping[str, str] | None:
     raise InstallError(
         "install.manifest",
         f"the list of what was installed, `{path}`, cannot be read: {why}",
-        hints=["run `provision repair` to build the environment again from its lock"],
+        hints=["run `provision repair` to put back what its lock says"],
         context={"path": str(path)},
     )
 

@@ -75,8 +75,7 @@ def install_environment(
                 return found
             kept = None if rebuild else _find_kept(home, plan)
             if kept is not None:
-                publish(home, plan.environment, kept.prefix.name)
-                _write_stable(home, kept, on_event)
+                switch_generation(home, kept, on_event)
                 return kept
             return _build(plan, home=home, build=build, on_event=on_event)
     except OSError as error:
@@ -114,6 +113,16 @@ def _build(
     if old >= _NOTICE_FROM:  # not deleted here: that can take longer than the build
         on_event(Notice(message=f"`{name}` has {old} old generations; `provision clean` deletes them"))
     return generation
+
+
+def switch_generation(home: EnvironmentHome, generation: Generation, on_event: Listener) -> None:
+    """Make a complete generation the current one; the caller holds the environment's lock.
+
+    Raises:
+        OSError: It could not be written; the old one is current.
+    """
+    publish(home, generation.receipt.environment, generation.prefix.name)
+    _write_stable(home, generation, on_event)
 
 
 def _write_stable(home: EnvironmentHome, generation: Generation, on_event: Listener) -> None:

@@ -15,6 +15,7 @@ from provisioner.engines.uv.installer import UvInstaller
 from provisioner.events import Listener, tell_step
 from provisioner.ground.files import write_atomically
 from provisioner.install.generations import EnvironmentHome
+from provisioner.install.inventory import INVENTORY_NAME, format_inventory, make_inventory
 from provisioner.install.layout import find_python, find_site_packages
 from provisioner.install.manifest import BYTECODE_NAME, MANIFEST_NAME, format_manifest, make_manifest
 from provisioner.install.markers import format_markers, write_markers
@@ -60,6 +61,30 @@ def build_generation(
         InstallError: A step failed; the folder is then incomplete and has no receipt.
         UnavailableError: A file could not be had; the same.
     """
+    version, notices = build_packages(plan, prefix, engines=engines, on_event=on_event)
+    _add_bytecode(plan, prefix, engines.bytecode, version=version, on_event=on_event)
+    with tell_step("install", "receipt", on_event):
+        _keep_sources(plan, prefix / RECORD_NAME)
+        receipt = _make_receipt(plan, prefix, tools=engines.tools, version=version, notices=notices)
+        write_atomically(prefix / MANIFEST_NAME, format_manifest(make_manifest(prefix)))
+        write_atomically(prefix / INVENTORY_NAME, format_inventory(make_inventory(prefix)))
+        write_atomically(prefix / SNAPSHOT_NAME, format_snapshot(take_snapshot(prefix)))
+        write_atomically(prefix / RECEIPT_NAME, format_receipt(receipt))
+    return receipt
+
+
+def build_packages(
+    plan: InstallPlan, prefix: Path, *, engines: BuildEngines, on_event: Listener
+) -> tuple[str, tuple[str, ...]]:
+    """Install a plan's packages at ``prefix``, which is absent; without a receipt it is no environment.
+
+    Returns:
+        The full version of its Python, and what the user should know about the packages.
+
+    Raises:
+        InstallError: A step failed.
+        UnavailableError: A file could not be had.
+    """
     version = plan.python
     if interpreter is not None:
         with tell_step("install", "venv base", on_event):
@@ -86,18 +111,11 @@ def build_generation(
             notices += check_startup(
                 plan, {package.sha256: find_built_startup(prefix, package) for package in built}
             )
-            _add_bytecode(plan, prefix, engines.bytecode, version=version, on_event=on_event)
-    with tell_step("install", "receipt", on_event):
-        _keep_sources(plan, prefix / RECORD_NAME)
-        if plan.base == CONDA:
-            stdlib = find_site_packages(prefix, platform=plan.platform, python=version).parent
-            write_markers(format_markers(plan, prefix, stdlib=stdlib))
-        notices += tuple(notice for package in plan.files for notice in files[package.sha256].notices)
-        receipt = _make_receipt(plan, prefix, tools=engines.tools, version=version, notices=notices)
-        write_atomically(prefix / MANIFEST_NAME, format_manifest(make_manifest(prefix)))
-        write_atomically(prefix / SNAPSHOT_NAME, format_snapshot(take_snapshot(prefix)))
-        write_atomically(prefix / RECEIPT_NAME, format_receipt(receipt))
-    return receipt
+    if plan.base == CONDA:
+        stdlib = find_site_packages(prefix, platform=plan.platform, python=version).parent
+        write_markers(format_markers(plan, prefix, stdlib=stdlib))
+    notices += tuple(notice for package in plan.files for notice in files[package.sha256].notices)
+    return version, notices
 
 
 def _add_bytecode(

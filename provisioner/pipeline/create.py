@@ -1,14 +1,13 @@
-"""The job of `provision create` and `provision repair`, from top to bottom.
+"""The job of `provision create`, from top to bottom.
 
 gate -> lock if asked -> plan -> ledger -> fetch, build, switch -> validate -> verdict
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from provisioner.diagnose.failures.model import Match
-from provisioner.errors import InstallError
 from provisioner.events import Listener, Notice
 from provisioner.install.generations import EnvironmentHome, Generation
 from provisioner.install.plan import InstallPlan, plan_install
@@ -18,6 +17,7 @@ from provisioner.install.stable import is_stable, mend_stable
 from provisioner.install.transaction import find_current, install_environment
 from provisioner.lock.file import read_lock, read_lock_head
 from provisioner.lock.freshness import check_freshness
+from provisioner.lock.model import Lock
 from provisioner.pipeline.reports import read_report
 from provisioner.pipeline.settings import Settings, host_platform
 from provisioner.profile.model import Device, Platform, Profile
@@ -120,16 +120,6 @@ def create(settings: Settings, profile: Profile, choices: CreateChoices, *, on_e
     return Created(profile=profile, generation=generation, report=report, matches=matches)
 
 
-def repair(settings: Settings, name: str, choices: CreateChoices, *, on_event: Listener) -> Created:
-    """Build an environment again from its lock, beside the damaged one; errors as from `create`."""
-    try:
-        profile = settings.load_profile_of(settings.load_environment(name))
-    except InstallError:
-        # Its receipt is what is damaged; most environments have their profile's name.
-        profile = settings.load_profile(name)
-    return create(settings, profile, choices, on_event=on_event)
-
-
 def pass_gate(settings: Settings, profile: Profile, choices: CreateChoices) -> str | None:
     """Return the class of this machine's GPU as an XPU profile names it; a CPU profile asks for none."""
     if profile.device is not Device.XPU:
@@ -165,19 +155,43 @@ def plan_environment(
     if stale is not None:
         raise stale
     platform = host_platform()
-    wanted = next((each for each in profile.platforms if each.name == platform), Platform(name=platform))
-    return plan_install(
+    wanted = _find_platform(profile, platform)
+    return plan_profile(
         read_lock(path),
+        profile,
         platform=platform,
-        python=profile.python,
-        environment=name,
+        name=name,
         env={**wanted.env, **wanted.env_by_gpu.get(gpu or "", {})},
-        startup={each.requirement: each.reason for each in wanted.startup},
         sources={
             **{f"envs/{Path(file).name}": Path(file) for file in profile.files},
             f"lockfiles/{path.name}": path,
         },
     )
+
+
+def plan_profile(
+    lock: Lock,
+    profile: Profile,
+    *,
+    platform: str,
+    name: str | None,
+    env: Mapping[str, str],
+    sources: Mapping[str, Path],
+) -> InstallPlan:
+    """Return what to build of a profile and its lock, whether that is fresh or not; see `plan_install`."""
+    return plan_install(
+        lock,
+        platform=platform,
+        python=profile.python,
+        environment=name,
+        env=env,
+        startup={each.requirement: each.reason for each in _find_platform(profile, platform).startup},
+        sources=sources,
+    )
+
+
+def _find_platform(profile: Profile, name: str) -> Platform:
+    return next((each for each in profile.platforms if each.name == name), Platform(name=name))
 
 
 def _find_done(
@@ -205,7 +219,7 @@ def _describe_changes(name: str, changed: Sequence[str]) -> str:
     more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
     return (
         f"`{name}` was changed since it was built: {listed}{more} in its site-packages;"
-        f" `provision repair {name}` builds it again from its lock"
+        f" `provision repair {name}` puts its files back"
     )
 
 

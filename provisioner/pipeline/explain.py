@@ -64,5 +64,5 @@ def _find_failure(report: Report | None) -> Problem | None:
         return None
     hints = name_environment(report.hints, report.environment)
     if report.verdict is Verdict.FAILED and not any("provision repair" in hint for hint in hints):
-        hints = (*hints, f"run `provision repair {report.environment}` to build it again from its lock")
+        hints = (*hints, f"run `provision repair {report.environment}` to put back what its lock says")
     return Problem(code=str(report.stage), message=str(report.reason), hints=hints)

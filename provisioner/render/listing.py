@@ -1,6 +1,6 @@
 """What `provision list` answers: profiles, and environments with their verdicts."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from provisioner.errors import InstallError
@@ -8,6 +8,7 @@ from provisioner.install.generations import Generation
 from provisioner.install.stable import find_stable
 from provisioner.profile.load import ProfileEntry
 from provisioner.render.amounts import format_bytes
+from provisioner.render.generations import Kept, generation_lines, kept_row
 from provisioner.render.result import Result
 from provisioner.validate.model import Report
 
@@ -15,13 +16,20 @@ from provisioner.validate.model import Report
 def render_list(
     entries: Iterable[ProfileEntry],
     environments: Iterable[tuple[str, Generation | InstallError, Report | None, int]],
+    *,
+    kept: Mapping[str, Sequence[Kept]] | None = None,
 ) -> Result:
-    """Return the profiles and the environments, each with its report, or what is wrong, and its own bytes."""
+    """Return the profiles and the environments, each with its report, or what is wrong, and its own bytes.
+
+    ``kept`` has the generations of each environment, where they were asked for.
+    """
     profiles = [_profile_row(entry) for entry in entries]
     built = [_environment_row(*environment) for environment in environments]
+    for row in built if kept is not None else ():
+        row["generations"] = [kept_row(*each) for each in (kept or {}).get(row["name"], ())]
     return Result(
         data={"profiles": profiles, "environments": built},
-        text="\n".join([*_profile_lines(profiles), "", *_environment_lines(built)]),
+        text="\n".join([*_profile_lines(profiles), "", *_environment_lines(built, kept or {})]),
     )
 
 
@@ -80,7 +88,7 @@ def _profile_lines(rows: list[dict[str, Any]]) -> list[str]:
     return lines if rows else ["profiles: none"]
 
 
-def _environment_lines(rows: list[dict[str, Any]]) -> list[str]:
+def _environment_lines(rows: list[dict[str, Any]], kept: Mapping[str, Sequence[Kept]]) -> list[str]:
     if not rows:
         return ["environments: none; `provision create PROFILE` builds one"]
     lines = ["environments:"]
@@ -94,4 +102,5 @@ def _environment_lines(rows: list[dict[str, Any]]) -> list[str]:
             told += f": {row['error']}"
         size = f" ({format_bytes(row['bytes'])})" if "bytes" in row else ""
         lines.append(f"  {row['name']:<{width}}  {told}{size}")
+        lines += generation_lines(kept.get(row["name"], ()))
     return lines

@@ -137,7 +137,7 @@ def _lines(profile: Profile, generation: Generation, report: Report | None, *, n
         yield f"  notice: this stack is archived upstream{since}{instead}"
     yield f"  folder: {generation.prefix}"
     if report is not None and report.verdict is not Verdict.PASSED:
-        yield f"  it is kept; build it again: provision repair {name}"
+        yield f"  it is kept; put back what was changed in it: provision repair {name}"
     else:
         yield from _use_lines(name, profile)
 

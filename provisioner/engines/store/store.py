@@ -7,8 +7,9 @@
 
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from provisioner.engines.archive.scan import SCANNER, scan_package
@@ -125,6 +126,34 @@ class Store:
         return stored
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoreCheck:
+    """What came of a look at stored files; ``hashed`` counts those that were read."""
+
+    files: int
+    hashed: int
+    damaged: tuple[Path, ...]
+
+
+def check_store(root: Path, *, digests: Collection[str] | None = None, fast: bool = False) -> StoreCheck:
+    """Compare stored files with the digests that they are stored under; nothing is changed.
+
+    Args:
+        root: The store's folder; it need not exist.
+        digests: Which files; None: all.
+        fast: Read only those that have changed, by size, times and inode, since they were hashed.
+    """
+    paths = [
+        path
+        for path in sorted(root.glob("sha256/??/*/*"))
+        if not is_temporary(path.name) and not _is_record(path)
+        if digests is None or path.parent.name in digests
+    ]
+    wanted = [path for path in paths if not (fast and _is_as_hashed(path))]
+    damaged = tuple(path for path in wanted if not _has_digest(path, path.parent.name))
+    return StoreCheck(files=len(paths), hashed=len(wanted), damaged=damaged)
+
+
 def remove_dead_parts(root: Path) -> tuple[Path, ...]:
     """Delete what no process is fetching any more, below a store's folder; return the partial downloads."""
     removed = []
@@ -147,3 +176,23 @@ def remove_dead_parts(root: Path) -> tuple[Path, ...]:
 
 def _record_of(path: Path) -> Path:
     return path.with_name(f"{path.name}.json")
+
+
+def _is_record(path: Path) -> bool:
+    return path.suffix == ".json" and path.with_suffix("").exists()
+
+
+def _is_as_hashed(path: Path) -> bool:
+    """Tell whether a file looks as it did when it was hashed, whenever the machine was started."""
+    try:
+        record = json.loads(_record_of(path).read_text(encoding="utf-8"))
+        return bool(record["seen"][:-1] == read_state(path)[:-1])
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
+
+
+def _has_digest(path: Path, sha256: str) -> bool:
+    try:
+        return path.is_file() and hash_file(path) == sha256
+    except OSError:
+        return False

@@ -8,7 +8,7 @@ from provisioner.errors import Problem
 from provisioner.validate.model import JSON, CheckRecord, Status
 
 DRIVER_HINT = "update the GPU driver"
-REBUILD_HINT = "run `provision repair` to build the environment again from its lock"
+REBUILD_HINT = "run `provision repair` to put back what its lock says"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

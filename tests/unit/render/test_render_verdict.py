@@ -146,7 +146,7 @@ def test_words_of_a_failure_are_short(tmp_path: Path) -> None:
     assert "  not run after `packages`: imports, device\n" in text
     assert text.count("came first") == 0
     assert "the profile names no command" in text
-    assert "it is kept; build it again: provision repair demo" in text
+    assert "it is kept; put back what was changed in it: provision repair demo" in text
     assert "use it" not in text
 
 

@@ -1,0 +1,22 @@
+"""``provision rollback``: make an older generation of an environment the current one."""
+
+import click
+
+from provisioner.cli.options import flag, lock_timeout_flag, settings_flags
+from provisioner.pipeline.rollback import rollback
+from provisioner.pipeline.settings import Settings
+from provisioner.render.generations import render_rollback
+from provisioner.render.progress import show_progress
+from provisioner.render.result import Result
+
+
+@click.command("rollback")
+@click.argument("environment", metavar="[ENVIRONMENT]", required=False)
+@flag("--to", type=click.IntRange(min=1), metavar="NUMBER", help="The number of a generation.")
+@lock_timeout_flag
+@settings_flags
+def command(*, settings: Settings, environment: str | None, to: int | None, lock_timeout: float) -> Result:
+    """Make the generation before the current one of ENVIRONMENT current, or another; nothing is built."""
+    with show_progress(settings.environ) as listener:
+        done = rollback(settings, environment, to=to, lock_timeout_s=lock_timeout, on_event=listener)
+    return render_rollback(done.generation, done.report)

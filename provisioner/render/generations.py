@@ -1,0 +1,72 @@
+"""What `rollback` and `list --generations` answer: generations with their verdicts and what they changed."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from typing import Any
+
+from provisioner.install.generations import Generation
+from provisioner.lock.diff import LockDiff
+from provisioner.render.lock_diff import as_text
+from provisioner.render.result import Result
+from provisioner.render.verdict import describe_device
+from provisioner.validate.model import Report
+
+Kept = tuple[Generation, Report | None, bool, LockDiff | None]
+"""A generation, its report, whether it is current, and what its lock changed."""
+
+
+def render_rollback(generation: Generation, report: Report | None) -> Result:
+    """Return the answer of a rollback: the generation, and the verdict that it got with its date."""
+    name = generation.receipt.environment
+    lines = [
+        f"{name}: generation {generation.number} of {generation.receipt.created_at} is current",
+        f"  {describe_verdict(report)}",
+        f"  prove it today: provision validate {name}",
+        f"  go forward again: provision rollback {name} --to NUMBER (see provision list --generations)",
+    ]
+    data = {"environment": name, "profile": generation.receipt.profile} | generation_row(generation, report)
+    return Result(data=data, text="\n".join(lines))
+
+
+def generation_row(generation: Generation, report: Report | None) -> dict[str, Any]:
+    """Return a generation's data."""
+    return {
+        "generation": generation.number,
+        "prefix": str(generation.prefix),
+        "fingerprint": generation.receipt.fingerprint,
+        "created_at": generation.receipt.created_at,
+        "verdict": report.verdict.value if report else "unvalidated",
+        "validated_at": report.created_at if report else None,
+        "error": report.reason if report else None,
+    }
+
+
+def kept_row(
+    generation: Generation,
+    report: Report | None,
+    current: bool,  # noqa: FBT001 - one of the values of `Kept`
+    changes: LockDiff | None,
+) -> dict[str, Any]:
+    """Return the data of one of several generations."""
+    return generation_row(generation, report) | {
+        "current": current,
+        "changes": asdict(changes) if changes else None,
+    }
+
+
+def generation_lines(kept: Iterable[Kept]) -> Iterator[str]:
+    """Yield the generations of one environment, oldest first, each with what its lock changed."""
+    for generation, report, current, changes in kept:
+        mark = "*" if current else " "
+        made = generation.receipt.created_at
+        yield f"  {mark} {generation.number}  built {made}, {describe_verdict(report)}"
+        if changes is not None:
+            told = ["the same lock"] if changes.empty else as_text(changes).splitlines()
+            yield from (f"       {line}" for line in told)
+
+
+def describe_verdict(report: Report | None) -> str:
+    """Return a stored verdict in words, with its date: it says nothing about today."""
+    if report is None:
+        return "never validated"
+    return f"{report.verdict.value} on {describe_device(report)} at {report.created_at}"
