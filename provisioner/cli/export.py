@@ -30,7 +30,7 @@ _FORMATS = {**{form.value: form for form in Format}, "pip": Format.REQUIREMENTS}
     "platforms",
     multiple=True,
     type=click.Choice(PLATFORMS),
-    help="Only this platform; repeatable. Default: all.",
+    help="Only this platform; repeatable. Default: this machine's; for conda-lock all.",
 )
 @flag("--output", metavar="DIR", help="Write files into this folder; without it, one file goes to stdout.")
 @settings_flags

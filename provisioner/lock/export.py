@@ -2,7 +2,8 @@
 
 Each file installs exactly the locked bytes: every entry carries its sha256, and what a format cannot hold
 (conda packages in requirements, wheels in conda's explicit list) becomes a comment. Validation assets
-are for ``provision`` alone; only conda-lock's format, which has categories, keeps them.
+are for ``provision`` alone; only conda-lock's format and the bill of materials
+keep them, marked as optional.
 """
 
 import json
@@ -15,6 +16,7 @@ from provisioner.lock.conda_lock_v1 import write_document
 from provisioner.lock.head import render_metadata
 from provisioner.lock.model import Lock, LockedPlatform
 from provisioner.lock.pylock import describe_package, format_pylock
+from provisioner.lock.sbom import format_sbom
 from provisioner.resolve.model import CondaPackage, PipPackage
 from provisioner.resolve.target import find_target
 
@@ -29,6 +31,7 @@ class Format(StrEnum):
     PYLOCK = "pylock"
     EXPLICIT = "explicit"
     ENVIRONMENT = "environment"
+    SBOM = "sbom"
 
 
 def export_lock(
@@ -54,6 +57,7 @@ def export_lock(
         Format.PYLOCK: ("pylock.{2}-{1}.toml", _pylock),
         Format.EXPLICIT: ("{0}.{1}.explicit.txt", _explicit),
         Format.ENVIRONMENT: ("{0}.{1}.environment.yml", _environment),
+        Format.SBOM: ("{0}.{1}.cdx.json", lambda lock, platform, _: format_sbom(lock, platform)),
     }
     name, write = writers[form]
     # The names of pylock files have exactly two dots (PEP 751).
@@ -77,7 +81,7 @@ def _requirements(lock: Lock, platform: LockedPlatform, absolute: Address) -> st
         "# python3 -m pip install --no-deps --require-hashes -r FILE",
         f"# Python {_python(lock, platform)}, {platform.platform}; overrides may contradict packages.",
         *(f"# conda: {package.url}#sha256:{package.sha256}" for package in platform.conda),
-        *(_pip_line(package, absolute) for package in _installed(platform)),
+        *(f"{_pip_line(package, absolute)}{_size(package)}" for package in _installed(platform)),
     ]
     return _text(lines)
 
@@ -159,6 +163,10 @@ def _installed(platform: LockedPlatform) -> list[PipPackage]:
 
 def _pip_line(package: PipPackage, absolute: Address) -> str:
     return f"{package.name} @ {_address(package, absolute)} --hash=sha256:{package.sha256}"
+
+
+def _size(package: PipPackage) -> str:
+    return "" if package.size is None else f"  # {package.size} bytes"
 
 
 def _address(package: PipPackage, absolute: Address) -> str:

@@ -11,7 +11,7 @@ from provisioner.lock.export import Format, export_lock
 from provisioner.lock.file import read_lock
 from provisioner.lock.verify_urls import HeadAnswer, judge_answer, plan_file_checks
 from provisioner.pipeline.engines import Engines
-from provisioner.pipeline.settings import Settings
+from provisioner.pipeline.settings import Settings, host_platform
 from provisioner.profile.model import Profile
 from provisioner.resolve.model import PipPackage
 
@@ -30,8 +30,14 @@ class Verified:
 def export(
     settings: Settings, profile: Profile, form: Format, *, platforms: Collection[str] = ()
 ) -> Mapping[str, str]:
-    """Return a lockfile in another tool's format: file names and texts."""
+    """Return a lockfile in another tool's format: file names and texts.
+
+    Without ``platforms`` it is this machine's, where the lock has it; conda-lock's format holds all.
+    """
     lock = read_lock(settings.find_lockfile(profile))
+    here = host_platform()
+    if form is not Format.CONDA_LOCK and here in {each.platform for each in lock.platforms}:
+        platforms = platforms or (here,)
     with Engines(settings) as engines:
         files = _index_files(engines)
         return export_lock(

@@ -198,10 +198,13 @@ def test_export_names_absolute_addresses_and_digests(form: str, built: Lab, tmp_
 
 
 def test_export_of_several_platforms_wants_a_folder_or_one(lab: Lab) -> None:
-    """One file for each platform does not go to one stdout."""
+    """Without a platform it is this machine's; two files do not go to one stdout."""
     lab.lock_tiny(changes={"[linux-64]": "[linux-64, win-64]"})
-    shown = lab.run("export", "tiny", "--format", "requirements", "--json")
+    both = ("--platform", "linux-64", "--platform", "win-64")
+    shown = lab.run("export", "tiny", "--format", "requirements", *both, "--json")
     assert (shown.code, shown.error["code"]) == (2, "usage.export_one")
+    (name,) = lab.run("export", "tiny", "--format", "requirements", "--json").data["files"]
+    assert name == "tiny.linux-64.requirements.txt"
     assert lab.run("export", "tiny", "--format", "requirements", "--platform", "win-64").code == 0
     missing = lab.run("export", "tiny", "--format", "requirements", "--platform", "osx-64", "--json")
     assert missing.code == 2

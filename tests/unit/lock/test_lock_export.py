@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import pytest
 import yaml
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
 from packaging.pylock import Pylock
 from packaging.requirements import Requirement
 
@@ -43,11 +45,33 @@ def test_requirements_pin_address_and_digest_and_leave_the_asset_out() -> None:
     requirements = [line.split(" --hash=sha256:") for line in lines]
     assert [Requirement(line).name for line, _ in requirements] == ["numpy", "tabulate", "torch"]
     wheels = [package for package in tiny_lock().find_platform("linux-64").pip if not package.validation]
-    assert [digest for _, digest in requirements] == [package.sha256 for package in wheels]
+    sizes = [f"# {wheel.size} bytes" for wheel in wheels if wheel.size]
+    assert [rest.partition("  ")[2] for _, rest in requirements if "  " in rest] == sizes
+    assert [rest.partition(" ")[0] for _, rest in requirements] == [package.sha256 for package in wheels]
     assert Requirement(requirements[1][0]).url == f"{FILES}/tabulate-0.9.0-py3-none-any.whl"
     assert str(Requirement(requirements[2][0]).url).startswith(
         "https://download.pytorch.org/whl/cpu/torch-2.13.0%2B"
     )
+
+
+def test_a_bill_of_materials_is_valid_and_names_every_file() -> None:
+    """The strict validator of CycloneDX accepts it; each locked file has its digest and package URL."""
+    text = exported(Format.SBOM)
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
+    document = json.loads(text)
+    platform = tiny_lock().find_platform("linux-64")
+    packages: tuple[CondaPackage | PipPackage, ...] = (*platform.conda, *platform.pip)
+    found = {part["name"]: part for part in document["components"]}
+    assert set(found) == {package.name for package in packages}
+    for package in packages:
+        part = found[package.name]
+        assert part["hashes"] == [{"alg": "SHA-256", "content": package.sha256}]
+        assert part["purl"].startswith("pkg:conda/" if isinstance(package, CondaPackage) else "pkg:pypi/")
+    assets = {package.name for package in platform.pip if package.validation}
+    assert {name for name, part in found.items() if part["scope"] == "optional"} == assets
+    needs = {each["ref"]: each.get("dependsOn", []) for each in document["dependencies"]}
+    assert found["libuv"]["bom-ref"] in needs[found["python"]["bom-ref"]]
+    assert "timestamp" not in document["metadata"]
 
 
 def test_requirements_name_what_conda_brings() -> None:
