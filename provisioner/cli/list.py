@@ -5,6 +5,7 @@ import click
 from provisioner.cli.options import flag, settings_flags
 from provisioner.ground.files import measure_tree
 from provisioner.install.generations import EnvironmentHome, Generation, list_environments
+from provisioner.pipeline.evidence import find_proofs
 from provisioner.pipeline.reports import read_report
 from provisioner.pipeline.rollback import list_kept
 from provisioner.pipeline.settings import Settings
@@ -18,7 +19,7 @@ from provisioner.render.result import Result
 @flag("--generations", is_flag=True, help="Also every generation, with what its lock changed.")
 @settings_flags
 def command(*, settings: Settings, stacks: bool, generations: bool) -> Result:
-    """List the profiles, and the environments with their verdicts."""
+    """List the profiles with where each is proven, and the environments with their verdicts."""
     environments = [
         (name, found, read_report(found), measure_tree(found.prefix))
         if isinstance(found, Generation)
@@ -31,8 +32,11 @@ def command(*, settings: Settings, stacks: bool, generations: bool) -> Result:
         ]
         for name, *_ in (environments if generations else ())
     }
+    entries = list_profiles(settings.profile_folders, stacks=stacks)
+    proofs = find_proofs(settings, [entry.profile for entry in entries if entry.profile])
     return render_list(
-        list_profiles(settings.profile_folders, stacks=stacks),
+        entries,
         environments,
+        proofs={proof.profile: proof for proof in proofs},
         kept=kept if generations else None,
     )

@@ -26,6 +26,7 @@ VERBS = {
     "validate": "Run the validation of a built environment again.",
     "doctor": "Judge this machine layer by layer: GPU, driver, libraries, environment.",
     "explain": "Name the cause and the cure of a failure in a log, or of an environment.",
+    "report": "Write what was validated on this machine into one file, for sharing.",
     "list": "List profiles and environments.",
     "show": "Show a merged profile and where each value was written.",
     "run": "Run a program inside an environment.",

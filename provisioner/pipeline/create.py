@@ -86,9 +86,10 @@ def create(settings: Settings, profile: Profile, choices: CreateChoices, *, on_e
         return done
     ask_ledger(settings, profile, plan, choices, on_event=on_event)
 
-    from provisioner.pipeline import base_python, build, bytecode, preview, validate  # noqa: PLC0415 - with the line below
+    from provisioner.pipeline import base_python, build, bytecode, evidence, preview, validate  # noqa: PLC0415 - with the line below
     from provisioner.pipeline import engines as tools  # noqa: PLC0415 - 0.1 s that a run with nothing to do saves
 
+    evidence.tell_proof(settings, profile, plan, on_event=on_event)
     with tools.Engines(settings, on_event=on_event) as engines:
         interpreter = base_python.find_base_python(plan, engines, managed=choices.managed_python)
 

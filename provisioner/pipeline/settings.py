@@ -89,9 +89,9 @@ def _beside(profile_file: str) -> Path:
 
 
 def builtin_folder(name: str) -> Path:
-    """Return the folder of built-in profiles or lockfiles: in the wheel, else beside a checkout's package."""
+    """Return a folder that travels with the package: in the wheel, else beside a checkout's package."""
     packed = _packed_folder(name)
-    return packed if packed.is_dir() else packed.parents[2] / name
+    return packed if packed.is_dir() else Path(provisioner.__file__).parents[1] / name
 
 
 def _packed_folder(name: str) -> Path:

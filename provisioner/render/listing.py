@@ -1,8 +1,10 @@
 """What `provision list` answers: profiles, and environments with their verdicts."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
+from provisioner.diagnose.evidence.proof import Proof
 from provisioner.errors import InstallError
 from provisioner.install.generations import Generation
 from provisioner.install.stable import find_stable
@@ -17,13 +19,15 @@ def render_list(
     entries: Iterable[ProfileEntry],
     environments: Iterable[tuple[str, Generation | InstallError, Report | None, int]],
     *,
+    proofs: Mapping[str, Proof],
     kept: Mapping[str, Sequence[Kept]] | None = None,
 ) -> Result:
     """Return the profiles and the environments, each with its report, or what is wrong, and its own bytes.
 
-    ``kept`` has the generations of each environment, where they were asked for.
+    ``proofs`` has for each profile that could be read what the evidence says of it, ``kept`` the generations of
+    each environment, where they were asked for.
     """
-    profiles = [_profile_row(entry) for entry in entries]
+    profiles = [_profile_row(entry, proofs.get(entry.name)) for entry in entries]
     built = [_environment_row(*environment) for environment in environments]
     for row in built if kept is not None else ():
         row["generations"] = [kept_row(*each) for each in (kept or {}).get(row["name"], ())]
@@ -33,7 +37,7 @@ def render_list(
     )
 
 
-def _profile_row(entry: ProfileEntry) -> dict[str, Any]:
+def _profile_row(entry: ProfileEntry, proof: Proof | None) -> dict[str, Any]:
     profile = entry.profile
     return {
         "name": entry.name,
@@ -46,6 +50,8 @@ def _profile_row(entry: ProfileEntry) -> dict[str, Any]:
         "replaced_by": profile.status.replaced_by if profile else None,
         "file": entry.file,
         "error": entry.error.message if entry.error else None,
+        "proof": proof.describe() if proof else None,
+        "evidence": [asdict(report) for report in proof.reports] if proof else [],
     }
 
 
@@ -85,6 +91,8 @@ def _profile_lines(rows: list[dict[str, Any]]) -> list[str]:
         state = f" [archived since {row['since']}]" if row["state"] == "archived" else ""
         kind = "stack" if row["stack"] else f"{row['family']} on {row['device']}"
         lines.append(f"  {row['name']:<{width}}  {kind}: {row['description']}{state}")
+        if row["proof"]:
+            lines.append(f"  {'':<{width}}  {row['proof']}")
     return lines if rows else ["profiles: none"]
 
 

@@ -288,3 +288,33 @@ def test_bytecode_is_no_change(tiny: Lab) -> None:
     tiny.build_tiny()
     assert python(tiny, "import tinyapp, torch; print(1)") == "1\n"
     assert tiny.run("create", "tiny", "--no-validate").err == ""
+
+
+def test_report_names_what_it_needs(lab: Lab) -> None:
+    """Without an environment, or with one that was never validated, `report` says what to do first."""
+    shown = lab.run("report", "--json")
+    assert (shown.code, shown.error["code"]) == (2, "usage.report_environment")
+    lab.lock_tiny()
+    lab.build_tiny()
+    shown = lab.run("report", "--json")
+    assert (shown.code, shown.error["code"]) == (7, "report.unvalidated")
+    assert shown.error["hints"] == ["run `provision validate tiny`"]
+
+
+def test_create_and_list_say_where_a_profile_is_proven(lab: Lab) -> None:
+    """What the evidence says of a profile is a line of `list`, and a notice of `create` before it builds."""
+    listed = {row["name"]: row for row in lab.run("list", "--json").data["profiles"]}
+    row = listed["llama3-torch-cpu"]
+    assert row["proof"].startswith("proven on ")
+    assert {"card", "driver", "verdict", "date", "figures"} <= set(row["evidence"][0])
+    assert "no report from an " in lab.run("list").out
+    lab.lock_tiny()
+    # the name of a profile with evidence; the fingerprint tells that it was another lock
+    for folder, end in ((lab.envs, "yaml"), (lab.lockfile.parent, "conda-lock.yml")):
+        text = (folder / f"tiny.{end}").read_text(encoding="utf-8")
+        (folder / f"llama3-torch-cpu.{end}").write_text(text.replace("name: tiny", "name: llama3-torch-cpu"))
+    shown = lab.run("create", "llama3-torch-cpu", "--lock", "--no-validate")
+    assert shown.code == 0, shown.err
+    assert "`llama3-torch-cpu`: proven on AMD EPYC (2026-11-26, with another lock)" in shown.err
+    again = lab.run("create", "llama3-torch-cpu", "--no-validate")
+    assert "proven on" not in again.err

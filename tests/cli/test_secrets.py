@@ -2,6 +2,7 @@
 
 import base64
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -76,6 +77,8 @@ def test_credentials_are_used_and_never_shown(lab: Lab) -> None:
             ("export", "tiny", "--format", "requirements"),
             ("lock", "--verify-urls", "tiny", "--json"),
             ("doctor", "tiny", "--save", "facts.json"),
+            ("report", "tiny", "--output", "report.json"),
+            ("report", "tiny", "--json"),
         ):
             shown = lab.spawn(*arguments)
             assert shown.code in {0, 6}, shown.err
@@ -84,6 +87,8 @@ def test_credentials_are_used_and_never_shown(lab: Lab) -> None:
     assert not any(form.encode() in line for form in FORMS for line, _ in seen)
     assert any("authorization" in request.headers for request in lab.server.requests)
     check_tree(lab.root)
+    shared = lab.root.joinpath("report.json").read_text(encoding="utf-8")
+    assert not [word for word in (str(lab.root), "127.0.0.1", socket.gethostname(), "ada") if word in shared]
 
 
 def test_a_proxys_password_stays_in_our_process(lab: Lab) -> None:

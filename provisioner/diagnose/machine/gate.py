@@ -1,7 +1,7 @@
 """Judge the cheap layers before the first byte of a GPU profile is downloaded."""
 
 from provisioner.diagnose.machine.facts import HostFacts
-from provisioner.diagnose.machine.gpus import find_gpu
+from provisioner.diagnose.machine.gpus import Gpu, find_gpu
 from provisioner.diagnose.machine.layers.hardware import check_device_nodes, check_gpu, check_kernel_driver
 from provisioner.diagnose.machine.layers.model import LayerState, WantedHost
 from provisioner.diagnose.machine.layers.system import check_disk
@@ -74,9 +74,15 @@ def find_obstacle(facts: HostFacts, wanted: WantedHost, *, profile: str) -> Prov
     return None
 
 
-def find_gpu_class(facts: HostFacts) -> str | None:
-    """Return the class of the first supported GPU as a profile names it, cards before integrated ones."""
+def find_best_gpu(facts: HostFacts) -> Gpu | None:
+    """Return the first supported GPU, cards before integrated ones; None where there is none."""
     found = [gpu for display in facts.displays or () if (gpu := find_gpu(display.vendor, display.device))]
-    supported = [gpu.architecture for gpu in found if gpu.supported]
-    supported.sort(key=lambda architecture: not architecture.discrete)
-    return supported[0].gpu_class if supported else None
+    supported = [gpu for gpu in found if gpu.supported]
+    supported.sort(key=lambda gpu: not gpu.architecture.discrete)
+    return supported[0] if supported else None
+
+
+def find_gpu_class(facts: HostFacts) -> str | None:
+    """Return the class of the best GPU as a profile names it."""
+    best = find_best_gpu(facts)
+    return best.architecture.gpu_class if best else None

@@ -1,0 +1,28 @@
+"""``provision report``: write what was validated on this machine, for sharing."""
+
+import click
+
+from provisioner.cli.options import flag, settings_flags
+from provisioner.cli.output import check_output, write_output
+from provisioner.diagnose.evidence.describe import write_evidence
+from provisioner.pipeline.evidence import make_evidence
+from provisioner.pipeline.settings import Settings
+from provisioner.render.result import Result
+
+
+@click.command("report")
+@click.argument("name", metavar="[ENVIRONMENT]", required=False)
+@flag("-o", "--output", metavar="FILE", help="The file to write; without it, the document goes to stdout.")
+@settings_flags
+def command(*, settings: Settings, name: str | None, output: str | None) -> Result:
+    """Write the last validation of ENVIRONMENT and this machine's facts into one file, for sharing.
+
+    It holds versions, names of products and figures: no name of a user or host, no path, no address.
+    """
+    check_output(output, "--output")
+    document = make_evidence(settings, name)
+    text = write_evidence(document)
+    if output is None:
+        return Result(data={"evidence": document}, text=text.rstrip())
+    write_output(output, text, "--output")
+    return Result(data={"evidence": document, "saved": output}, text=output)

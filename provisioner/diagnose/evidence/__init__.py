@@ -1,0 +1,1 @@
+"""What was validated where: the document for sharing, and what it proves."""
