@@ -61,7 +61,9 @@ def build_generation(
         InstallError: A step failed; the folder is then incomplete and has no receipt.
         UnavailableError: A file could not be had; the same.
     """
-    version, notices = build_packages(plan, prefix, engines=engines, on_event=on_event)
+    version, notices = build_packages(
+        plan, prefix, engines=engines, interpreter=interpreter, on_event=on_event
+    )
     _add_bytecode(plan, prefix, engines.bytecode, version=version, on_event=on_event)
     with tell_step("install", "receipt", on_event):
         _keep_sources(plan, prefix / RECORD_NAME)
@@ -74,9 +76,16 @@ def build_generation(
 
 
 def build_packages(
-    plan: InstallPlan, prefix: Path, *, engines: BuildEngines, on_event: Listener
+    plan: InstallPlan,
+    prefix: Path,
+    *,
+    engines: BuildEngines,
+    interpreter: Path | None,
+    on_event: Listener,
 ) -> tuple[str, tuple[str, ...]]:
     """Install a plan's packages at ``prefix``, which is absent; without a receipt it is no environment.
+
+    Arguments are those of `build_generation`.
 
     Returns:
         The full version of its Python, and what the user should know about the packages.

@@ -20,6 +20,7 @@ from provisioner.install.snapshot import SNAPSHOT_NAME, format_snapshot, take_sn
 from provisioner.install.use import hold_unused
 from provisioner.install.verify import Difference, compare_files
 from provisioner.lock.file import SUFFIX, read_lock
+from provisioner.pipeline.base_python import find_base_python
 from provisioner.pipeline.build import build_packages
 from provisioner.pipeline.create import CreateChoices, Created, create, plan_profile
 from provisioner.pipeline.engines import Engines
@@ -139,8 +140,9 @@ def _build_second(
     if any(not package.filename.endswith(".whl") for package in wheels):
         wheels = list(plan.wheels)  # which build it
     plan = dataclasses.replace(plan, wheels=tuple(wheels), assets=())
+    interpreter = find_base_python(plan, engines, managed=False)
     check_space(plan, engines)
-    build_packages(plan, source, engines=engines.build, on_event=on_event)
+    build_packages(plan, source, engines=engines.build, interpreter=interpreter, on_event=on_event)
 
 
 def _plan_again(generation: Generation) -> InstallPlan:
