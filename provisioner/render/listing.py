@@ -24,8 +24,8 @@ def render_list(
 ) -> Result:
     """Return the profiles and the environments, each with its report, or what is wrong, and its own bytes.
 
-    ``proofs`` has for each profile that could be read what the evidence says of it, ``kept`` the generations of
-    each environment, where they were asked for.
+    ``proofs`` has for each profile that could be read what the evidence says of it, ``kept`` the generations
+    of each environment, where they were asked for.
     """
     profiles = [_profile_row(entry, proofs.get(entry.name)) for entry in entries]
     built = [_environment_row(*environment) for environment in environments]
