@@ -38,10 +38,15 @@ def place_of_address(address: str) -> str:
 
     A port stands after a ``+``, which no host's name has.
     """
+    return "/".join(unquote(part) for part in _spell(address).split("/"))
+
+
+def _spell(address: str) -> str:
+    """Return the place of an address with the address's own escapes, as a link has to spell it."""
     parts = urlsplit(address)
     host = (parts.hostname or "").replace(":", "-")  # of an IPv6 address, which Windows takes in no name
     port = f"+{parts.port}" if parts.port else ""
-    return posixpath.join(WEB, host + port, *(unquote(part) for part in parts.path.split("/") if part))
+    return posixpath.join(WEB, host + port, *(part for part in parts.path.split("/") if part))
 
 
 def map_mirrors(locks: Iterable[Lock], base: str) -> dict[str, str]:
@@ -92,11 +97,17 @@ def _format_projects(names: Iterable[str]) -> str:
 
 
 def _format_files(folder: str, files: Mapping[str, PipPackage]) -> str:
+    # The index's own spelling of an address comes back when the folder is locked from through a mirror.
     links = [
-        (f"{quote(posixpath.relpath(place_of(files[name]), folder))}#sha256={files[name].sha256}", name)
-        for name in sorted(files)
+        (f"{_find_link(files[name], folder)}#sha256={files[name].sha256}", name) for name in sorted(files)
     ]
     return _format_page(f"Links for {posixpath.basename(folder)}", links)
+
+
+def _find_link(package: PipPackage, folder: str) -> str:
+    if package.index == DEFAULT_INDEX:
+        return quote(posixpath.relpath(place_of(package), folder))
+    return posixpath.relpath(_spell(package.url), folder)
 
 
 def _format_page(title: str, links: Iterable[tuple[str, str]]) -> str:
