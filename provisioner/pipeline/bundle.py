@@ -8,7 +8,7 @@ the store anew: to compare what lies there already would read as many bytes as w
 
 import os
 import shutil
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
@@ -107,7 +107,7 @@ def bundle(
         UsageError: Two profiles extend different stacks of the same name.
     """
     locks = [_read_fresh(settings, profile) for profile in profiles]
-    locked = [(lock, package) for lock in locks for package in _list_packages(lock, choices.platforms)]
+    locked = list_locked(locks, choices.platforms)
     with Engines(settings, on_event=on_event) as engines:
         own = _choose_own(engines, profiles, choices) if choices.tool else ()
         packages = {place_of(package): package for _, package in locked}
@@ -147,11 +147,19 @@ def _read_fresh(settings: Settings, profile: Profile) -> Lock:
     return read_lock(path)
 
 
-def _list_packages(lock: Lock, platforms: Collection[str]) -> Iterator[Package]:
-    for platform in sorted(platforms):
-        part = lock.find_platform(platform)
-        yield from part.conda
-        yield from part.pip
+def list_locked(locks: Iterable[Lock], platforms: Collection[str]) -> list[tuple[Lock, Package]]:
+    """Return every locked file of the platforms, each with a lock that names it.
+
+    Raises:
+        LockError: A lock lacks one of the platforms.
+    """
+    locked: list[tuple[Lock, Package]] = []
+    for lock in locks:
+        for platform in sorted(platforms):
+            part = lock.find_platform(platform)
+            locked += [(lock, package) for package in part.conda]
+            locked += [(lock, package) for package in part.pip]
+    return locked
 
 
 def _choose_own(engines: Engines, profiles: Sequence[Profile], choices: BundleChoices) -> tuple[Package, ...]:
@@ -208,9 +216,10 @@ def _write(output: Path, manifest: Manifest, sources: Mapping[str, Source], *, o
             context={"path": str(output), "needed": size, "free": free},
         )
 
-    def tell(path: str, done: int, total: int) -> None:
-        on_event(Progress(stage="bundle", item=path, done=done, total=total))
+    def tell(file: BundledFile, done: int) -> None:
+        on_event(Progress(stage="bundle", item=file.path, done=done, total=file.size))
 
+    on_event(Progress(stage="bundle", item="all", done=0, total=sum(file.size for file in manifest.files)))
     try:
         with _hold_output(output) as temporary:
             with temporary.open("wb") as out:

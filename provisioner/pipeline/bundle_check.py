@@ -6,7 +6,7 @@ scan of archives, as it does when it comes over the network.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +24,14 @@ from provisioner.engines.archive.scan import scan_package
 from provisioner.engines.store.store import Package
 from provisioner.engines.uv.managed import managed_digests
 from provisioner.errors import ErrorList, ProvisionError
-from provisioner.events import Listener, Progress
+from provisioner.events import Listener, Progress, tell_step
 from provisioner.ground.scratch import hold_scratch
 from provisioner.lock.file import read_lock, read_lock_head
 from provisioner.lock.freshness import check_freshness
 from provisioner.lock.mirror_tree import SIMPLE, WEB, place_of, render_pages
 from provisioner.lock.model import Lock
 from provisioner.lock.requirements import parse_requirements
+from provisioner.pipeline.bundle import list_locked
 from provisioner.pipeline.bundle_use import unpack_texts
 from provisioner.profile.load import load_profile
 
@@ -61,9 +62,10 @@ def check_bundle(path: Path, *, on_event: Listener) -> Checked:
     """
     with BundleReader(path) as reader, hold_scratch("bundle") as folder:
         unpack_texts(reader, folder)
-        locked = _list_locked(_read_locks(reader.manifest, folder))
+        locked = list_locked(_read_locks(reader.manifest, folder), reader.manifest.platforms)
         problems = [*_find_unlisted(reader, locked)]
-        indexes = _check_files(reader, locked, folder, problems, on_event=on_event)
+        with tell_step("check", f"{len(reader.manifest.files)} files", on_event):
+            indexes = _check_files(reader, locked, folder, problems, on_event=on_event)
         if not problems:
             problems += _find_other_pages(reader, locked, indexes)
         problems += _find_other_tools(reader)
@@ -81,20 +83,8 @@ def _read_locks(manifest: Manifest, folder: Path) -> list[Lock]:
         stale = check_freshness(read_lock_head(path), profile, lockfile=lockfile_place(name))
         if stale is not None:
             raise stale
-        lock = read_lock(path)
-        # Others are not in the bundle, and a platform that it promises has to be in the lock.
-        parts = tuple(lock.find_platform(platform) for platform in manifest.platforms)
-        locks.append(replace(lock, platforms=parts))
+        locks.append(read_lock(path))
     return locks
-
-
-def _list_locked(locks: Sequence[Lock]) -> list[tuple[Lock, Package]]:
-    locked: list[tuple[Lock, Package]] = []
-    for lock in locks:
-        for part in lock.platforms:
-            locked += [(lock, package) for package in part.conda]
-            locked += [(lock, package) for package in part.pip]
-    return locked
 
 
 def _find_unlisted(reader: BundleReader, locked: Sequence[tuple[Lock, Package]]) -> Iterator[ProvisionError]:
@@ -121,15 +111,15 @@ def _check_files(
     """Read every file, scan the locked ones, and return the ``index.json`` of conda packages by sha256."""
     packages = {place_of(package): package for _, package in locked}
     indexes: dict[str, Mapping[str, Any]] = {}
-    total, done = sum(file.size for file in reader.manifest.files), 0
+    total = sum(file.size for file in reader.manifest.files)
+    on_event(Progress(stage="check", item="all", done=0, total=total))
     for file in reader.manifest.files:
         target = folder / "file"
         try:
             with target.open("wb") as out:
                 for chunk in reader.stream(file):
                     out.write(chunk)
-                    done += len(chunk)
-                    on_event(Progress(stage="check", item=file.path, done=done, total=total))
+                    on_event(Progress(stage="check", item=file.path, done=out.tell(), total=file.size))
             if file.path in packages:
                 indexes[file.sha256] = scan_package(target, packages[file.path]).index
         except ProvisionError as error:

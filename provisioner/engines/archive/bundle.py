@@ -43,7 +43,7 @@ def write_bundle(
     manifest: Manifest,
     sources: Mapping[str, Source],
     *,
-    on_bytes: Callable[[str, int, int], None] = lambda *_: None,
+    on_bytes: Callable[[BundledFile, int], None] = lambda *_: None,
 ) -> str:
     """Write a bundle and return its sha256; of a file no more than a chunk is in memory.
 
@@ -51,14 +51,13 @@ def write_bundle(
         out: Where it goes.
         manifest: What it holds.
         sources: Where the files' bytes are, by their path in the bundle.
-        on_bytes: Called with a file's path, the bytes of the bundle so far, and all of them.
+        on_bytes: Called with a file and how many of its bytes are written.
 
     Raises:
         InstallError: ``install.hash_mismatch``: a file changed since the manifest was made.
         OSError: Something could not be read or written.
     """
     head = format_manifest(manifest)
-    total = measure_bundle(manifest)
     digest, done = hashlib.sha256(), 0
 
     def write(data: bytes) -> None:
@@ -70,15 +69,15 @@ def write_bundle(
     write(_header(MANIFEST_NAME, len(head)) + head + _padding(len(head)))
     for file in manifest.files:
         write(_header(file.path, file.size))
-        seen = hashlib.sha256()
+        seen, start = hashlib.sha256(), done
         for chunk in _read_source(sources[file.path]):
             seen.update(chunk)
             write(chunk)
-            on_bytes(file.path, done, total)
+            on_bytes(file, done - start)
         if seen.hexdigest() != file.sha256:
             raise _changed(file, seen.hexdigest())
         write(_padding(file.size))
-    write(bytes(total - done))
+    write(bytes(measure_bundle(manifest) - done))
     return digest.hexdigest()
 
 

@@ -194,6 +194,9 @@ class StoreFetcher:
         try:
             transfer.append(bundle.stream(file), total=file.size)
             transfer.sync()
+        except InstallError:
+            part.unlink(missing_ok=True)
+            raise
         except OSError as error:
             raise disk_error(part, error) from error
 
