@@ -20,9 +20,13 @@ class AnchorTable:
     def __init__(self, anchors: Collection[bytes]) -> None:
         """Prepare ``anchors``, none of which is shorter than four bytes."""
         self._anchors = tuple(anchors)
-        lengths = [len(anchor) - _GROUP_BYTES + 1 for anchor in self._anchors]
-        self._starts = np.cumsum([0, *lengths[:-1]])
-        self._hashes = np.concatenate([_hash_groups(anchor) for anchor in self._anchors])
+        lengths = np.array([len(anchor) for anchor in self._anchors])
+        ends = np.cumsum(lengths)
+        inside = np.ones(ends[-1], dtype=bool)  # a group that begins in an anchor's last three bytes is none of it
+        for back in range(1, _GROUP_BYTES):
+            inside[ends - back] = False
+        self._hashes = _hash_groups(b"".join(self._anchors))[inside[: 1 - _GROUP_BYTES]]
+        self._starts = np.cumsum(lengths - _GROUP_BYTES + 1) - (lengths - _GROUP_BYTES + 1)
 
     def list_possible(self, text: bytes) -> list[bytes]:
         """Return the anchors that ``text`` may hold; those left out it does not hold."""
