@@ -22,7 +22,7 @@ class AnchorTable:
         self._anchors = tuple(anchors)
         lengths = np.array([len(anchor) for anchor in self._anchors])
         ends = np.cumsum(lengths)
-        inside = np.ones(ends[-1], dtype=bool)  # a group that begins in an anchor's last three bytes is none of it
+        inside = np.ones(ends[-1], dtype=bool)  # what begins in an anchor's last three bytes is none
         for back in range(1, _GROUP_BYTES):
             inside[ends - back] = False
         self._hashes = _hash_groups(b"".join(self._anchors))[inside[: 1 - _GROUP_BYTES]]
