@@ -22,6 +22,7 @@ _TRUE = {"1", "true", "t", "yes", "y", "on"}  # as click reads a flag's variable
 # `provision --help` loads no engine.
 VERBS = {
     "create": "Build the locked environment of a profile and prove it with a real model.",
+    "add": "Put packages into a profile, lock it and update its environment; all or nothing.",
     "lock": "Resolve profiles into lockfiles, or check that lockfiles are fresh.",
     "validate": "Run the validation of a built environment again.",
     "doctor": "Judge this machine layer by layer: GPU, driver, libraries, environment.",

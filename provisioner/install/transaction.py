@@ -8,6 +8,7 @@ happens until then, the old generation stays current.
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from provisioner.errors import InstallError
@@ -19,6 +20,7 @@ from provisioner.install.generations import (
     Generation,
     find_current_name,
     find_environment,
+    find_generation_folders,
     is_current,
     list_generations,
     next_number,
@@ -27,7 +29,7 @@ from provisioner.install.generations import (
 )
 from provisioner.install.plan import InstallPlan
 from provisioner.install.receipt import Receipt
-from provisioner.install.removal import remove_leftovers
+from provisioner.install.removal import remove_environment, remove_generation, remove_leftovers
 from provisioner.install.stable import find_stable, write_stable
 
 _NOTICE_FROM = 5
@@ -86,6 +88,38 @@ def find_current(home: EnvironmentHome, plan: InstallPlan) -> Generation | None:
     """Return the current generation if it is what the plan says; None where it has to be built."""
     current = _find_usable(home, plan.environment)
     return current if current is not None and is_current(current, plan) else None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Standing:
+    """What an environment was before a change; ``current`` is empty where there was none."""
+
+    current: str
+    generations: frozenset[str]
+
+
+def remember_environment(home: EnvironmentHome, name: str) -> Standing:
+    """Return what `restore_environment` needs."""
+    folders = find_generation_folders(home, name)
+    return Standing(
+        current=find_current_name(home, name), generations=frozenset(folder.name for folder in folders)
+    )
+
+
+def restore_environment(home: EnvironmentHome, name: str, before: Standing) -> None:
+    """Bring an environment back to what it was: switch back, and delete what was built since."""
+    if remember_environment(home, name) == before and (before.current or not home.environment(name).exists()):
+        return
+    with hold_environment(home, name, command="provision add"):
+        if not before.current and not before.generations:
+            remove_environment(home, name)
+            return
+        for kept in list_generations(home, name):
+            if kept.prefix.name == before.current:
+                switch_generation(home, kept, ignore_events)
+        for folder in find_generation_folders(home, name):
+            if folder.name not in before.generations:
+                remove_generation(folder)
 
 
 def _build(
