@@ -2,26 +2,47 @@
 
 import click
 
-from provisioner.cli.options import lock_timeout_flag, settings_flags
-from provisioner.pipeline.clean import clean
+from provisioner.cli.options import Age, lock_timeout_flag, settings_flags
+from provisioner.pipeline.clean import CleanChoices, clean
 from provisioner.pipeline.settings import Settings
 from provisioner.render.amounts import format_bytes
 from provisioner.render.result import Result
 
 
 @click.command("clean")
-# No variable: that of `lock --all` has the same name, and what is set for locking must not delete downloads.
+# No variables: what is set for another command must not delete downloads.
 @click.option(
     "--all",
     "everything",
     is_flag=True,
     help="Also all downloads and caches; the next build fetches them again.",
 )
+@click.option(
+    "--keep",
+    multiple=True,
+    metavar="PROFILE",
+    help="Also all downloads and caches but those of PROFILE; can be given again.",
+)
+@click.option(
+    "--older-than",
+    "older_than_s",
+    type=Age(),
+    metavar="AGE",
+    help="Only what is older than 12h, 30d, 8w; also downloads that no environment is built of.",
+)
 @lock_timeout_flag
 @settings_flags
-def command(*, settings: Settings, everything: bool, lock_timeout: float) -> Result:
+def command(
+    *,
+    settings: Settings,
+    everything: bool,
+    keep: tuple[str, ...],
+    older_than_s: float | None,
+    lock_timeout: float,
+) -> Result:
     """Remove old generations and what dead builders left; with --all the downloads too."""
-    cleaned = clean(settings, everything=everything, lock_timeout_s=lock_timeout)
+    choices = CleanChoices(everything=everything, keep=keep, older_than_s=older_than_s)
+    cleaned = clean(settings, choices, lock_timeout_s=lock_timeout)
     removed = [str(path) for path in cleaned.removed]
     lines = [f"removed {path}" for path in removed]
     if cleaned.leftovers:

@@ -9,6 +9,7 @@ from provisioner.pipeline.evidence import find_proofs
 from provisioner.pipeline.reports import read_report
 from provisioner.pipeline.rollback import list_kept
 from provisioner.pipeline.settings import Settings
+from provisioner.pipeline.space import measure_downloads
 from provisioner.profile.load import list_profiles
 from provisioner.render.listing import render_list
 from provisioner.render.result import Result
@@ -20,11 +21,14 @@ from provisioner.render.result import Result
 @settings_flags
 def command(*, settings: Settings, stacks: bool, generations: bool) -> Result:
     """List the profiles with where each is proven, and the environments with their verdicts."""
+    home = EnvironmentHome(data=settings.data)
+    listed = list(list_environments(home))
+    downloads = measure_downloads(home, [found for _, found in listed if isinstance(found, Generation)])
     environments = [
         (name, found, read_report(found), measure_tree(found.prefix))
         if isinstance(found, Generation)
         else (name, found, None, 0)
-        for name, found in list_environments(EnvironmentHome(data=settings.data))
+        for name, found in listed
     ]
     kept = {
         name: [
@@ -39,4 +43,5 @@ def command(*, settings: Settings, stacks: bool, generations: bool) -> Result:
         environments,
         proofs={proof.profile: proof for proof in proofs},
         kept=kept if generations else None,
+        downloads=downloads,
     )

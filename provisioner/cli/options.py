@@ -1,8 +1,9 @@
 """Flags that several verbs share. Every flag has a PROVISION_ variable, but for what destroys."""
 
+import re
 from collections.abc import Callable, Sequence
 from functools import wraps
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import click
 
@@ -22,6 +23,20 @@ class _CommaSeparated(click.ParamType[str]):
     def split_envvar_value(self, rv: str) -> Sequence[str]:
         """Return the parts of a variable's value, without the spaces around them."""
         return [part.strip() for part in super().split_envvar_value(rv) if part.strip()]
+
+
+class Age(click.ParamType[float]):
+    """A time that has passed, in seconds: `12h`, `30d`, `8w`."""
+
+    name = "age"
+    _SECONDS: ClassVar = {"m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 7 * 86_400.0}
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read the number and its unit."""
+        found = re.fullmatch(r"(\d{1,6})([mhdw])", str(value).strip())
+        if found is None:
+            self.fail(f"`{value}` is no age: a number and `m`, `h`, `d` or `w`, as `30d`", param, ctx)
+        return int(found[1]) * self._SECONDS[found[2]]
 
 
 def flag(*names: str, **attributes: Any) -> Callable[[Verb], Verb]:

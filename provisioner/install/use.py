@@ -2,9 +2,11 @@
 
 locks/<name>.<generation>.use    locked by all processes that use a generation, or by the one that deletes it
 locks/<name>.<generation>.users  a line for each of its users
+locks/downloads.use              locked by all processes that use the store, or by one that deletes there
 """
 
 import json
+import math
 import os
 import sys
 import time
@@ -20,6 +22,7 @@ from provisioner.install.generations import EnvironmentHome, Generation
 from provisioner.install.receipt import RECEIPT_NAME
 
 _MOST_USERS = 100
+_DOWNLOADS = "downloads.use"
 
 
 @contextmanager
@@ -76,6 +79,26 @@ def hold_unused(home: EnvironmentHome, generations: Sequence[Path]) -> Iterator[
             with suppress(PermissionError):  # Windows keeps a file that is open
                 path.with_suffix(".users").unlink(missing_ok=True)
                 path.unlink()
+
+
+@contextmanager
+def hold_downloads(home: EnvironmentHome) -> Iterator[None]:
+    """Keep others from deleting downloads for the length of a ``with`` block."""
+    with ExitStack() as stack:
+        with suppress(
+            InstallError
+        ):  # a data folder that we may only read: nobody deletes from it in our name
+            make_private_folder(home.locks)
+            stack.enter_context(hold_file(home.locks / _DOWNLOADS, timeout_s=math.inf, shared=True))
+        yield
+
+
+@contextmanager
+def hold_unused_downloads(home: EnvironmentHome) -> Iterator[bool]:
+    """Yield whether nobody uses downloads, and keep others from it meanwhile."""
+    make_private_folder(home.locks)
+    with hold_file(home.locks / _DOWNLOADS, timeout_s=0.0) as unused:
+        yield unused
 
 
 def _check_movable(prefix: Path) -> None:

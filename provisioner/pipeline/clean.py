@@ -1,10 +1,14 @@
 """The jobs of `provision remove` and `provision clean`: delete what nobody needs."""
 
-from contextlib import suppress
+import math
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from provisioner.engines.store.store import remove_dead_parts
+from provisioner.engines.bytecode.cache import remove_compiled
+from provisioner.engines.store.store import remove_dead_parts, remove_stored
 from provisioner.errors import BusyError, InstallError
 from provisioner.ground.files import measure_tree, remove_tree
 from provisioner.ground.scratch import find_dead_scratch
@@ -15,6 +19,7 @@ from provisioner.install.generations import (
     find_environment,
     find_generation_folders,
     list_environments,
+    list_generations,
     remove_temporaries,
 )
 from provisioner.install.removal import (
@@ -25,7 +30,8 @@ from provisioner.install.removal import (
     remove_leftovers,
 )
 from provisioner.install.stable import is_stable, write_stable
-from provisioner.install.use import hold_unused
+from provisioner.install.use import hold_unused, hold_unused_downloads
+from provisioner.lock.file import read_lock
 from provisioner.pipeline.settings import Settings
 
 
@@ -67,46 +73,135 @@ def remove(settings: Settings, name: str, *, lock_timeout_s: float) -> Cleaned:
     return Cleaned(removed=(folder,), freed_bytes=freed)
 
 
-def clean(settings: Settings, *, everything: bool, lock_timeout_s: float) -> Cleaned:
-    """Remove old generations and what dead processes left; with ``everything`` downloads and caches, too.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CleanChoices:
+    """What a user may choose about cleaning; without any, old generations go, and downloads stay.
+
+    Attributes:
+        everything: Also all downloads and caches.
+        keep: Also all downloads and caches, but those of these profiles.
+        older_than_s: Only what is older; also downloads that no environment is built of.
+    """
+
+    everything: bool = False
+    keep: tuple[str, ...] = ()
+    older_than_s: float | None = None
+
+
+def clean(settings: Settings, choices: CleanChoices, *, lock_timeout_s: float) -> Cleaned:
+    """Remove old generations and what dead processes left; what else, the choices say.
 
     A generation that a program is using is kept.
+
+    Raises:
+        LockError: A profile to keep has no lockfile.
+        UsageError: There is no such profile.
     """
+    kept = _find_locked(settings, choices.keep) if choices.keep else frozenset()
+    limit = math.inf if choices.older_than_s is None else time.time() - choices.older_than_s
     home = EnvironmentHome(data=settings.data)
-    leftovers = freed = 0
     removed: list[Path] = []
     in_use: list[str] = []
+    leftovers = 0
     names = {*(name for name, _ in list_environments(home)), *list_unbuilt(home), *list_unpacked(home)}
-    for name in sorted(names):
-        with hold_environment(home, name, timeout_s=lock_timeout_s, command="provision clean"):
-            places = (home.environment(name), home.unpacked(name))
-            before = sum(measure_tree(place) for place in places)
-            leftovers += remove_leftovers(home, name)
-            if name in list_unbuilt(home):  # asked again: a build may have ended while we waited
-                remove_environment(home, name)
-                removed.append(home.environment(name))
-            _mend_stable(home, name)
-            for folder in find_generation_folders(home, name):
-                try:
-                    with hold_unused(home, [folder]):
-                        removed += _clean_generation(folder, old=folder.name != find_current_name(home, name))
-                except BusyError as busy:
-                    in_use.append(busy.message)
-            freed += before - sum(measure_tree(place) for place in places)
-    before = measure_tree(home.store)
-    removed += remove_dead_parts(home.store)
-    freed += before - measure_tree(home.store)
-    doomed = [
-        *find_dead_scratch(),
-        *find_dead_scratch(home.cache / "weights"),
-        *find_dead_scratch(home.cache / "bytecode"),
+    environments = [home.environment(name) for name in sorted(names)]
+    scratch = find_dead_scratch()
+    caches = [*find_dead_scratch(home.cache / "weights"), *find_dead_scratch(home.cache / "bytecode")]
+    with _measure_freed(*environments, *scratch, home.store, home.cache) as freed:
+        for name in sorted(names):
+            with hold_environment(home, name, timeout_s=lock_timeout_s, command="provision clean"):
+                leftovers += remove_leftovers(home, name)
+                removed += _clean_environment(home, name, limit=limit, in_use=in_use)
+        removed += remove_dead_parts(home.store)
+        removed += _remove_folders([*scratch, *caches])
+        if choices != CleanChoices():
+            with hold_unused_downloads(home) as unused:
+                if unused:
+                    removed += _remove_downloads(home, choices, kept=kept, limit=limit)
+                else:
+                    in_use.append("another process uses downloads: it builds or validates an environment")
+    return Cleaned(removed=tuple(removed), leftovers=leftovers, freed_bytes=sum(freed), in_use=tuple(in_use))
+
+
+@contextmanager
+def _measure_freed(*folders: Path) -> Iterator[list[int]]:
+    """Yield a list that has, after the block, by how much each folder has shrunk; others may fill them."""
+    before = {folder: measure_tree(folder) for folder in folders}
+    freed: list[int] = []
+    yield freed
+    freed += [max(0, size - measure_tree(folder)) for folder, size in before.items()]
+
+
+def _clean_environment(home: EnvironmentHome, name: str, *, limit: float, in_use: list[str]) -> list[Path]:
+    """Delete old generations that nobody uses, and say in ``in_use`` who does; the caller holds the lock."""
+    removed = []
+    if name in list_unbuilt(home):  # asked again: a build may have ended while we waited
+        remove_environment(home, name)
+        removed.append(home.environment(name))
+    _mend_stable(home, name)
+    for folder in find_generation_folders(home, name):
+        try:
+            with hold_unused(home, [folder]):
+                if folder.name == find_current_name(home, name):
+                    remove_temporaries(folder)
+                elif _is_older(folder, limit):
+                    remove_generation(folder)
+                    removed.append(folder)
+        except BusyError as busy:
+            in_use.append(busy.message)
+    return removed
+
+
+def _find_locked(settings: Settings, names: Sequence[str]) -> frozenset[str]:
+    """Return the digests of the files that profiles need: by their lockfiles, and in their environments."""
+    profiles = [settings.load_profile(name) for name in names]
+    locks = [read_lock(settings.find_lockfile(profile)) for profile in profiles]
+    parts = [part for lock in locks for part in lock.platforms]
+    locked = {package.sha256 for part in parts for package in part.conda}
+    locked |= {package.sha256 for part in parts for package in part.pip}
+    built = _find_built(EnvironmentHome(data=settings.data), frozenset(each.name for each in profiles))
+    return built | locked
+
+
+def _find_built(home: EnvironmentHome, profiles: frozenset[str] | None) -> frozenset[str]:
+    """Return the digests of the files that environments were built of; None: those of all profiles."""
+    return frozenset(
+        package.sha256
+        for name, _ in list_environments(home)
+        for generation in list_generations(home, name)
+        if profiles is None or generation.receipt.profile in profiles
+        for package in generation.receipt.packages
+    )
+
+
+def _remove_downloads(
+    home: EnvironmentHome, choices: CleanChoices, *, kept: frozenset[str], limit: float
+) -> list[Path]:
+    """Delete downloads and what was made of them: those that no environment has, or all but the kept."""
+    everything = choices.everything or bool(choices.keep)
+    if everything and not choices.keep and choices.older_than_s is None:
+        return _remove_folders([home.store, home.cache])
+    if not everything:
+        kept = kept | _find_built(home, None)
+    weights = [folder for folder in (home.cache / "weights").glob("*") if folder.name[:64] not in kept]
+    caches = [folder for folder in home.cache.glob("*") if folder.name not in {"bytecode", "weights"}]
+    return [
+        *remove_stored(home.store, kept=kept, before=limit),
+        *remove_compiled(home.cache / "bytecode", kept=kept, before=limit),
+        *_remove_folders([folder for folder in weights if _is_older(folder, limit)]),
+        *_remove_folders(caches if everything and choices.older_than_s is None else []),
     ]
-    for folder in (*doomed, *((home.store, home.cache) if everything else ())):
-        if folder.is_dir():
-            freed += measure_tree(folder)
-            remove_tree(folder)
-            removed.append(folder)
-    return Cleaned(removed=tuple(removed), leftovers=leftovers, freed_bytes=freed, in_use=tuple(in_use))
+
+
+def _remove_folders(folders: Iterable[Path]) -> list[Path]:
+    removed = [folder for folder in folders if folder.is_dir()]
+    for folder in removed:
+        remove_tree(folder)
+    return removed
+
+
+def _is_older(folder: Path, limit: float) -> bool:
+    return folder.stat().st_mtime < limit
 
 
 def _mend_stable(home: EnvironmentHome, name: str) -> None:
@@ -115,11 +210,3 @@ def _mend_stable(home: EnvironmentHome, name: str) -> None:
         current = find_environment(home, name)
         if current is not None and not is_stable(current):
             write_stable(home, current)
-
-
-def _clean_generation(folder: Path, *, old: bool) -> list[Path]:
-    if old:
-        remove_generation(folder)
-        return [folder]
-    remove_temporaries(folder)
-    return []

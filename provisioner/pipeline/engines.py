@@ -1,5 +1,6 @@
 """The one place where engines are made and connected, from the settings; each when it is first needed."""
 
+from contextlib import ExitStack
 from functools import cached_property
 from importlib.metadata import version
 from types import TracebackType
@@ -18,6 +19,7 @@ from provisioner.engines.store.store import Store
 from provisioner.engines.uv.installer import UvInstaller
 from provisioner.events import Listener, ignore_events
 from provisioner.install.generations import EnvironmentHome
+from provisioner.install.use import hold_downloads
 from provisioner.pipeline.build import BuildEngines
 from provisioner.pipeline.settings import Settings
 
@@ -56,6 +58,7 @@ class Engines:
         self.settings = settings
         self.home = EnvironmentHome(data=settings.data)
         self._on_event = on_event
+        self._uses = ExitStack()
 
     def __enter__(self) -> Self:
         """Return the engines."""
@@ -76,6 +79,7 @@ class Engines:
             self.downloader.close()
         if self.__dict__.get("bundle") is not None:
             self.__dict__["bundle"].close()
+        self._uses.close()
 
     @cached_property
     def child_environ(self) -> dict[str, str]:
@@ -127,7 +131,8 @@ class Engines:
 
     @cached_property
     def fetcher(self) -> StoreFetcher:
-        """What brings locked files into the store."""
+        """What brings locked files into the store; nobody deletes from it while the job runs."""
+        self._uses.enter_context(hold_downloads(self.home))
         return StoreFetcher(
             Store(self.home.store),
             downloader=self.downloader,

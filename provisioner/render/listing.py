@@ -20,15 +20,19 @@ def render_list(
     environments: Iterable[tuple[str, Generation | InstallError, Report | None, int]],
     *,
     proofs: Mapping[str, Proof],
+    downloads: Mapping[str, tuple[int, int]],
     kept: Mapping[str, Sequence[Kept]] | None = None,
 ) -> Result:
     """Return the profiles and the environments, each with its report, or what is wrong, and its own bytes.
 
-    ``proofs`` has for each profile that could be read what the evidence says of it, ``kept`` the generations
-    of each environment, where they were asked for.
+    ``proofs`` has for each profile that could be read what the evidence says of it, ``downloads`` the bytes
+    of each environment's downloads (all, and those that no other environment has), ``kept`` its generations,
+    where they were asked for.
     """
     profiles = [_profile_row(entry, proofs.get(entry.name)) for entry in entries]
-    built = [_environment_row(*environment) for environment in environments]
+    built = [
+        _environment_row(*environment, downloads.get(environment[0], (0, 0))) for environment in environments
+    ]
     for row in built if kept is not None else ():
         row["generations"] = [kept_row(*each) for each in (kept or {}).get(row["name"], ())]
     return Result(
@@ -56,7 +60,11 @@ def _profile_row(entry: ProfileEntry, proof: Proof | None) -> dict[str, Any]:
 
 
 def _environment_row(
-    name: str, found: Generation | InstallError, report: Report | None, own_bytes: int
+    name: str,
+    found: Generation | InstallError,
+    report: Report | None,
+    own_bytes: int,
+    downloads: tuple[int, int],
 ) -> dict[str, Any]:
     if isinstance(found, InstallError):
         return {"name": name, "verdict": "damaged", "error": found.message}
@@ -69,6 +77,8 @@ def _environment_row(
         "path": str(stable.link),
         "python": str(stable.python),
         "bytes": own_bytes,
+        "download_bytes": downloads[0],
+        "own_download_bytes": downloads[1],
         "created_at": found.receipt.created_at,
         "verdict": report.verdict.value if report else "unvalidated",
         "validated_at": report.created_at if report else None,
@@ -108,7 +118,16 @@ def _environment_lines(rows: list[dict[str, Any]], kept: Mapping[str, Sequence[K
             told += f" on {name} at {row['validated_at']}"
         if row["verdict"] not in {"passed", "unvalidated"} and row.get("error"):
             told += f": {row['error']}"
-        size = f" ({format_bytes(row['bytes'])})" if "bytes" in row else ""
-        lines.append(f"  {row['name']:<{width}}  {told}{size}")
+        lines.append(f"  {row['name']:<{width}}  {told}{_size_of(row)}")
         lines += generation_lines(kept.get(row["name"], ()))
     return lines
+
+
+def _size_of(row: Mapping[str, Any]) -> str:
+    if "bytes" not in row:
+        return ""
+    size = format_bytes(row["bytes"])
+    if not row["download_bytes"]:
+        return f" ({size})"
+    own = format_bytes(row["own_download_bytes"])
+    return f" ({size}, downloads {format_bytes(row['download_bytes'])}, {own} for it alone)"

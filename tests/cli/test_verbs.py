@@ -66,7 +66,7 @@ def test_every_verb_has_help(verb: str, lab: Lab) -> None:
     assert not lab.data.exists()
 
 
-DESTROYS = {("clean", "everything")}
+DESTROYS = {("clean", "everything"), ("clean", "keep"), ("clean", "older_than_s")}
 
 
 def test_every_option_has_its_variable() -> None:

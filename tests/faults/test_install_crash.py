@@ -17,7 +17,7 @@ from provisioner.errors import BusyError, InstallError
 from provisioner.events import Event, Notice
 from provisioner.install.environment_lock import hold_environment
 from provisioner.install.generations import EnvironmentHome, Generation, find_environment, list_environments
-from provisioner.pipeline.clean import clean
+from provisioner.pipeline.clean import CleanChoices, clean
 from provisioner.pipeline.settings import Settings
 from tests.installing import install, make_plan, run_python, stock_wheel
 
@@ -126,7 +126,7 @@ def check_after_first_death(data: Path, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr("tempfile.tempdir", str(data.parent / "scratch"))
     monkeypatch.setattr("provisioner.ground.scratch._LONG_DEAD_S", 0.0)
     settings = Settings(environ={}, profile_folders=(), lockfiles=None, data=data)
-    clean(settings, everything=False, lock_timeout_s=5)
+    clean(settings, CleanChoices(), lock_timeout_s=5)
     assert works(find_environment(EnvironmentHome(data=data), "demo")) == "1.0"
     assert list((data.parent / "scratch").glob("provision-*")) == []
     assert list((data / "cache" / "unpacked").iterdir()) == []

@@ -140,6 +140,21 @@ def list_modules(wheel: Path) -> list[str]:
         ]
 
 
+def remove_compiled(root: Path, *, kept: frozenset[str], before: float) -> tuple[Path, ...]:
+    """Delete archives that were made before a time (seconds of the epoch), but for those of kept wheels.
+
+    Returns:
+        The archives.
+    """
+    removed = []
+    for path in sorted(root.glob("cpython-*/*.zip")):
+        if path.stem not in kept and path.stat().st_mtime < before:
+            path.unlink()
+            _note_of(path).unlink(missing_ok=True)
+            removed.append(path)
+    return tuple(removed)
+
+
 def _note_of(path: Path) -> Path:
     return path.with_name(f"{path.name}.json")
 

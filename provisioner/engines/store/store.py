@@ -17,7 +17,7 @@ from provisioner.engines.store.file import StoredFile
 from provisioner.errors import InstallError
 from provisioner.ground.file_lock import hold_file
 from provisioner.ground.file_state import hash_file, read_state
-from provisioner.ground.files import is_temporary, make_private_folder, replace, write_atomically
+from provisioner.ground.files import is_temporary, make_private_folder, remove_tree, replace, write_atomically
 from provisioner.resolve.model import CondaPackage, PipPackage
 
 Package = CondaPackage | PipPackage
@@ -106,7 +106,7 @@ class Store:
             )
         if name != Path(name).name or "\\" in name or ":" in name or name in {"", ".", ".."}:
             raise InstallError("install.file_name", f"`{name}` is no file name", hints=["lock again"])
-        return self._root / "sha256" / digest[:2] / digest / name
+        return _folder_of(self._root, digest) / name
 
     def _admit(self, package: Package, path: Path, *, seen: Sequence[object]) -> StoredFile:
         try:
@@ -165,13 +165,39 @@ def remove_dead_parts(root: Path) -> tuple[Path, ...]:
             if part.exists():
                 part.unlink()
                 removed.append(part)
-            folder = root / "sha256" / lock.stem[:2] / lock.stem
+            folder = _folder_of(root, lock.stem)
             for path in folder.iterdir() if folder.is_dir() else ():
                 if is_temporary(path.name):
                     path.unlink()
             with suppress(PermissionError):  # Windows keeps a file that is open
                 lock.unlink()
     return tuple(removed)
+
+
+def measure_stored(root: Path, sha256: str) -> int:
+    """Return the bytes of a file in the store at ``root``; 0 where it is not there."""
+    files = _folder_of(root, sha256).glob("*")
+    return sum(path.stat().st_size for path in files if path.suffix != ".json")
+
+
+def remove_stored(root: Path, *, kept: frozenset[str], before: float) -> tuple[Path, ...]:
+    """Delete files that came before a time (seconds of the epoch), but for those with a kept digest.
+
+    Nobody may be using the store meanwhile.
+
+    Returns:
+        Their folders.
+    """
+    removed = []
+    for folder in sorted(root.glob("sha256/*/*")):
+        if folder.name not in kept and folder.stat().st_mtime < before:
+            remove_tree(folder)
+            removed.append(folder)
+    return tuple(removed)
+
+
+def _folder_of(root: Path, sha256: str) -> Path:
+    return root / "sha256" / sha256[:2] / sha256
 
 
 def _record_of(path: Path) -> Path:
