@@ -5,12 +5,13 @@ from pathlib import Path
 
 import click
 
-from provisioner.cli.options import flag, settings_flags
+from provisioner.cli.options import flag, format_flag, settings_flags
 from provisioner.cli.output import check_output, write_output
 from provisioner.pipeline.doctor import describe_facts, diagnose
 from provisioner.pipeline.settings import Settings
 from provisioner.render.doctor import render_diagnosis, render_layers
 from provisioner.render.result import Result
+from provisioner.render.sarif import doctor_as_sarif
 
 
 @click.command("doctor")
@@ -19,6 +20,7 @@ from provisioner.render.result import Result
 @flag("--list", "list_them", is_flag=True, help="List the layers.")
 @flag("--save", metavar="FILE", help="Write the gathered facts, without names and secrets.")
 @flag("--from", "read_from", metavar="FILE", help="Judge saved facts in place of this machine.")
+@format_flag
 @settings_flags
 def command(
     *,
@@ -28,6 +30,7 @@ def command(
     list_them: bool,
     save: str | None,
     read_from: str | None,
+    form: str,
 ) -> Result:
     """Judge this machine layer by layer, from the GPU on the bus to a kernel that ran.
 
@@ -39,6 +42,7 @@ def command(
     found = diagnose(settings, target, layers=layers, facts_file=Path(read_from) if read_from else None)
     if save:
         write_output(save, json.dumps(describe_facts(settings, found.facts), indent=1) + "\n", "--save")
-    return render_diagnosis(
+    result = render_diagnosis(
         found.layers, found.known, subject=found.subject, environment=found.environment, saved=save
     )
+    return doctor_as_sarif(result) if form == "sarif" else result

@@ -7,13 +7,14 @@ from typing import IO
 
 import click
 
-from provisioner.cli.options import flag, settings_flags
+from provisioner.cli.options import flag, format_flag, settings_flags
 from provisioner.errors import UsageError
 from provisioner.ground.names import check_profile_name
 from provisioner.pipeline.explain import explain_built, explain_log
 from provisioner.pipeline.settings import Settings
 from provisioner.render.explain import render_environment, render_log, with_exit_code
 from provisioner.render.result import Result
+from provisioner.render.sarif import explain_as_sarif
 
 _CHUNK_BYTES = 1 << 20
 
@@ -25,10 +26,13 @@ _CHUNK_BYTES = 1 << 20
     is_flag=True,
     help="Exit 10 for a known failure, 11 for a likely one, 12 for warnings and noise alone, 0 for nothing.",
 )
+@format_flag
 @settings_flags
-def command(*, settings: Settings, source: str | None, exit_code: bool) -> Result:
+def command(*, settings: Settings, source: str | None, exit_code: bool, form: str) -> Result:
     """Recognise known failures in FILE, standard input or an ENVIRONMENT; the root cause comes first."""
     result = _explain(settings, source)
+    if form == "sarif":
+        result = explain_as_sarif(result)
     return with_exit_code(result) if exit_code else result
 
 

@@ -78,3 +78,15 @@ def lock_timeout_flag(function: Verb) -> Verb:
         metavar="SECONDS",
         help="How long to wait for another process that works on the environment.",
     )(function)
+
+
+def format_flag(function: Verb) -> Verb:
+    """Add the form of findings: words for people, or a SARIF log; `--json` goes before both."""
+    return flag(
+        "--format",
+        "form",
+        type=click.Choice(("text", "sarif")),
+        default="text",
+        show_default=True,
+        help="Print words, or a SARIF 2.1.0 log for editors and code hosts.",
+    )(function)

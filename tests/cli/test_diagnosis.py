@@ -241,3 +241,16 @@ def test_doctor_does_not_wait_for_a_pipe(lab: Lab) -> None:
     os.mkfifo(lab.root / "facts.json")
     shown = lab.run("doctor", "--from", "facts.json", "--json")
     assert (shown.code, shown.error["code"]) == (2, "doctor.bad_facts")
+
+
+def test_explain_and_doctor_print_sarif(lab: Lab, tmp_path: Path) -> None:
+    """`--format sarif` prints a SARIF log and nothing else, and the exit code stays what it was."""
+    log = tmp_path / "log.txt"
+    log.write_text("RuntimeError: No XPU devices are available.\n")
+    found = lab.run("explain", str(log), "--format", "sarif", "--exit-code")
+    assert found.code == 10
+    assert json.loads(found.out)["runs"][0]["results"][0]["ruleId"] == "no-xpu-devices-available"
+    judged = lab.run("doctor", "--layer", "environment", "--format", "sarif")
+    (layer,) = json.loads(judged.out)["runs"][0]["results"]
+    assert layer["ruleId"] == "environment"
+    assert judged.code == lab.run("doctor", "--layer", "environment").code
