@@ -41,6 +41,7 @@ VERBS = {
     "diff": "Compare two lockfiles, or one lockfile at two revisions.",
     "export": "Write a lockfile in another tool's format.",
     "bundle": "Put everything that profiles need into one file, for machines without a network.",
+    "mirror": "Serve locked files as package index and channels, or write them as a folder.",
     "schema": "Print the JSON Schema of profiles.",
     "completion": "Print the completion script of a shell.",
 }

@@ -2,10 +2,11 @@
 
 ``pypi/simple/<project>/…``    files of the default index, which a lockfile does not name
 ``web/<host>/<path>``          everything with an address, where the address says
+``requirements/…``             the wheels of each profile and platform, for ``pip install -r``
 
-Pages lie among them as ``index.html`` and ``repodata.json``, so one line for each host in a map of mirrors is
-enough, and pip, uv and conda's clients read the folder as an index and as channels. Links are relative.
-Sources: PEP 503; conda's ``repodata.json``.
+Pages lie among them as ``index.html``, ``index.json`` and ``repodata.json``, so one line for each host in a
+map of mirrors is enough, and pip, uv and conda's clients read the folder as an index and as channels. Links
+are relative. Sources: PEP 503, 691, 658 and 700; conda's ``repodata.json``.
 """
 
 import html
@@ -13,6 +14,7 @@ import json
 import posixpath
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
@@ -24,6 +26,27 @@ SIMPLE = "pypi/simple"
 """The folder of the default index."""
 WEB = "web"
 """The folder of what has an address."""
+REQUIREMENTS = "requirements"
+"""The folder of what pip and uv are given to install."""
+LIST_NAMES = ("index.html", "index.json")
+"""The page of an index or a project, for people and old clients, and for new ones."""
+CHANNEL_LIST = "repodata.json"
+"""The list of a channel's folder."""
+_LOOPBACK = {"127.0.0.1": "127.0.0.1", "localhost": "localhost", "--1": "[::1]"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FileFacts:
+    """What a wheel or a source archive says of itself that the lock does not.
+
+    ``metadata_sha256`` is the digest of the METADATA that lies beside a wheel; None where none does.
+    """
+
+    requires_python: str | None = None
+    metadata_sha256: str | None = None
+
+
+_UNKNOWN = FileFacts()
 
 
 def place_of(package: CondaPackage | PipPackage) -> str:
@@ -49,26 +72,49 @@ def _spell(address: str) -> str:
     return posixpath.join(WEB, host + port, *(part for part in parts.path.split("/") if part))
 
 
-def map_mirrors(locks: Iterable[Lock], base: str) -> dict[str, str]:
-    """Return the map of mirrors, canonical prefix to prefix, for a folder that is served at ``base``."""
-    addresses: set[str] = set()
-    for lock in locks:
-        addresses |= {*lock.channels, *lock.indexes.values()}
-        for part in lock.platforms:
-            addresses |= {package.url for package in part.conda}
-            addresses |= {package.url for package in part.pip if "://" in package.url}
-    origins = {"/".join(address.split("/", 3)[:3]) + "/" for address in addresses}
-    return {origin: f"{base.rstrip('/')}/{place_of_address(origin)}/" for origin in sorted(origins)}
+def map_mirrors(places: Iterable[str], base: str) -> dict[str, str]:
+    """Return the map of mirrors, canonical prefix to prefix, for a folder that is served at ``base``.
+
+    Args:
+        places: The paths of its files.
+        base: The folder's address.
+    """
+    base = base.rstrip("/")
+    hosts = {parts[1] for place in places if (parts := place.split("/"))[0] == WEB and len(parts) > 2}
+    mirrors = {DEFAULT_INDEX: f"{base}/{SIMPLE}"}
+    for folder in sorted(hosts):
+        name, _, port = folder.partition("+")
+        # By the rules of locks, http is spoken on this machine alone.
+        for scheme in ("https", "http") if name in _LOOPBACK else ("https",):
+            host = _LOOPBACK.get(name, name) + (f":{port}" if port else "")
+            mirrors[f"{scheme}://{host}/"] = f"{base}/{WEB}/{folder}/"
+    return mirrors
+
+
+def render_requirements(lock: Lock, platform: str) -> dict[str, str]:
+    """Return path to text of the list that pip and uv install a profile's wheels by, from any mirror."""
+    lines = [
+        f"# {lock.profile}, {platform}: pip install --no-deps --require-hashes --index-url URL -r FILE",
+        *(
+            f"{package.name}=={package.version} --hash=sha256:{package.sha256}"
+            for package in lock.find_platform(platform).pip
+            if not package.validation
+        ),
+    ]
+    return {f"{REQUIREMENTS}/{lock.profile}.{platform}.txt": "\n".join([*lines, ""])}
 
 
 def render_pages(
-    files: Iterable[tuple[Lock, CondaPackage | PipPackage]], indexes: Mapping[str, Mapping[str, Any]]
+    files: Iterable[tuple[Lock, CondaPackage | PipPackage]],
+    indexes: Mapping[str, Mapping[str, Any]],
+    facts: Mapping[str, FileFacts] | None = None,
 ) -> dict[str, str]:
     """Return path to text of every page for the files in the folder.
 
     Args:
         files: What is there, each with a lock that it is of.
         indexes: sha256 of a conda package to its ``index.json``.
+        facts: sha256 of a wheel or a source archive to what it says of itself.
     """
     wheels: dict[str, dict[str, PipPackage]] = defaultdict(dict)
     conda: dict[str, dict[str, CondaPackage]] = defaultdict(dict)
@@ -85,33 +131,70 @@ def render_pages(
     projects: dict[str, list[str]] = defaultdict(list)
     for folder in sorted(wheels):
         projects[posixpath.dirname(folder)].append(posixpath.basename(folder))
-    return {
-        **{f"{index}/index.html": _format_projects(names) for index, names in projects.items()},
-        **{f"{folder}/index.html": _format_files(folder, files) for folder, files in wheels.items()},
-        **{f"{folder}/repodata.json": _format_repodata(folder, conda[folder], indexes) for folder in conda},
+    pages = {f"{folder}/{CHANNEL_LIST}": _format_repodata(folder, conda[folder], indexes) for folder in conda}
+    for index, names in projects.items():
+        pages |= _name_both(index, _format_projects(names), {"projects": [{"name": name} for name in names]})
+    for folder, listed in wheels.items():
+        entries = [_describe(folder, listed[name], facts or {}) for name in sorted(listed)]
+        versions = sorted({package.version for package in listed.values()})
+        document = {"name": posixpath.basename(folder), "versions": versions, "files": entries}
+        pages |= _name_both(folder, _format_files(folder, entries), document)
+    return pages
+
+
+def _name_both(folder: str, page: str, document: Mapping[str, Any]) -> dict[str, str]:
+    """Return the two forms of a page, by their paths."""
+    text = json.dumps({"meta": {"api-version": "1.1"}, **document}, sort_keys=True, indent=1) + "\n"
+    return dict(zip((f"{folder}/{name}" for name in LIST_NAMES), (page, text), strict=True))
+
+
+def _describe(folder: str, package: PipPackage, facts: Mapping[str, FileFacts]) -> dict[str, Any]:
+    """Return a file's entry on its project's page (PEP 691)."""
+    known = facts.get(package.sha256, _UNKNOWN)
+    entry = {
+        "filename": package.filename,
+        "url": _find_link(package, folder),
+        "hashes": {"sha256": package.sha256},
+        "size": package.size,
+        "requires-python": known.requires_python,
+        "core-metadata": known.metadata_sha256 and {"sha256": known.metadata_sha256},
     }
+    return {key: value for key, value in entry.items() if value is not None}
 
 
 def _format_projects(names: Iterable[str]) -> str:
-    return _format_page("Simple index", [(f"{name}/", name) for name in names])
-
-
-def _format_files(folder: str, files: Mapping[str, PipPackage]) -> str:
-    # The index's own spelling of an address comes back when the folder is locked from through a mirror.
-    links = [
-        (f"{_find_link(files[name], folder)}#sha256={files[name].sha256}", name) for name in sorted(files)
-    ]
-    return _format_page(f"Links for {posixpath.basename(folder)}", links)
+    return _format_page("Simple index", [({"href": f"{name}/"}, name) for name in names])
 
 
 def _find_link(package: PipPackage, folder: str) -> str:
+    """Return a link to a file, from the folder of its page.
+
+    The index's own spelling of an address comes back when the folder is locked from through a mirror.
+    """
     if package.index == DEFAULT_INDEX:
         return quote(posixpath.relpath(place_of(package), folder))
     return posixpath.relpath(_spell(package.url), folder)
 
 
-def _format_page(title: str, links: Iterable[tuple[str, str]]) -> str:
-    lines = [f'<a href="{html.escape(href)}">{html.escape(name)}</a><br>\n' for href, name in links]
+def _format_files(folder: str, entries: Iterable[Mapping[str, Any]]) -> str:
+    links = []
+    for entry in entries:
+        attributes = {"href": f"{entry['url']}#sha256={entry['hashes']['sha256']}"}
+        if "requires-python" in entry:
+            attributes["data-requires-python"] = entry["requires-python"]
+        if "core-metadata" in entry:
+            # The second name is the one that PEP 658 had at first, and that older clients look for.
+            for name in ("data-core-metadata", "data-dist-info-metadata"):
+                attributes[name] = f"sha256={entry['core-metadata']['sha256']}"
+        links.append((attributes, entry["filename"]))
+    return _format_page(f"Links for {posixpath.basename(folder)}", links)
+
+
+def _format_page(title: str, links: Iterable[tuple[Mapping[str, str], str]]) -> str:
+    lines = []
+    for attributes, name in links:
+        written = " ".join(f'{key}="{html.escape(value)}"' for key, value in attributes.items())
+        lines.append(f"<a {written}>{html.escape(name)}</a><br>\n")
     return (
         '<!DOCTYPE html>\n<html><head><meta charset="utf-8">'
         '<meta name="pypi:repository-version" content="1.0">'

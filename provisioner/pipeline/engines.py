@@ -1,6 +1,7 @@
 """The one place where engines are made and connected, from the settings; each when it is first needed."""
 
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import cached_property
 from importlib.metadata import version
 from types import TracebackType
@@ -18,6 +19,7 @@ from provisioner.engines.store.fetch import StoreFetcher
 from provisioner.engines.store.store import Store
 from provisioner.engines.uv.installer import UvInstaller
 from provisioner.events import Listener, ignore_events
+from provisioner.ground.names import DEFAULT_INDEX
 from provisioner.install.generations import EnvironmentHome
 from provisioner.install.use import hold_downloads
 from provisioner.pipeline.build import BuildEngines
@@ -89,8 +91,10 @@ class Engines:
 
     @cached_property
     def packages(self) -> PackageSettings:
-        """What the user told pip and uv."""
-        return read_pip_settings(self.settings.environ)
+        """What the user told pip and uv; a mirror of the default index stands for that index."""
+        packages = read_pip_settings(self.settings.environ)
+        mirror = self.settings.mirrors.get(DEFAULT_INDEX)
+        return packages if mirror is None else replace(packages, default_index=mirror)
 
     @cached_property
     def network(self) -> NetworkSettings:
@@ -98,7 +102,7 @@ class Engines:
         return read_network_settings(
             self.settings.environ,
             self.packages,
-            mirrors=self.settings.mirrors,
+            mirrors={old: new for old, new in self.settings.mirrors.items() if old != DEFAULT_INDEX},
             offline=self.settings.offline,
         )
 
@@ -176,7 +180,7 @@ class Engines:
         """Rattler."""
         return RattlerSolver(
             cache=self.home.cache / "rattler-repodata",
-            mirrors=self.settings.mirrors,
+            mirrors=self.network.mirrors,
             environ=self.child_environ | self.network.list_proxy_variables(),
             offline=self.settings.offline,
         )

@@ -18,13 +18,23 @@ _UNREADABLE = (
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError, ValueError),
     StopIteration,
 )
+_REQUIRES_PYTHON = re.compile(r"^requires-python:[ \t]*(.+?)[ \t\r]*$", re.IGNORECASE | re.MULTILINE)
 _REQUIRES_DIST = re.compile(r"^requires-dist:[ \t]*(.+?)[ \t\r]*$", re.IGNORECASE | re.MULTILINE)
 
 
 def find_requires_dist(metadata: bytes) -> list[str]:
     """Return the texts of METADATA's ``Requires-Dist`` headers; the body below them is not looked at."""
-    headers = re.split(rb"\r?\n\r?\n", metadata, maxsplit=1)[0]
-    return _REQUIRES_DIST.findall(headers.decode("utf-8", "replace"))
+    return _REQUIRES_DIST.findall(_read_headers(metadata))
+
+
+def find_requires_python(metadata: bytes) -> str | None:
+    """Return METADATA's ``Requires-Python``; None where it has none."""
+    found = _REQUIRES_PYTHON.search(_read_headers(metadata))
+    return found[1] if found else None
+
+
+def _read_headers(metadata: bytes) -> str:
+    return re.split(rb"\r?\n\r?\n", metadata, maxsplit=1)[0].decode("utf-8", "replace")
 
 
 def read_wheel_metadata(wheel: Path | IO[bytes], *, name: str) -> bytes:

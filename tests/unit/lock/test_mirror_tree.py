@@ -14,10 +14,11 @@ BASE = "http://mirror.example.org/arc"
 
 def test_every_address_is_mirrored_by_one_line_for_its_host() -> None:
     """The map turns each canonical address into the one at which its file lies in the folder."""
-    lock = tiny_lock()
-    mirrors = map_mirrors([lock], f"{BASE}/")
-    assert set(mirrors) == {"https://conda.anaconda.org/", "https://download.pytorch.org/"}
-    for package in (conda_package("zlib", "1.3", subdir="linux-64"), torch_wheel()):
+    packages = (conda_package("zlib", "1.3", subdir="linux-64"), torch_wheel(), wheel("tiny-app", "1.0"))
+    mirrors = map_mirrors([place_of(package) for package in packages], f"{BASE}/")
+    assert set(mirrors) == {"pypi", "https://conda.anaconda.org/", "https://download.pytorch.org/"}
+    assert mirrors["pypi"] == f"{BASE}/pypi/simple"
+    for package in packages[:2]:
         path = urlsplit(to_mirror(package.url, mirrors)).path.replace("%2B", "+")
         assert path == f"/arc/{place_of(package)}"
 
