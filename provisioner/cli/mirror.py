@@ -1,5 +1,6 @@
 """``provision mirror``: serve locked files as package index and channels, or write them as a folder."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -9,7 +10,7 @@ from provisioner.engines.net.addresses import parse_address
 from provisioner.errors import UsageError
 from provisioner.ground.names import PLATFORMS
 from provisioner.pipeline.lock import load_all_profiles
-from provisioner.pipeline.mirror import collect, list_documents, list_folder, serve
+from provisioner.pipeline.mirror import collect, list_bundle, list_documents, list_folder, serve
 from provisioner.pipeline.mirror_export import export_tree
 from provisioner.pipeline.settings import Settings, host_platform
 from provisioner.render.mirror import render_export
@@ -27,6 +28,7 @@ from provisioner.render.result import Result
     type=click.Choice(PLATFORMS),
     help="What clients shall install on; repeatable. Default: this machine's.",
 )
+@flag("--bundle", metavar="FILE", help="Serve what this bundle holds instead.")
 @flag("--folder", metavar="DIR", help="Serve this exported folder or unpacked bundle instead.")
 @flag(
     "--listen",
@@ -44,6 +46,7 @@ def command(
     profiles: tuple[str, ...],
     every: bool,
     platforms: tuple[str, ...],
+    bundle: str | None,
     folder: str | None,
     listen: str,
     url: str | None,
@@ -56,21 +59,23 @@ def command(
     host, port = _parse_listen(listen)
     if url is not None:
         parse_address(url, place="--url")
-    if sum((every, bool(profiles), folder is not None)) != 1:
+    if sum((every, bool(profiles), bundle is not None, folder is not None)) != 1:
         raise UsageError(
             "usage.mirror_what",
-            "name profiles, or `--all`, or `--folder`, and one of them only",
+            "name profiles, or `--all`, `--bundle` or `--folder`, and one of them only",
             hints=["`provision list` shows the profiles"],
+        )
+    if target is not None and (bundle or folder):
+        raise UsageError(
+            "usage.mirror_export",
+            "`--export` writes the files of profiles, and cannot go with `--bundle` or `--folder`",
+            hints=["unpack the bundle with `tar`, or copy the folder: any web server can serve it"],
         )
     with show_progress(settings.environ) as listener:
         if folder is not None:
-            if target is not None:
-                raise UsageError(
-                    "usage.mirror_export",
-                    "`--export` writes the files of profiles, and cannot go with `--folder`",
-                    hints=["copy the folder"],
-                )
             documents = list_folder(Path(folder))
+        elif bundle is not None:
+            documents = list_bundle(Path(bundle))
         else:
             wanted = (
                 load_all_profiles(settings) if every else [settings.load_profile(name) for name in profiles]
@@ -78,7 +83,7 @@ def command(
             tree = collect(settings, wanted, platforms=platforms or (host_platform(),), on_event=listener)
             if target is not None:
                 exported = export_tree(tree, Path(target), url=url, on_event=listener)
-                return render_export(target, exported, left_out=tree.left_out)
+                return render_export(target, **asdict(exported), left_out=tree.left_out)
             documents = list_documents(tree)
         serve(documents, host, port, url=url, on_event=listener)
     return Result()

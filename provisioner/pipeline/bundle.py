@@ -8,7 +8,7 @@ the store anew: to compare what lies there already would read as many bytes as w
 
 import os
 import shutil
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
@@ -32,11 +32,10 @@ from provisioner.errors import BusyError, InstallError, UsageError
 from provisioner.events import Listener, Progress, tell_step
 from provisioner.ground.file_lock import hold_file
 from provisioner.ground.files import disk_error, replace, sync_folder
-from provisioner.lock.file import read_lock, read_lock_head
-from provisioner.lock.freshness import check_freshness
 from provisioner.lock.mirror_tree import place_of, render_pages
 from provisioner.lock.model import Lock
 from provisioner.pipeline.engines import Engines
+from provisioner.pipeline.locked_files import list_locked, read_fresh_lock
 from provisioner.pipeline.own_package import (
     choose_own_wheels,
     pack_own_wheel,
@@ -106,7 +105,7 @@ def bundle(
         UnavailableError: A file could not be had; what was fetched is in the store.
         UsageError: Two profiles extend different stacks of the same name.
     """
-    locks = [_read_fresh(settings, profile) for profile in profiles]
+    locks = [read_fresh_lock(settings, profile) for profile in profiles]
     locked = list_locked(locks, choices.platforms)
     with Engines(settings, on_event=on_event) as engines:
         own = _choose_own(engines, profiles, choices) if choices.tool else ()
@@ -137,29 +136,6 @@ def bundle(
     with tell_step("bundle", f"{len(files)} files", on_event):
         digest = _write(output, manifest, paths | contents, on_event=on_event)
     return Bundled(path=output, size=measure_bundle(manifest), sha256=digest, manifest=manifest)
-
-
-def _read_fresh(settings: Settings, profile: Profile) -> Lock:
-    path = settings.find_lockfile(profile)
-    stale = check_freshness(read_lock_head(path), profile, lockfile=path.as_posix())
-    if stale is not None:
-        raise stale
-    return read_lock(path)
-
-
-def list_locked(locks: Iterable[Lock], platforms: Collection[str]) -> list[tuple[Lock, Package]]:
-    """Return every locked file of the platforms, each with a lock that names it.
-
-    Raises:
-        LockError: A lock lacks one of the platforms.
-    """
-    locked: list[tuple[Lock, Package]] = []
-    for lock in locks:
-        for platform in sorted(platforms):
-            part = lock.find_platform(platform)
-            locked += [(lock, package) for package in part.conda]
-            locked += [(lock, package) for package in part.pip]
-    return locked
 
 
 def _choose_own(engines: Engines, profiles: Sequence[Profile], choices: BundleChoices) -> tuple[Package, ...]:

@@ -31,8 +31,8 @@ from provisioner.lock.freshness import check_freshness
 from provisioner.lock.mirror_tree import SIMPLE, WEB, place_of, render_pages
 from provisioner.lock.model import Lock
 from provisioner.lock.requirements import parse_requirements
-from provisioner.pipeline.bundle import list_locked
 from provisioner.pipeline.bundle_use import unpack_texts
+from provisioner.pipeline.locked_files import list_locked
 from provisioner.profile.load import load_profile
 
 _LONGEST_REQUIREMENTS = 16 * 1024 * 1024

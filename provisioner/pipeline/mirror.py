@@ -8,18 +8,20 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from provisioner.engines.archive.bundle import BundleReader
+from provisioner.engines.archive.bundle_manifest import lockfile_place
 from provisioner.engines.index.mirror_server import Document, open_server
 from provisioner.engines.index.publish import publish_pages
 from provisioner.engines.store.file import StoredFile
-from provisioner.engines.store.store import Package
 from provisioner.errors import UnavailableError, UsageError
 from provisioner.events import Listener, Notice
+from provisioner.ground.scratch import hold_scratch
 from provisioner.ground.yaml_writer import write_yaml
-from provisioner.lock.file import read_lock, read_lock_head
-from provisioner.lock.freshness import check_freshness
+from provisioner.lock.file import read_lock
 from provisioner.lock.mirror_tree import REQUIREMENTS, SIMPLE, WEB, map_mirrors, place_of, render_requirements
-from provisioner.lock.model import Lock
+from provisioner.pipeline.bundle_use import unpack_texts
 from provisioner.pipeline.engines import Engines
+from provisioner.pipeline.locked_files import list_locked, read_fresh_lock
 from provisioner.pipeline.settings import Settings
 from provisioner.profile.model import Profile
 
@@ -56,8 +58,8 @@ def collect(
         LockError: A lockfile is missing, stale or damaged, or lacks one of the platforms.
         UnavailableError: A file could not be had.
     """
-    locks = [_read_fresh(settings, profile) for profile in profiles]
-    locked = [(lock, package) for lock in locks for package in _list_packages(lock, platforms)]
+    locks = [read_fresh_lock(settings, profile) for profile in profiles]
+    locked = list_locked(locks, platforms)
     packages = {package.sha256: package for _, package in locked}
     with Engines(settings, on_event=on_event) as engines:
         stored: dict[str, StoredFile] = {}
@@ -96,6 +98,34 @@ def list_documents(tree: MirrorTree) -> dict[str, Document]:
     # A wheel's METADATA is as unchanging as the wheel.
     pages = {place: Document.of_bytes(body) for place, body in tree.pages.items()}
     return files | pages
+
+
+def list_bundle(path: Path) -> dict[str, Document]:
+    """Return what a server shows of a bundle: its packages and their pages, as they lie in the file.
+
+    Raises:
+        InstallError: ``install.bundle``: it is damaged, or no bundle.
+        UsageError: There is no such file.
+    """
+    with BundleReader(path) as reader, hold_scratch("bundle") as folder:
+        documents = {
+            file.path: Document.of_file(
+                path,
+                digest=file.sha256,
+                forever=not is_page(file.path),
+                start=reader.start_of(file),
+                size=file.size,
+            )
+            for file in reader.manifest.files
+            if file.path.startswith((f"{SIMPLE}/", f"{WEB}/"))
+        }
+        unpack_texts(reader, folder)
+        for name in reader.manifest.profiles:
+            lock = read_lock(folder / lockfile_place(name))
+            for platform in reader.manifest.platforms:
+                for place, text in render_requirements(lock, platform).items():
+                    documents[place] = Document.of_bytes(text.encode())
+    return documents
 
 
 def list_folder(folder: Path) -> dict[str, Document]:
@@ -169,18 +199,3 @@ def walk_files(folder: Path) -> Iterator[Path]:
             path = Path(parent, name)
             if not name.startswith(".") and not path.is_symlink() and path.is_file():
                 yield path
-
-
-def _read_fresh(settings: Settings, profile: Profile) -> Lock:
-    path = settings.find_lockfile(profile)
-    stale = check_freshness(read_lock_head(path), profile, lockfile=path.as_posix())
-    if stale is not None:
-        raise stale
-    return read_lock(path)
-
-
-def _list_packages(lock: Lock, platforms: Collection[str]) -> Iterator[Package]:
-    for platform in sorted(platforms):
-        part = lock.find_platform(platform)
-        yield from part.conda
-        yield from part.pip

@@ -1,19 +1,19 @@
 """Write a mirror's folder to a disk, for any web server: copies of locked files, and the pages among them."""
 
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from hashlib import file_digest
 from pathlib import Path
 
 from provisioner.engines.net.transfer import CHUNK_BYTES, Transfer
 from provisioner.errors import BusyError, InstallError, UsageError
 from provisioner.events import Listener, Progress
 from provisioner.ground.file_lock import hold_file
+from provisioner.ground.file_state import hash_file
 from provisioner.ground.files import disk_error, replace, write_atomically
 from provisioner.lock.mirror_tree import REQUIREMENTS, SIMPLE, WEB
 from provisioner.pipeline.mirror import MAP_NAME, MirrorTree, write_map
+from provisioner.pipeline.space import find_free_bytes
 
 _TOP = {SIMPLE.split("/")[0], WEB, REQUIREMENTS, MAP_NAME}
 _LOCK = ".provision-mirror.lock"
@@ -69,7 +69,7 @@ def export_tree(tree: MirrorTree, folder: Path, *, url: str | None, on_event: Li
                 write_atomically(folder / place, body, mode=_FILE_MODE, sync=False)
             removed = _remove_others(folder, {*tree.files, *pages})
     except OSError as error:
-        raise disk_error(folder, error) from error
+        raise disk_error(folder, error, instead="name a folder on another disk with `--export`") from error
     return Exported(
         files=len(tree.files) + len(pages),
         size=sum((folder / place).stat().st_size for place in (*tree.files, *pages)),
@@ -107,13 +107,12 @@ def _is_there(folder: Path, place: str, tree: MirrorTree) -> bool:
     path = folder / place
     if path.is_symlink() or not path.is_file():
         return False
-    with path.open("rb") as file:
-        return file_digest(file, "sha256").hexdigest() == tree.digests[place]
+    return hash_file(path) == tree.digests[place]
 
 
 def _check_space(folder: Path, missing: Mapping[str, Path], pages: Mapping[str, bytes]) -> None:
     needed = sum(path.stat().st_size for path in missing.values()) + sum(map(len, pages.values()))
-    free = shutil.disk_usage(folder).free
+    free = find_free_bytes(folder)
     if needed > free:
         raise InstallError(
             "install.disk_full",

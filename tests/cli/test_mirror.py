@@ -144,6 +144,15 @@ def test_pip_uv_and_provision_install_from_nginx(tmp_path: Path, built: Lab) -> 
         assert len(built.server.requests) == asked
 
 
+def test_a_bundle_is_served_as_it_is(tmp_path: Path, built: Lab) -> None:
+    """Its packages are read where they lie in the file."""
+    bundle = tmp_path / "tiny.bundle"
+    written = built.run("bundle", "tiny", "--no-tool", "-o", str(bundle))
+    assert written.code == 0, written.err
+    with serve_mirror(built, "--bundle", str(bundle)) as base:
+        install_everywhere(built, base, tmp_path)
+
+
 def test_a_folder_needs_no_server(tmp_path: Path, built: Lab) -> None:
     """A disk that is carried over is a mirror by `file:` addresses."""
     folder = tmp_path / "disk"
@@ -224,6 +233,8 @@ def test_offline_leaves_out_and_says_so(tmp_path: Path, tiny: Lab) -> None:
     [
         ((), "usage.mirror_what"),
         (("tiny", "--all"), "usage.mirror_what"),
+        (("--bundle", "none", "--export", "www"), "usage.mirror_export"),
+        (("--bundle", "none"), "usage.no_bundle"),
         (("tiny", "--listen", "8470"), "usage.listen"),
         (("tiny", "--listen", "127.0.0.1:99999"), "usage.listen"),
         (("tiny", "--listen", "192.0.2.1:8470"), "usage.listen"),

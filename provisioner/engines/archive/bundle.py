@@ -135,6 +135,10 @@ class BundleReader:
         """Return the file at a path; None where there is none."""
         return self._by_path.get(path)
 
+    def start_of(self, file: BundledFile) -> int:
+        """Return where a file's bytes begin in the bundle."""
+        return self._starts[file.path]
+
     def read_range(self, file: BundledFile, start: int, count: int) -> bytes:
         """Return at most ``count`` of a file's bytes, unchecked; fewer only at its end."""
         count = max(0, min(count, file.size - start))
