@@ -70,9 +70,7 @@ def command(
         lock_timeout_s=lock_timeout,
     )
     if bundle is None:
-        if profile_name is None:
-            raise click.MissingParameter(param_type="argument", param_hint="'PROFILE'")
-        return _create(settings, profile_name, choices, dry_run=dry_run)
+        return _create(settings, settings.choose_name(profile_name), choices, dry_run=dry_run)
     if lock_first:
         raise UsageError(
             "usage.bundle_lock",

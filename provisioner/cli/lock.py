@@ -44,6 +44,8 @@ def command(
             "`--check` writes nothing and cannot go with `--update` or `--upgrade`",
             hints=["leave one of them out"],
         )
+    if not every and not profiles and settings.profile:
+        profiles = (settings.profile,)
     every = every or (check and not profiles)
     if every == bool(profiles):
         raise UsageError(

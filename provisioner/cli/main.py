@@ -21,6 +21,7 @@ _TRUE = {"1", "true", "t", "yes", "y", "on"}  # as click reads a flag's variable
 # Verb to its one line of help; the module provisioner.cli.<verb> is imported when the verb runs, so that
 # `provision --help` loads no engine.
 VERBS = {
+    "init": "Begin a folder with a profile for what this machine has.",
     "create": "Build the locked environment of a profile and prove it with a real model.",
     "add": "Put packages into a profile, lock it and update its environment; all or nothing.",
     "lock": "Resolve profiles into lockfiles, or check that lockfiles are fresh.",

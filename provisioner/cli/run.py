@@ -20,8 +20,28 @@ from provisioner.pipeline.settings import Settings
 _OWN_ONLY = re.compile(r"(?P<name>python|pip)[w\d.]*?(?:\.exe)?", re.IGNORECASE)
 
 
-@click.command("run", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
-@click.argument("environment", metavar="ENVIRONMENT")
+class _RunCommand(click.Command):
+    """`run -- PROGRAM` names no environment: the folder's is meant."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put an empty name before a `--` that no name stands before."""
+        with_value = {
+            name for option in self.params for name in option.opts if not getattr(option, "is_flag", True)
+        }
+        for number, word in enumerate(args):
+            if word == "--":
+                return super().parse_args(ctx, [*args[:number], "", *args[number:]])
+            if not word.startswith("-") and (number == 0 or args[number - 1] not in with_value):
+                break
+        return super().parse_args(ctx, args)
+
+
+@click.command(
+    "run",
+    cls=_RunCommand,
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+)
+@click.argument("environment", metavar="[ENVIRONMENT]")
 @click.argument(
     "program", metavar="[--] PROGRAM [ARGUMENT]...", nargs=-1, type=click.UNPROCESSED, required=True
 )
@@ -31,6 +51,7 @@ def command(*, settings: Settings, environment: str, program: tuple[str, ...]) -
     words = program[1:] if program[0] == "--" else program
     if not words:
         raise UsageError("usage.no_program", "`run` was given no program", hints=["name one after `--`"])
+    environment = settings.choose_name(environment)
     generation = settings.load_environment(environment)
     activation = find_activation(generation)
     variables = apply_activation(activation, settings.environ, windows=sys.platform == "win32")

@@ -10,12 +10,11 @@ import platformdirs
 from provisioner.engines.net.addresses import check_address, parse_address
 from provisioner.errors import UsageError
 from provisioner.ground.files import read_file
+from provisioner.ground.names import check_profile_name
 from provisioner.ground.yaml_fields import ListOf, MapOf, Record, Text, check_node
 from provisioner.ground.yaml_reader import MAX_BYTES, read_yaml
 from provisioner.ground.yaml_tree import plain, raise_problems
-from provisioner.pipeline.settings import Settings, builtin_folder
-
-CONFIG_NAME = "provision.yaml"
+from provisioner.pipeline.settings import CONFIG_NAME, Settings, builtin_folder
 
 _CONFIG = Record(
     description="Settings of provision.",
@@ -27,6 +26,9 @@ _CONFIG = Record(
         ),
         "find_links": ListOf(item=Text(), description="Folders or pages that hold wheels."),
         "envs": Text(description="Folder of profiles."),
+        "profile": Text(
+            description="What `create`, `run` and `lock` mean without a name.", check=check_profile_name
+        ),
         "lockfiles": Text(description="Folder of lockfiles."),
         "data_dir": Text(description="Folder for environments and downloads."),
     },
@@ -78,6 +80,7 @@ def read_settings(
             for link in (*find_links, *written.get("find_links", ()))
         ),
         offline=offline,
+        profile=written.get("profile"),
     )
 
 

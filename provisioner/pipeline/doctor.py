@@ -78,7 +78,7 @@ def diagnose(
     if generation is not None:
         wanted = replace(wanted, variables=generation.receipt.env)
     if facts_file is not None:
-        facts = _load_facts(facts_file)
+        facts = gather_facts(settings, facts_file)
     else:
         facts = gather_host(
             target=generation.prefix if generation else settings.data, variables=settings.environ
@@ -101,6 +101,17 @@ def diagnose(
         layers=judge_layers(facts, wanted, layers=layers or None),
         known=() if layers else list_known(settings, profile, generation, facts),
     )
+
+
+def gather_facts(settings: Settings, facts_file: Path | None) -> HostFacts:
+    """Return what is known of this machine, or what a file of `doctor --save` says of one.
+
+    Raises:
+        UsageError: The file holds no facts.
+    """
+    if facts_file is not None:
+        return _load_facts(facts_file)
+    return gather_host(target=settings.data, variables=settings.environ)
 
 
 def list_known(

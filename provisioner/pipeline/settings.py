@@ -14,6 +14,8 @@ from provisioner.lock.file import lockfile_path
 from provisioner.profile.load import load_profile
 from provisioner.profile.model import Profile
 
+CONFIG_NAME = "provision.yaml"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
@@ -27,6 +29,7 @@ class Settings:
         mirrors: Canonical prefix to mirror prefix.
         find_links: Wheelhouses that the user named for this tool.
         offline: Whether the network may not be used.
+        profile: What a verb means that gets no name.
         bundle: Where files are, before any other place.
     """
 
@@ -37,7 +40,23 @@ class Settings:
     mirrors: Mapping[str, str] = field(default_factory=dict)
     find_links: tuple[str, ...] = ()
     offline: bool = False
+    profile: str | None = None
     bundle: Path | None = None
+
+    def choose_name(self, name: str | None) -> str:
+        """Return the name that a verb was given, else the folder's profile.
+
+        Raises:
+            UsageError: ``usage.no_name``: there is neither.
+        """
+        chosen = name or self.profile
+        if chosen:
+            return chosen
+        raise UsageError(
+            "usage.no_name",
+            f"no name was given, and no `{CONFIG_NAME}` says `profile`",
+            hints=["name one that `provision list` shows", "or begin this folder with `provision init`"],
+        )
 
     def load_profile(self, name: str) -> Profile:
         """Return a profile by name, or by the path of its file; errors as from `provisioner.profile.load`."""

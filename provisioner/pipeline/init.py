@@ -1,0 +1,225 @@
+"""The job of `provision init`: a first profile in this folder, for this machine.
+
+facts of the machine -> the stack that its card runs -> what the other tool's file asks for -> write the files
+"""
+
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from provisioner.diagnose.machine.facts import HostFacts
+from provisioner.diagnose.machine.gate import find_best_gpu
+from provisioner.diagnose.machine.known import find_stop, list_notices
+from provisioner.errors import UsageError
+from provisioner.ground.files import read_file, write_atomically
+from provisioner.ground.names import check_profile_name
+from provisioner.ground.text import replace_controls
+from provisioner.ground.yaml_reader import read_yaml
+from provisioner.ground.yaml_tree import raise_problems
+from provisioner.pipeline.doctor import gather_facts, list_known
+from provisioner.pipeline.settings import CONFIG_NAME, Settings
+from provisioner.profile.foreign.collect import Collection, ForeignLine
+from provisioner.profile.foreign.environment_yml import read_conda_lock, read_environment
+from provisioner.profile.foreign.project_toml import read_pixi, read_pyproject
+from provisioner.profile.foreign.requirements import read_requirements
+from provisioner.profile.model import Profile
+from provisioner.profile.rules import requirement_name
+from provisioner.profile.template import FirstProfile, format_profile
+
+# The best first: maintained upstream before archived, upstream torch before others.
+_ON_A_CARD = ("llama3-xpu", "llama3-openvino", "llama3-xpu29", "llama3-arc26", "llama3-arc")
+_ON_A_CPU = "llama3-torch-cpu"
+_MAX_BYTES = 32 * 1024**2
+_CONFIG = """\
+# Settings of this folder; docs/configuration.md has all of them.
+profile: {name}          # what `provision create`, `run`, `lock` mean without a name
+
+# mirrors:               # canonical prefix: what is asked instead
+#   https://download.pytorch.org/: https://mirror.example.org/pytorch/
+# find_links: []         # folders or pages that hold wheels
+"""
+_GITIGNORE = """\
+# what `provision` may leave here; profiles and lockfiles are committed
+provision-*.html
+provision-*.txt
+"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Begun:
+    """What was written.
+
+    Attributes:
+        name: Of the profile.
+        extends: What it builds on.
+        reasons: Why.
+        files: The files, as seen from the folder.
+        lines: What an imported file asks for, taken or not.
+    """
+
+    name: str
+    extends: str
+    reasons: tuple[str, ...]
+    files: tuple[str, ...]
+    source: str | None = None
+    lines: tuple[ForeignLine, ...] = ()
+
+
+def begin_folder(
+    settings: Settings,
+    folder: Path,
+    *,
+    name: str | None = None,
+    extends: str | None = None,
+    source: Path | None = None,
+    facts_file: Path | None = None,
+) -> Begun:
+    """Write a profile, ``provision.yaml`` and ``.gitignore`` into a folder that has none of ours.
+
+    Args:
+        settings: Where things are.
+        folder: The folder.
+        name: Of the profile; None: the folder's.
+        extends: What it builds on; None: what this machine's card runs.
+        source: Another tool's file to import.
+        facts_file: Saved facts of the machine in place of this one's.
+
+    Raises:
+        UsageError: A file is there already, the folder's name is no profile's, or the source cannot be read.
+    """
+    name = _choose_name(folder, name)
+    profile_path = folder / "envs" / f"{name}.yaml"
+    for path in (profile_path, folder / CONFIG_NAME):
+        if path.exists() or path.is_symlink():
+            raise UsageError(
+                "usage.init_exists",
+                f"`{path.relative_to(folder)}` is there already; nothing was written",
+                hints=["edit it, or begin in another folder"],
+                context={"path": str(path)},
+            )
+    if extends is None:
+        base, reasons = _choose_base(settings, gather_facts(settings, facts_file))
+    else:
+        base, reasons = settings.load_profile(extends), (f"Made by `provision init --extends {extends}`.",)
+    found = Collection(python=base.python, brought=_find_brought(base))
+    if source is not None:
+        _read_source(source, found)
+    left = tuple(each for each in found.lines if each.reason)
+    text = format_profile(
+        FirstProfile(
+            name=name,
+            description=f"What the folder {folder.absolute().name} needs",
+            reasons=reasons,
+            extends=base.name,
+            python=found.python if found.python != base.python else None,
+            channels=tuple(found.channels),
+            pip=found.pip,
+            conda=found.conda,
+            env=found.env,
+            left=tuple(
+                replace_controls(f"{source}:{each.line}: {each.text}: {each.reason}") for each in left
+            ),
+        )
+    )
+    files = {profile_path: text, folder / CONFIG_NAME: _CONFIG.format(name=name)}
+    if not (folder / ".gitignore").exists():
+        files[folder / ".gitignore"] = _GITIGNORE
+    for path, content in files.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, content, mode=0o644)
+    return Begun(
+        name=name,
+        extends=base.name,
+        reasons=reasons,
+        files=tuple(path.relative_to(folder).as_posix() for path in files),
+        source=str(source) if source else None,
+        lines=tuple(found.lines),
+    )
+
+
+def _choose_name(folder: Path, name: str | None) -> str:
+    chosen = name or re.sub(r"[^a-z0-9._-]+", "-", folder.absolute().name.lower()).strip("-._")[:64]
+    if reason := check_profile_name(chosen):
+        raise UsageError("usage.init_name", reason, hints=["name the profile: `provision init NAME`"])
+    return chosen
+
+
+def _choose_base(settings: Settings, facts: HostFacts) -> tuple[Profile, tuple[str, ...]]:
+    """Return the profile to build on and why: the first that no row of the ledger stops on this card."""
+    gpu = find_best_gpu(facts)
+    system = " ".join(part for part in (facts.os, facts.release, facts.kernel) if part)
+    if gpu is None:
+        found = "no supported Intel GPU, so the profile is for the CPU"
+        return settings.load_profile(_ON_A_CPU), (_first_line(), f"  here: {found} ({system})")
+    displays = [each for each in facts.displays or () if each.device.lower() == gpu.device]
+    driver = next((each.driver_version or each.driver for each in displays), None) or "not known"
+    card = f"{gpu.product} ({gpu.architecture.name}), driver {driver}, {system}"
+    reasons = [_first_line(), f"  here: {card}"]
+    for name in _ON_A_CARD:
+        profile = settings.load_profile(name)
+        known = list_known(settings, profile, None, facts)
+        stop = find_stop(known, subject=f"`{name}`")
+        if stop is None:
+            notices = list_notices(
+                [each for each in known if each.sure], subject=f"`{name}`", where="on this machine"
+            )
+            reasons += [f"  ledger: {notice.message}" for notice in notices]
+            reasons += [] if notices else [f"  ledger: nothing is known against `{name}` here"]
+            return profile, tuple(replace_controls(reason) for reason in reasons)
+        reasons.append(f"  not {name}: {stop.message}")
+    reasons.append("  so the profile is for the CPU")
+    return settings.load_profile(_ON_A_CPU), tuple(replace_controls(reason) for reason in reasons)
+
+
+def _first_line() -> str:
+    return "Made by `provision init` for what `provision doctor` finds on this machine:"
+
+
+def _find_brought(base: Profile) -> Mapping[str, str]:
+    return {requirement_name(each): base.name for platform in base.platforms for each in platform.pip}
+
+
+def _read_source(path: Path, found: Collection) -> None:
+    """Collect what another tool's file asks for.
+
+    Raises:
+        UsageError: It cannot be read, or no format is known by its name.
+    """
+    try:
+        data = read_file(path, max_bytes=_MAX_BYTES)
+        text = data.decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "it is not UTF-8"
+        raise _unreadable(path, why.lower()) from error
+    if len(data) > _MAX_BYTES:
+        raise _unreadable(path, f"it is larger than {_MAX_BYTES} bytes")
+    name = path.name.lower()
+    if name.endswith(".toml"):
+        try:
+            document = tomllib.loads(text)
+        except (tomllib.TOMLDecodeError, RecursionError) as error:
+            raise _unreadable(path, f"it is no TOML: {str(error)[:200].lower()}") from error
+        read_toml: Callable[[Mapping[str, Any], str, Collection], None]
+        read_toml = read_pyproject if "project" in document or "tool" in document else read_pixi
+        read_toml(document, text, found)
+    elif name.endswith((".yml", ".yaml")):
+        root, problems = read_yaml(data, str(path), max_bytes=_MAX_BYTES)
+        raise_problems(problems, area="import")
+        if root is not None:  # else its problems were raised
+            (read_conda_lock if root.get("package") is not None else read_environment)(root, found)
+    elif name.endswith((".txt", ".in")):
+        read_requirements(text, found)
+    else:
+        raise _unreadable(path, "its name tells no format")
+
+
+def _unreadable(path: Path, why: str) -> UsageError:
+    return UsageError(
+        "usage.init_source",
+        f"`{path}` cannot be imported: {why}",
+        hints=["name an environment.yml, requirements.txt, pyproject.toml, pixi.toml or conda-lock.yml"],
+        context={"path": str(path)},
+    )

@@ -1,0 +1,41 @@
+"""What `provision init` answers: the files, why that stack, and what of an imported file was taken."""
+
+from collections.abc import Sequence
+
+from provisioner.profile.foreign.collect import ForeignLine
+from provisioner.render.result import Result
+
+
+def render_begun(
+    name: str,
+    *,
+    extends: str,
+    reasons: Sequence[str],
+    files: Sequence[str],
+    source: str | None,
+    lines: Sequence[ForeignLine],
+) -> Result:
+    """Return what was written and what comes next."""
+    taken = [each for each in lines if not each.reason]
+    left = [each for each in lines if each.reason]
+    text = [
+        f"{name}: written {', '.join(files)}",
+        f"  builds on {extends}",
+        *(f"  {each.strip()}" for each in reasons[1:]),
+    ]
+    if source is not None:
+        text.append(f"  {source}: {len(taken)} lines taken, {len(left)} not:")
+        text += [f"    {source}:{each.line}: {each.text}: {each.reason}" for each in left]
+    text.append("  next: provision create --lock")
+    return Result(
+        data={
+            "profile": name,
+            "extends": extends,
+            "reasons": list(reasons),
+            "files": list(files),
+            "source": source,
+            "taken": [{"line": each.line, "text": each.text} for each in taken],
+            "not_taken": [{"line": each.line, "text": each.text, "reason": each.reason} for each in left],
+        },
+        text="\n".join(text),
+    )

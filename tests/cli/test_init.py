@@ -1,0 +1,106 @@
+"""`provision init` begins a folder: the profile fits the machine, and other verbs need no name in it."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.lab import REPOSITORY, Lab
+
+HOSTS = REPOSITORY / "tests" / "data" / "hosts"
+
+
+@pytest.mark.parametrize(
+    ("host", "extends", "said"),
+    [
+        ("linux-arc-a770-healthy", "llama3-xpu", "Arc A770 (Alchemist), driver i915"),
+        ("windows-arc-a770-old-driver", "llama3-xpu", "driver 31.0.101.4952"),
+        ("linux-arc-b580-old-kernel", "llama3-torch-cpu", "the B-series needs kernel 6.11 or newer"),
+        ("linux-uhd-only", "llama3-torch-cpu", "no supported Intel GPU"),
+    ],
+)
+def test_the_profile_is_for_the_card_that_is_here(host: str, extends: str, said: str, lab: Lab) -> None:
+    """The profile builds on the first stack that nothing known stops on the card, and says why."""
+    answer = lab.run("init", "mine", "--facts", str(HOSTS / f"{host}.json"), "--json")
+    assert answer.code == 0, answer.err
+    assert answer.data["files"] == ["envs/mine.yaml", "provision.yaml", ".gitignore"]
+    text = (lab.root / "envs" / "mine.yaml").read_text()
+    assert f"\nextends: {extends}\n" in text
+    assert said in " ".join(text.replace("\n#", " ").split())
+    shown = lab.run("show", "mine", "--json")
+    assert shown.code == 0, shown.err
+
+
+def test_verbs_without_a_name_mean_the_folders_profile(lab: Lab) -> None:
+    """`lock --check`, `create` and `run --` take the name that `init` wrote."""
+    assert lab.run("run", "--", "true", "--json").err.startswith("error: no name was given")
+    assert lab.run("init", "mine").code == 0
+    assert "mine.conda-lock.yml" in lab.run("lock", "--check").err
+    assert "mine.conda-lock.yml" in lab.run("create").err
+    assert "there is no environment `mine`" in lab.run("run", "--", "python", "-c", "0").err
+    assert "there is no environment `other`" in lab.run("run", "other", "--", "python").err
+
+
+def test_the_folders_environment_runs(tiny: Lab) -> None:
+    """In a folder whose profile is built, `create` has nothing to do and `run -- PROGRAM` runs in it."""
+    (tiny.root / "provision.yaml").write_text("profile: tiny\n")
+    assert tiny.run("create", "--no-validate").code == 0
+    shown = tiny.spawn("run", "--", "python", "-c", "import tinyapp; print('inside')")
+    assert (shown.code, shown.out) == (0, "inside\n"), shown.err
+
+
+def test_nothing_that_is_there_is_written_over(lab: Lab) -> None:
+    """A second `init` is refused, and every file stays."""
+    (lab.root / ".gitignore").write_text("mine\n")
+    assert lab.run("init", "mine").code == 0
+    before = {path: path.read_bytes() for path in lab.root.rglob("*") if path.is_file()}
+    again = lab.run("init", "mine", "--json")
+    assert again.error["code"] == "usage.init_exists"
+    other = lab.run("init", "other", "--json")
+    assert other.error["code"] == "usage.init_exists"
+    assert {path: path.read_bytes() for path in lab.root.rglob("*") if path.is_file()} == before
+
+
+def test_an_imported_file_is_answered_line_by_line(lab: Lab) -> None:
+    """The profile has what was taken, the answer names every other line with its reason."""
+    source = lab.root / "requirements.txt"
+    source.write_text("markdown==3.6\nflash-attn\ntransformers==4.30\n-e .\n")
+    answer = lab.run("init", "mine", "--from", "requirements.txt", "--extends", "llama3-torch-cpu", "--json")
+    assert answer.code == 0, answer.err
+    assert answer.data["taken"] == [{"line": 1, "text": "markdown==3.6"}]
+    assert [each["line"] for each in answer.data["not_taken"]] == [2, 3, 4]
+    assert (
+        "requirements.txt:2: flash-attn: it needs an NVIDIA GPU"
+        in (lab.root / "envs" / "mine.yaml").read_text()
+    )
+    assert lab.run("show", "mine").code == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.toml", b"x = "),
+        ("a.yml", b"a: 1\na: 2\n"),
+        ("a.txt", b"\xff"),
+        ("a.cfg", b""),
+        ("none.txt", None),
+        ("a.toml", b"a = " + b"[" * 100_000),
+    ],
+)
+def test_a_file_that_cannot_be_read_leaves_nothing(name: str, content: bytes | None, lab: Lab) -> None:
+    """The error names the file, and nothing was written."""
+    if content is not None:
+        (lab.root / name).write_bytes(content)
+    before = sorted(lab.root.rglob("*"))
+    answer = lab.run("init", "mine", "--from", name, "--json")
+    assert answer.code == 2
+    assert name in answer.error["message"]
+    assert sorted(lab.root.rglob("*")) == before
+
+
+def test_hostile_lines_stay_comments(lab: Lab) -> None:
+    """A line of another tool's file cannot add a key to the profile."""
+    Path(lab.root / "r.txt").write_text("evil @ x\\\ny: z\n# c\nbad\x85env: {A: b}\n")
+    assert lab.run("init", "mine", "--from", "r.txt").code == 0
+    shown = lab.run("show", "mine")
+    assert shown.code == 0, shown.err
+    assert "env: {A: b}" not in shown.out
