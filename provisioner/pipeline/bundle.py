@@ -8,7 +8,7 @@ the store anew: to compare what lies there already would read as many bytes as w
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
@@ -19,27 +19,29 @@ from provisioner.engines.archive.bundle import Source, measure_bundle, write_bun
 from provisioner.engines.archive.bundle_manifest import (
     PYTHON,
     README,
-    REQUIREMENTS,
     TOOL,
+    TOOL_REQUIREMENTS,
     BundledFile,
     Manifest,
     lockfile_place,
     profile_place,
 )
+from provisioner.engines.index.publish import read_published, render_published
 from provisioner.engines.store.store import Package
 from provisioner.engines.uv.managed import load_managed
 from provisioner.errors import BusyError, InstallError, UsageError
 from provisioner.events import Listener, Progress, tell_step
 from provisioner.ground.file_lock import hold_file
 from provisioner.ground.files import disk_error, replace, sync_folder
-from provisioner.lock.mirror_tree import place_of, render_pages
+from provisioner.install.use import hold_downloads
+from provisioner.lock.mirror_tree import place_of, render_requirements
 from provisioner.lock.model import Lock
 from provisioner.pipeline.engines import Engines
 from provisioner.pipeline.locked_files import list_locked, read_fresh_lock
 from provisioner.pipeline.own_package import (
     choose_own_wheels,
     pack_own_wheel,
-    render_requirements,
+    render_tool_requirements,
 )
 from provisioner.pipeline.settings import Settings
 from provisioner.profile.model import Profile
@@ -107,40 +109,43 @@ def bundle(
     """
     locks = [read_fresh_lock(settings, profile) for profile in profiles]
     locked = list_locked(locks, choices.platforms)
-    with Engines(settings, on_event=on_event) as engines:
-        own = _choose_own(engines, profiles, choices) if choices.tool else ()
+    with Engines(settings, on_event=on_event) as engines, hold_downloads(engines.home):
         packages = {place_of(package): package for _, package in locked}
-        packages |= {f"{TOOL}/{package.filename}": package for package in own}
+        packages |= _choose_own(engines, profiles, choices) if choices.tool else {}
         packages |= _choose_pythons(profiles, locks, choices)
         with tell_step("fetch", f"{len(packages)} files", on_event):
             stored = engines.fetcher.fetch(tuple(packages.values()))
-    texts = render_pages(locked, {digest: file.index for digest, file in stored.items()})
-    contents = _read_texts(settings, profiles) | {README: _README.encode()}
-    contents |= {place: text.encode() for place, text in texts.items()}
-    if choices.tool:
-        contents |= _pack_own()
-    paths: dict[str, Source] = {place: stored[package.sha256].path for place, package in packages.items()}
-    files = [
-        BundledFile(path=place, size=stored[package.sha256].path.stat().st_size, sha256=package.sha256)
-        for place, package in packages.items()
-    ] + [
-        BundledFile(path=place, size=len(data), sha256=sha256(data).hexdigest())
-        for place, data in contents.items()
-    ]
-    manifest = Manifest(
-        tool=__version__,
-        profiles=tuple(sorted({profile.name for profile in profiles})),
-        platforms=tuple(sorted(set(choices.platforms))),
-        files=tuple(sorted(files, key=lambda file: file.path)),
-    )
-    with tell_step("bundle", f"{len(files)} files", on_event):
-        digest = _write(output, manifest, paths | contents, on_event=on_event)
+        # Not the compressed lists of channels: other versions of the compressor give other bytes.
+        contents = render_published(
+            locked, {package.sha256: read_published(package, stored[package.sha256]) for _, package in locked}
+        )
+        contents |= _render_texts(settings, profiles, locks, choices)
+        contents |= _pack_own() if choices.tool else {}
+        paths: dict[str, Source] = {place: stored[each.sha256].path for place, each in packages.items()}
+        sizes = {digest: file.path.stat().st_size for digest, file in stored.items()}
+        files = [
+            BundledFile(path=place, size=sizes[package.sha256], sha256=package.sha256)
+            for place, package in packages.items()
+        ] + [
+            BundledFile(path=place, size=len(data), sha256=sha256(data).hexdigest())
+            for place, data in contents.items()
+        ]
+        manifest = Manifest(
+            tool=__version__,
+            profiles=tuple(sorted({profile.name for profile in profiles})),
+            platforms=tuple(sorted(set(choices.platforms))),
+            files=tuple(sorted(files, key=lambda file: file.path)),
+        )
+        with tell_step("bundle", f"{len(files)} files", on_event):
+            digest = _write(output, manifest, paths | contents, on_event=on_event)
     return Bundled(path=output, size=measure_bundle(manifest), sha256=digest, manifest=manifest)
 
 
-def _choose_own(engines: Engines, profiles: Sequence[Profile], choices: BundleChoices) -> tuple[Package, ...]:
+def _choose_own(engines: Engines, profiles: Sequence[Profile], choices: BundleChoices) -> dict[str, Package]:
+    """Return the wheels that the provisioner needs, by their place."""
     pythons = {".".join(profile.python.split(".")[:2]) for profile in profiles} | set(choices.tool_pythons)
-    return choose_own_wheels(engines.index_source, platforms=choices.platforms, pythons=sorted(pythons))
+    chosen = choose_own_wheels(engines.index_source, platforms=choices.platforms, pythons=sorted(pythons))
+    return {f"{TOOL}/{package.filename}": package for package in chosen}
 
 
 def _choose_pythons(
@@ -160,13 +165,18 @@ def _choose_pythons(
 def _pack_own() -> dict[str, bytes]:
     """Return our own wheel, and what pip is given to install it with what it needs."""
     name, wheel = pack_own_wheel()
-    requirements = render_requirements(sha256(wheel).hexdigest())
-    return {f"{TOOL}/{name}": wheel, REQUIREMENTS: requirements.encode()}
+    requirements = render_tool_requirements(sha256(wheel).hexdigest())
+    return {f"{TOOL}/{name}": wheel, TOOL_REQUIREMENTS: requirements.encode()}
 
 
-def _read_texts(settings: Settings, profiles: Sequence[Profile]) -> dict[str, bytes]:
-    """Return the profiles with their stacks, and their lockfiles."""
-    texts: dict[str, bytes] = {}
+def _render_texts(
+    settings: Settings, profiles: Sequence[Profile], locks: Iterable[Lock], choices: BundleChoices
+) -> dict[str, bytes]:
+    """Return the profiles with their stacks, their lockfiles, what pip is given, and a word for people."""
+    texts = {README: _README.encode()}
+    for lock in locks:
+        for platform in choices.platforms:
+            texts |= {place: text.encode() for place, text in render_requirements(lock, platform).items()}
     for profile in profiles:
         places = {profile_place(Path(file).stem): Path(file) for file in profile.files}
         places[lockfile_place(profile.name)] = settings.find_lockfile(profile)

@@ -5,22 +5,23 @@ file is compared with the manifest, what the lockfiles name with the lock, and e
 scan of archives, as it does when it comes over the network.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
-from typing import Any
 
 from provisioner.engines.archive.bundle import BundleReader
 from provisioner.engines.archive.bundle_manifest import (
     ENVS,
     PYTHON,
-    REQUIREMENTS,
     TOOL,
+    TOOL_REQUIREMENTS,
     Manifest,
     lockfile_place,
     refuse_bundle,
 )
 from provisioner.engines.archive.scan import scan_package
+from provisioner.engines.index.publish import Published, read_published, render_published
 from provisioner.engines.store.store import Package
 from provisioner.engines.uv.managed import managed_digests
 from provisioner.errors import ErrorList, ProvisionError
@@ -28,7 +29,7 @@ from provisioner.events import Listener, Progress, tell_step
 from provisioner.ground.scratch import hold_scratch
 from provisioner.lock.file import read_lock, read_lock_head
 from provisioner.lock.freshness import check_freshness
-from provisioner.lock.mirror_tree import SIMPLE, WEB, place_of, render_pages
+from provisioner.lock.mirror_tree import REQUIREMENTS, SIMPLE, WEB, place_of, render_requirements
 from provisioner.lock.model import Lock
 from provisioner.lock.requirements import parse_requirements
 from provisioner.pipeline.bundle_use import unpack_texts
@@ -62,12 +63,17 @@ def check_bundle(path: Path, *, on_event: Listener) -> Checked:
     """
     with BundleReader(path) as reader, hold_scratch("bundle") as folder:
         unpack_texts(reader, folder)
-        locked = list_locked(_read_locks(reader.manifest, folder), reader.manifest.platforms)
+        locks = _read_locks(reader.manifest, folder)
+        locked = list_locked(locks, reader.manifest.platforms)
         problems = [*_find_unlisted(reader, locked)]
         with tell_step("check", f"{len(reader.manifest.files)} files", on_event):
-            indexes = _check_files(reader, locked, folder, problems, on_event=on_event)
+            published = _check_files(reader, locked, folder, problems, on_event=on_event)
         if not problems:
-            problems += _find_other_pages(reader, locked, indexes)
+            pages = render_published(locked, published)
+            for lock, platform in product(locks, reader.manifest.platforms):
+                texts = render_requirements(lock, platform)
+                pages |= {place: text.encode() for place, text in texts.items()}
+            problems += _find_other_pages(reader, pages, known={place_of(each) for _, each in locked})
         problems += _find_other_tools(reader)
         problems += _find_other_pythons(reader)
         if problems:
@@ -107,10 +113,10 @@ def _check_files(
     problems: list[ProvisionError],
     *,
     on_event: Listener,
-) -> dict[str, Mapping[str, Any]]:
-    """Read every file, scan the locked ones, and return the ``index.json`` of conda packages by sha256."""
+) -> dict[str, Published]:
+    """Read every file, scan the locked ones, and return by sha256 what pages tell of them."""
     packages = {place_of(package): package for _, package in locked}
-    indexes: dict[str, Mapping[str, Any]] = {}
+    published: dict[str, Published] = {}
     total = sum(file.size for file in reader.manifest.files)
     on_event(Progress(stage="check", item="all", done=0, total=total))
     for file in reader.manifest.files:
@@ -121,22 +127,28 @@ def _check_files(
                     out.write(chunk)
                     on_event(Progress(stage="check", item=file.path, done=out.tell(), total=file.size))
             if file.path in packages:
-                indexes[file.sha256] = scan_package(target, packages[file.path]).index
+                package = packages[file.path]
+                published[file.sha256] = read_published(package, scan_package(target, package))
         except ProvisionError as error:
             problems.append(error)
-    return indexes
+    return published
 
 
 def _find_other_pages(
-    reader: BundleReader, locked: Sequence[tuple[Lock, Package]], indexes: Mapping[str, Mapping[str, Any]]
+    reader: BundleReader, pages: Mapping[str, bytes], *, known: Collection[str]
 ) -> Iterator[ProvisionError]:
-    """Yield what a web server would offer from the bundle and no lockfile names: files, links and lists."""
-    pages = render_pages(locked, indexes)
-    known = {place_of(package) for _, package in locked}
+    """Yield what a web server would offer from the bundle and no lockfile names: files, links and lists.
+
+    Args:
+        reader: The bundle.
+        pages: Path to content of every page, as we would write it.
+        known: The paths of the locked files.
+    """
     for file in reader.manifest.files:
-        if not file.path.startswith((f"{SIMPLE}/", f"{WEB}/")) or file.path in known:
+        if not file.path.startswith((f"{SIMPLE}/", f"{WEB}/", f"{REQUIREMENTS}/")) or file.path in known:
             continue
-        if file.path not in pages or pages[file.path].encode() != b"".join(reader.stream(file)):
+        page = pages.get(file.path)
+        if page is None or len(page) != file.size or page != b"".join(reader.stream(file)):
             yield refuse_bundle(reader.path.name, f"member `{file.path}` is not what its lockfiles say")
 
 
@@ -145,15 +157,15 @@ def _find_other_tools(reader: BundleReader) -> Iterator[ProvisionError]:
     tools = [
         file
         for file in reader.manifest.files
-        if file.path.startswith(f"{TOOL}/") and file.path != REQUIREMENTS
+        if file.path.startswith(f"{TOOL}/") and file.path != TOOL_REQUIREMENTS
     ]
     if not tools:
         return
-    text = reader.read(REQUIREMENTS, max_bytes=_LONGEST_REQUIREMENTS).decode("utf-8", "replace")
+    text = reader.read(TOOL_REQUIREMENTS, max_bytes=_LONGEST_REQUIREMENTS).decode("utf-8", "replace")
     hashes = {digest for pin in parse_requirements(text) for digest in pin.hashes}
     for file in tools:
         if file.sha256 not in hashes:
-            yield refuse_bundle(reader.path.name, f"`{file.path}` is not in `{REQUIREMENTS}`")
+            yield refuse_bundle(reader.path.name, f"`{file.path}` is not in `{TOOL_REQUIREMENTS}`")
 
 
 def _find_other_pythons(reader: BundleReader) -> Iterator[ProvisionError]:

@@ -84,7 +84,7 @@ def read_own_lockfile() -> str:
     return (builtin_folder("lockfiles") / _LOCKFILE).read_text(encoding="utf-8")
 
 
-def render_requirements(own_sha256: str) -> str:
+def render_tool_requirements(own_sha256: str) -> str:
     """Return what pip is given: our lockfile, and our own wheel with its digest."""
     version = distribution(DISTRIBUTION).version
     return f"{read_own_lockfile()}{DISTRIBUTION}=={version} \\\n    --hash=sha256:{own_sha256}\n"

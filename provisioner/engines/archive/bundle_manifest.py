@@ -16,14 +16,14 @@ from provisioner.engines.archive.names import find_name_fault
 from provisioner.errors import InstallError
 from provisioner.ground.names import PLATFORMS, check_profile_name
 from provisioner.lock.file import SUFFIX as LOCKFILE_SUFFIX
-from provisioner.lock.mirror_tree import SIMPLE, WEB
+from provisioner.lock.mirror_tree import REQUIREMENTS, SIMPLE, WEB
 from provisioner.profile.load import SUFFIX as PROFILE_SUFFIX
 
 SCHEMA = "provision.bundle/1"
 ENVS, LOCKFILES, TOOL, PYTHON = "envs", "lockfiles", "tool", "python"
 README = "README.txt"
-REQUIREMENTS = f"{TOOL}/requirements.txt"
-_FOLDERS = (*(f"{folder}/" for folder in (ENVS, LOCKFILES, TOOL, PYTHON, WEB)), f"{SIMPLE}/")
+TOOL_REQUIREMENTS = f"{TOOL}/requirements.txt"
+_FOLDERS = (*(f"{folder}/" for folder in (ENVS, LOCKFILES, TOOL, PYTHON, WEB, REQUIREMENTS)), f"{SIMPLE}/")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _VERSION = re.compile(r"[0-9A-Za-z.+!_-]{1,100}")
 _LONGEST_FILE_BYTES = 1 << 40

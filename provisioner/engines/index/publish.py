@@ -1,8 +1,9 @@
 """Write the pages of a mirror's folder from the files in the store: of indexes, of channels, and metadata."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
+from typing import Any
 
 import zstandard
 
@@ -21,10 +22,27 @@ from provisioner.resolve.model import CondaPackage, PipPackage
 _LEVEL = 19
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Published:
+    """What pages tell of one file.
+
+    Attributes:
+        size: Bytes.
+        index: A conda package's ``index.json``.
+        facts: What a wheel or a source archive says of itself.
+        metadata: The METADATA that lies beside a wheel.
+    """
+
+    size: int
+    index: Mapping[str, Any] = field(default_factory=dict)
+    facts: FileFacts = field(default_factory=FileFacts)
+    metadata: bytes | None = None
+
+
 def publish_pages(
     locked: Iterable[tuple[Lock, CondaPackage | PipPackage]], stored: Mapping[str, StoredFile]
 ) -> dict[str, bytes]:
-    """Return path to content of everything in the folder that no lock names.
+    """Return path to content of everything in the folder that no lock names, channels' lists compressed, too.
 
     Args:
         locked: What is there, each with a lock that it is of.
@@ -33,31 +51,53 @@ def publish_pages(
     Raises:
         UnavailableError: A file has no readable metadata.
     """
-    # Locks of old do not say all sizes, and clients want them.
-    locked = tuple(
-        (lock, replace(package, size=stored[package.sha256].path.stat().st_size)) for lock, package in locked
+    locked = tuple(locked)
+    pages = render_published(
+        locked, {package.sha256: read_published(package, stored[package.sha256]) for _, package in locked}
     )
-    indexes = {package.sha256: stored[package.sha256].index for _, package in locked}
-    facts: dict[str, FileFacts] = {}
-    pages: dict[str, bytes] = {}
-    for package in {package.sha256: package for _, package in locked}.values():
-        if isinstance(package, PipPackage):
-            metadata = _read_metadata(package, stored[package.sha256])
-            requires_python = find_requires_python(metadata)
-            if is_sdist(package):  # what a source archive says is binding in a few only (PEP 643)
-                facts[package.sha256] = FileFacts(requires_python=requires_python)
-                continue
-            digest = sha256(metadata).hexdigest()
-            facts[package.sha256] = FileFacts(requires_python=requires_python, metadata_sha256=digest)
-            pages[f"{place_of(package)}.metadata"] = metadata
-    for place, text in render_pages(locked, indexes, facts).items():
-        pages[place] = text.encode()
-        if place.endswith(f"/{CHANNEL_LIST}"):
-            pages[f"{place}.zst"] = zstandard.ZstdCompressor(level=_LEVEL).compress(pages[place])
+    for place in [place for place in pages if place.endswith(f"/{CHANNEL_LIST}")]:
+        pages[f"{place}.zst"] = zstandard.ZstdCompressor(level=_LEVEL).compress(pages[place])
     return pages
 
 
-def _read_metadata(package: PipPackage, file: StoredFile) -> bytes:
-    if is_sdist(package):
-        return read_sdist_metadata(file.path)
-    return read_wheel_metadata(file.path, name=package.filename)
+def read_published(package: CondaPackage | PipPackage, file: StoredFile) -> Published:
+    """Return what pages tell of a file.
+
+    Raises:
+        UnavailableError: It has no readable metadata.
+    """
+    size = file.path.stat().st_size
+    if isinstance(package, CondaPackage):
+        return Published(size=size, index=file.index)
+    if is_sdist(package):  # what a source archive says is binding in a few only (PEP 643)
+        requires_python = find_requires_python(read_sdist_metadata(file.path))
+        return Published(size=size, facts=FileFacts(requires_python=requires_python))
+    metadata = read_wheel_metadata(file.path, name=package.filename)
+    facts = FileFacts(
+        requires_python=find_requires_python(metadata), metadata_sha256=sha256(metadata).hexdigest()
+    )
+    return Published(size=size, facts=facts, metadata=metadata)
+
+
+def render_published(
+    locked: Iterable[tuple[Lock, CondaPackage | PipPackage]], published: Mapping[str, Published]
+) -> dict[str, bytes]:
+    """Return path to content of pages and metadata; the same files give the same bytes.
+
+    Args:
+        locked: What is there, each with a lock that it is of.
+        published: sha256 to what is told of each.
+    """
+    # Locks of old do not say all sizes, and clients want them.
+    sized = [(lock, replace(package, size=published[package.sha256].size)) for lock, package in locked]
+    texts = render_pages(
+        sized,
+        {digest: each.index for digest, each in published.items()},
+        {digest: each.facts for digest, each in published.items()},
+    )
+    pages = {place: text.encode() for place, text in texts.items()}
+    for _, package in sized:
+        metadata = published[package.sha256].metadata
+        if metadata is not None:
+            pages[f"{place_of(package)}.metadata"] = metadata
+    return pages
