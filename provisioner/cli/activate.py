@@ -3,23 +3,25 @@
 import click
 
 from provisioner.cli.options import flag, settings_flags
-from provisioner.install.activation import SHELLS, find_activation, format_activation, guess_shell
+from provisioner.install.activation import find_activation
 from provisioner.install.generations import EnvironmentHome
+from provisioner.install.shells import SHELLS, format_activation, guess_shell
 from provisioner.install.stable import mend_stable
 from provisioner.pipeline.settings import Settings
 from provisioner.render.result import Result
 
 
 @click.command("activate")
-@click.argument("environment", metavar="ENVIRONMENT")
+@click.argument("environment", metavar="[ENVIRONMENT]", required=False)
 @flag(
     "--shell",
     type=click.Choice(sorted(SHELLS)),
     help="The shell that will read the commands; by default the one that SHELL names.",
 )
 @settings_flags
-def command(*, settings: Settings, environment: str, shell: str | None) -> Result:
+def command(*, settings: Settings, environment: str | None, shell: str | None) -> Result:
     """Print the commands that activate ENVIRONMENT: eval "$(provision activate NAME)"."""
+    environment = settings.choose_name(environment)
     generation = settings.load_environment(environment)
     chosen = shell or guess_shell(settings.environ)
     following = mend_stable(EnvironmentHome(data=settings.data), environment)

@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 
-from provisioner.cli.options import settings_flags
+from provisioner.cli.options import flag, settings_flags
 from provisioner.engines.process.become import become_program, find_program
 from provisioner.errors import UsageError
-from provisioner.install.activation import apply_activation, find_activation
+from provisioner.install.activation import apply_activation, choose_devices, find_activation
 from provisioner.install.generations import EnvironmentHome
 from provisioner.install.use import hold_generation
 from provisioner.pipeline.settings import Settings
@@ -45,9 +45,10 @@ class _RunCommand(click.Command):
 @click.argument(
     "program", metavar="[--] PROGRAM [ARGUMENT]...", nargs=-1, type=click.UNPROCESSED, required=True
 )
+@flag("--device", metavar="DEVICE", help="Let it see this device only: cpu, xpu:1, xpu:0,xpu:1.")
 @settings_flags
-def command(*, settings: Settings, environment: str, program: tuple[str, ...]) -> Any:
-    """Run PROGRAM inside ENVIRONMENT; its exit code is ours."""
+def command(*, settings: Settings, environment: str, program: tuple[str, ...], device: str | None) -> Any:
+    """Run PROGRAM inside ENVIRONMENT; its exit code is ours. Without a name the folder's is meant."""
     words = program[1:] if program[0] == "--" else program
     if not words:
         raise UsageError("usage.no_program", "`run` was given no program", hints=["name one after `--`"])
@@ -55,6 +56,8 @@ def command(*, settings: Settings, environment: str, program: tuple[str, ...]) -
     generation = settings.load_environment(environment)
     activation = find_activation(generation)
     variables = apply_activation(activation, settings.environ, windows=sys.platform == "win32")
+    if device is not None:
+        variables |= choose_devices(device)
     _refuse_foreign(words[0], variables, own=activation.path[:-1], environment=environment)
     home = EnvironmentHome(data=settings.data)
     with hold_generation(home, generation, command=f"provision run {environment}"):

@@ -1,5 +1,6 @@
 """``provision shell``: open a shell inside an environment."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,14 +10,9 @@ import click
 from provisioner.cli.options import settings_flags
 from provisioner.cli.run import become
 from provisioner.ground.files import make_private_folder, write_atomically
-from provisioner.install.activation import (
-    find_activation,
-    format_activation,
-    guess_shell,
-    quote_fish,
-    quote_posix,
-)
+from provisioner.install.activation import find_activation
 from provisioner.install.generations import EnvironmentHome
+from provisioner.install.shells import format_activation, guess_shell, quote_fish, quote_posix
 from provisioner.install.use import hold_generation
 from provisioner.pipeline.settings import Settings
 
@@ -33,15 +29,17 @@ _FILES: Mapping[str, tuple[str, str]] = {
     "fish": ("activate.fish", ""),
     "powershell": ("activate.ps1", ""),
     "cmd": ("activate.bat", ""),
+    "nu": ("activate.nu", ""),
 }
 
 
 @click.command("shell")
-@click.argument("environment", metavar="ENVIRONMENT")
+@click.argument("environment", metavar="[ENVIRONMENT]", required=False)
 @settings_flags
-def command(*, settings: Settings, environment: str) -> Any:
+def command(*, settings: Settings, environment: str | None) -> Any:
     """Open your shell inside ENVIRONMENT; `exit` leaves it."""
     home = EnvironmentHome(data=settings.data)
+    environment = settings.choose_name(environment)
     generation = settings.load_environment(environment)
     shell = guess_shell(settings.environ)
     make_private_folder(home.cache)
@@ -64,6 +62,7 @@ def _plan_start(shell: str, file: Path) -> list[str]:
         "fish": ["fish", "--init-command", f"source {quote_fish(str(file))}"],
         "powershell": ["powershell", "-NoExit", "-File", str(file)],
         "cmd": ["cmd", "/K", str(file)],
+        "nu": ["nu", "--execute", f"overlay use {json.dumps(str(file))}"],
     }[shell]
 
 

@@ -11,14 +11,9 @@ from pathlib import Path, PureWindowsPath
 import pytest
 
 from provisioner.errors import UsageError
-from provisioner.install.activation import (
-    SHELLS,
-    Activation,
-    apply_activation,
-    format_activation,
-    plan_activation,
-)
+from provisioner.install.activation import Activation, apply_activation, plan_activation
 from provisioner.install.receipt import Receipt
+from provisioner.install.shells import SHELLS, format_activation
 from provisioner.profile.rules import VARIABLE_NAME, check_variable
 from provisioner.profile.shell_variables import SPECIAL
 
@@ -143,6 +138,39 @@ def test_leaving_restores_what_was_there(shell: str, tmp_path: Path) -> None:
     environ = {"A": "$(old)", "PYTHONHOME": "/old"}
     before = run_shell(shell, "true", tmp_path, **environ)
     assert run_shell(shell, ". ./activate; . ./activate; provision_deactivate", tmp_path, **environ) == before
+
+
+PROMPTS = {
+    "bash": ("PS1='$ '", 'printf "%s\\n" "$PS1"'),
+    "zsh": ("PS1='$ '", 'printf "%s\\n" "$PS1"'),
+    "fish": ("function fish_prompt; echo '$ '; end", "fish_prompt"),
+}
+
+
+@pytest.mark.parametrize("shell", REAL)
+def test_the_prompt_shows_the_environment_while_it_is_active(shell: str, tmp_path: Path) -> None:
+    """Its name stands before the prompt, once also after a second activation, and goes on leaving."""
+    (tmp_path / "activate").write_text(format_activation(activation(), shell), encoding="utf-8")
+    define, show = PROMPTS[shell]
+
+    def see(first: str) -> list[str]:
+        script = f"{first}; . ./activate; . ./activate; {show}; provision_deactivate; {show}"
+        done = subprocess.run(
+            [shell, "-c", script], cwd=tmp_path, capture_output=True, check=True, text=True, env={"HOME": "/"}
+        )
+        return [line.strip() for line in done.stdout.splitlines()]
+
+    assert see(define) == ["(demo) $", "$"]
+    off = "set -g VIRTUAL_ENV_DISABLE_PROMPT 1" if shell == "fish" else "VIRTUAL_ENV_DISABLE_PROMPT=1"
+    assert see(f"{define}; {off}") == ["$", "$"]
+
+
+def test_nu_reads_a_module() -> None:
+    """Nu gets an overlay whose values are strings that expand nothing."""
+    lines = format_activation(activation(D='$(x) "\\ \n'), "nu").splitlines()
+    assert lines[0] == "export-env {"
+    assert '  $env.D = "$(x) \\"\\\\ \\n"' in lines
+    assert "  hide-env -i PYTHONHOME" in lines
 
 
 @pytest.mark.parametrize("way", ["source", "eval"])
