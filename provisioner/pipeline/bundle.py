@@ -7,7 +7,6 @@ the store anew: to compare what lies there already would read as many bytes as w
 """
 
 import os
-import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -33,7 +32,6 @@ from provisioner.errors import BusyError, InstallError, UsageError
 from provisioner.events import Listener, Progress, tell_step
 from provisioner.ground.file_lock import hold_file
 from provisioner.ground.files import disk_error, replace, sync_folder
-from provisioner.install.use import hold_downloads
 from provisioner.lock.mirror_tree import place_of, render_requirements
 from provisioner.lock.model import Lock
 from provisioner.pipeline.engines import Engines
@@ -44,6 +42,7 @@ from provisioner.pipeline.own_package import (
     render_tool_requirements,
 )
 from provisioner.pipeline.settings import Settings
+from provisioner.pipeline.space import find_free_bytes
 from provisioner.profile.model import Profile
 
 _README = """\
@@ -109,7 +108,7 @@ def bundle(
     """
     locks = [read_fresh_lock(settings, profile) for profile in profiles]
     locked = list_locked(locks, choices.platforms)
-    with Engines(settings, on_event=on_event) as engines, hold_downloads(engines.home):
+    with Engines(settings, on_event=on_event) as engines:
         packages = {place_of(package): package for _, package in locked}
         packages |= _choose_own(engines, profiles, choices) if choices.tool else {}
         packages |= _choose_pythons(profiles, locks, choices)
@@ -121,24 +120,32 @@ def bundle(
         )
         contents |= _render_texts(settings, profiles, locks, choices)
         contents |= _pack_own() if choices.tool else {}
-        paths: dict[str, Source] = {place: stored[each.sha256].path for place, each in packages.items()}
-        sizes = {digest: file.path.stat().st_size for digest, file in stored.items()}
-        files = [
-            BundledFile(path=place, size=sizes[package.sha256], sha256=package.sha256)
-            for place, package in packages.items()
-        ] + [
-            BundledFile(path=place, size=len(data), sha256=sha256(data).hexdigest())
-            for place, data in contents.items()
-        ]
+        paths = {place: stored[package.sha256].path for place, package in packages.items()}
+        digests = {place: package.sha256 for place, package in packages.items()}
         manifest = Manifest(
             tool=__version__,
             profiles=tuple(sorted({profile.name for profile in profiles})),
             platforms=tuple(sorted(set(choices.platforms))),
-            files=tuple(sorted(files, key=lambda file: file.path)),
+            files=_list_files(paths, digests, contents),
         )
-        with tell_step("bundle", f"{len(files)} files", on_event):
-            digest = _write(output, manifest, paths | contents, on_event=on_event)
+        with tell_step("bundle", f"{len(manifest.files)} files", on_event):
+            digest = _write(output, manifest, {**paths, **contents}, on_event=on_event)
     return Bundled(path=output, size=measure_bundle(manifest), sha256=digest, manifest=manifest)
+
+
+def _list_files(
+    paths: Mapping[str, Path], digests: Mapping[str, str], contents: Mapping[str, bytes]
+) -> tuple[BundledFile, ...]:
+    """Return the manifest's list of stored files and of texts, sorted by their paths in the bundle."""
+    files = [
+        BundledFile(path=place, size=path.stat().st_size, sha256=digests[place])
+        for place, path in paths.items()
+    ]
+    files += [
+        BundledFile(path=place, size=len(data), sha256=sha256(data).hexdigest())
+        for place, data in contents.items()
+    ]
+    return tuple(sorted(files, key=lambda file: file.path))
 
 
 def _choose_own(engines: Engines, profiles: Sequence[Profile], choices: BundleChoices) -> dict[str, Package]:
@@ -193,7 +200,7 @@ def _render_texts(
 
 def _write(output: Path, manifest: Manifest, sources: Mapping[str, Source], *, on_event: Listener) -> str:
     size = measure_bundle(manifest)
-    free = shutil.disk_usage(output.absolute().parent).free
+    free = find_free_bytes(output.absolute().parent)
     if size > free:
         raise InstallError(
             "install.disk_full",
