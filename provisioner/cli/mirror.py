@@ -1,6 +1,7 @@
 """``provision mirror``: serve locked files as package index and channels, or write them as a folder."""
 
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import click
@@ -10,7 +11,7 @@ from provisioner.engines.net.addresses import parse_address
 from provisioner.errors import UsageError
 from provisioner.ground.names import PLATFORMS
 from provisioner.pipeline.lock import load_all_profiles
-from provisioner.pipeline.mirror import collect, list_bundle, list_documents, list_folder, serve
+from provisioner.pipeline.mirror import hold_tree, list_bundle, list_documents, list_folder, serve
 from provisioner.pipeline.mirror_export import export_tree
 from provisioner.pipeline.settings import Settings, host_platform
 from provisioner.render.mirror import render_export
@@ -72,20 +73,21 @@ def command(
             hints=["unpack the bundle with `tar`, or copy the folder: any web server can serve it"],
         )
     with show_progress(settings.environ) as listener:
+        answer = partial(serve, host=host, port=port, url=url, on_event=listener)
         if folder is not None:
-            documents = list_folder(Path(folder))
+            answer(list_folder(Path(folder)))
         elif bundle is not None:
-            documents = list_bundle(Path(bundle))
+            answer(list_bundle(Path(bundle)))
         else:
             wanted = (
                 load_all_profiles(settings) if every else [settings.load_profile(name) for name in profiles]
             )
-            tree = collect(settings, wanted, platforms=platforms or (host_platform(),), on_event=listener)
-            if target is not None:
-                exported = export_tree(tree, Path(target), url=url, on_event=listener)
-                return render_export(target, **asdict(exported), left_out=tree.left_out)
-            documents = list_documents(tree)
-        serve(documents, host, port, url=url, on_event=listener)
+            chosen = platforms or (host_platform(),)
+            with hold_tree(settings, wanted, platforms=chosen, on_event=listener) as tree:
+                if target is not None:
+                    exported = export_tree(tree, Path(target), url=url, on_event=listener)
+                    return render_export(target, **asdict(exported), left_out=tree.left_out)
+                answer(list_documents(tree))
     return Result()
 
 

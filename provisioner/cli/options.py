@@ -55,7 +55,7 @@ def settings_flags(function: Callable[..., Any]) -> Callable[..., Any]:
     @flag("--lockfiles", metavar="DIR", help="Folder of the lockfiles.")
     @flag("--data-dir", metavar="DIR", help="Folder of environments, downloads and caches.")
     @flag("--config", metavar="FILE", help="Read this configuration file.")
-    @flag("--mirrors", metavar="FILE", help="Mapping of canonical prefixes to mirrors (YAML or JSON).")
+    @flag("--mirrors", metavar="FILE|NAME", help="Map of canonical prefixes to mirrors, as a file or `cn`.")
     @flag("--find-links", metavar="DIR|URL", multiple=True, help="A wheelhouse; files are matched by sha256.")
     @flag("--offline", is_flag=True, help="Use no network.")
     @flag("--json", "as_json", is_flag=True, help="Print exactly one JSON document.")

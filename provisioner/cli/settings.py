@@ -7,6 +7,7 @@ from typing import Any
 
 import platformdirs
 
+from provisioner.engines.net import addresses
 from provisioner.engines.net.addresses import check_address, parse_address
 from provisioner.errors import UsageError
 from provisioner.ground.files import read_file
@@ -15,6 +16,8 @@ from provisioner.ground.yaml_fields import ListOf, MapOf, Record, Text, check_no
 from provisioner.ground.yaml_reader import MAX_BYTES, read_yaml
 from provisioner.ground.yaml_tree import plain, raise_problems
 from provisioner.pipeline.settings import CONFIG_NAME, Settings, builtin_folder
+
+_OUR_MIRRORS = Path(addresses.__file__).parent / "mirrors"
 
 _CONFIG = Record(
     description="Settings of provision.",
@@ -74,7 +77,7 @@ def read_settings(
         profile_folders=tuple(folders),
         lockfiles=Path(chosen) if chosen else None,
         data=Path(data).expanduser().absolute() if data else _platform_folder("data"),
-        mirrors=written.get("mirrors", {}) | (_read_mapping(Path(mirrors)) if mirrors else {}),
+        mirrors=written.get("mirrors", {}) | (_read_mapping(mirrors, user) if mirrors else {}),
         find_links=tuple(
             parse_address(link, place="find_links") if "://" in link else link
             for link in (*find_links, *written.get("find_links", ()))
@@ -96,14 +99,23 @@ def _read_config(named: str | None, user: Path) -> dict[str, Any]:
     return _read(path, _CONFIG)
 
 
-def _read_mapping(path: Path) -> dict[str, str]:
-    if not path.is_file():
-        raise UsageError(
-            "usage.no_mirrors",
-            f"`--mirrors`: there is no file `{path}`",
-            hints=["name a YAML or JSON file that maps prefixes to mirrors"],
-        )
-    return _read(path, _MIRRORS)
+def _read_mapping(named: str, user: Path) -> dict[str, str]:
+    """Read a map of mirrors: a file, or by its name one of the user's or of ours."""
+    places = [Path(named)]
+    if check_profile_name(named) is None:  # then it is no path, and leads nowhere else
+        places += [folder / f"{named}.yaml" for folder in (user / "mirrors", _OUR_MIRRORS)]
+    for path in places:
+        if path.is_file():
+            return _read(path, _MIRRORS)
+    ours = ", ".join(f"`{path.stem}`" for path in sorted(_OUR_MIRRORS.glob("*.yaml")))
+    raise UsageError(
+        "usage.no_mirrors",
+        f"`--mirrors`: there is no file `{named}`, and no map of that name",
+        hints=[
+            "name a YAML or JSON file that maps prefixes to mirrors",
+            f"or a map by its name: {ours}, or those in `{user / 'mirrors'}`",
+        ],
+    )
 
 
 def _read(path: Path, spec: Record | MapOf) -> dict[str, Any]:

@@ -5,6 +5,7 @@ find the files (fetch what is missing) -> pages -> export to a folder, or serve 
 
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from provisioner.engines.archive.bundle_manifest import lockfile_place
 from provisioner.engines.index.mirror_server import Document, open_server
 from provisioner.engines.index.publish import publish_pages
 from provisioner.engines.store.file import StoredFile
+from provisioner.engines.store.store import Package
 from provisioner.errors import UnavailableError, UsageError
 from provisioner.events import Listener, Notice
 from provisioner.ground.scratch import hold_scratch
@@ -48,10 +50,13 @@ class MirrorTree:
     left_out: tuple[str, ...] = ()
 
 
-def collect(
+@contextmanager
+def hold_tree(
     settings: Settings, profiles: Sequence[Profile], *, platforms: Collection[str], on_event: Listener
-) -> MirrorTree:
-    """Return the folder of the profiles' locked files; what the store lacks is fetched, unless offline.
+) -> Iterator[MirrorTree]:
+    """Yield the folder of the profiles' locked files; what the store lacks is fetched, unless offline.
+
+    Nobody deletes from the store for the length of the block.
 
     Raises:
         InstallError: A file is not the locked one.
@@ -60,33 +65,36 @@ def collect(
     """
     locks = [read_fresh_lock(settings, profile) for profile in profiles]
     locked = list_locked(locks, platforms)
-    packages = {package.sha256: package for _, package in locked}
     with Engines(settings, on_event=on_event) as engines:
-        stored: dict[str, StoredFile] = {}
-        left_out = []
-        if settings.offline:
-            for package in packages.values():
-                try:
-                    stored |= engines.fetcher.fetch([package])
-                except UnavailableError:
-                    left_out.append(package.filename)
-        else:
-            stored |= engines.fetcher.fetch(tuple(packages.values()))
-    if left_out:
-        some = ", ".join(f"`{name}`" for name in sorted(left_out)[:3])
-        message = f"{len(left_out)} locked files are not in the store and are left out: {some} …"
-        on_event(Notice(message=message, level="warning"))
-    there = [(lock, package) for lock, package in locked if package.sha256 in stored]
-    pages = publish_pages(there, stored)
-    for lock in locks:
-        for platform in platforms:
-            pages |= {place: text.encode() for place, text in render_requirements(lock, platform).items()}
-    return MirrorTree(
-        files={place_of(package): stored[package.sha256].path for _, package in there},
-        digests={place_of(package): package.sha256 for _, package in there},
-        pages=pages,
-        left_out=tuple(sorted(left_out)),
-    )
+        stored = _fetch(engines, [package for _, package in locked])
+        left_out = sorted({package.filename for _, package in locked if package.sha256 not in stored})
+        if left_out:
+            some = ", ".join(f"`{name}`" for name in left_out[:3])
+            message = f"{len(left_out)} locked files are not in the store and are left out: {some} …"
+            on_event(Notice(message=message, level="warning"))
+        there = [(lock, package) for lock, package in locked if package.sha256 in stored]
+        pages = publish_pages(there, stored)
+        for lock in locks:
+            for platform in platforms:
+                lists = render_requirements(lock, platform)
+                pages |= {place: text.encode() for place, text in lists.items()}
+        yield MirrorTree(
+            files={place_of(package): stored[package.sha256].path for _, package in there},
+            digests={place_of(package): package.sha256 for _, package in there},
+            pages=pages,
+            left_out=tuple(left_out),
+        )
+
+
+def _fetch(engines: Engines, packages: Sequence[Package]) -> dict[str, StoredFile]:
+    """Return sha256 to stored file; offline without those that would have to be fetched."""
+    if not engines.settings.offline:
+        return dict(engines.fetcher.fetch(packages))
+    stored: dict[str, StoredFile] = {}
+    for package in packages:
+        with suppress(UnavailableError):
+            stored |= engines.fetcher.fetch([package])
+    return stored
 
 
 def list_documents(tree: MirrorTree) -> dict[str, Document]:
@@ -151,9 +159,9 @@ def list_folder(folder: Path) -> dict[str, Document]:
 
 def serve(
     documents: dict[str, Document],
+    *,
     host: str,
     port: int,
-    *,
     url: str | None,
     on_event: Listener,
 ) -> None:

@@ -212,6 +212,34 @@ def test_exports_are_the_same_and_exact(tmp_path: Path, built: Lab) -> None:
     assert tree_of(one) == tree
 
 
+def test_what_is_served_stays_in_the_store(tiny: Lab) -> None:
+    """`clean --all` of another process leaves the downloads as long as somebody is served from them."""
+    tiny.build_tiny()
+    with serve_mirror(tiny, "tiny") as base:
+        cleaned = tiny.run("clean", "--all")
+        assert cleaned.code == 0, cleaned.err
+        for page in ("tinyapp/tinyapp-1.0-py3-none-any.whl", "tinyapp/"):
+            assert httpx.get(f"{base}/pypi/simple/{page}", trust_env=False).status_code == 200
+
+
+def test_maps_have_names(tmp_path: Path, built: Lab) -> None:
+    """A name is looked up in the user's folder and among ours; a path is a path."""
+    folder = tmp_path / "disk"
+    config = tmp_path / "config"
+    (config / "mirrors").mkdir(parents=True)
+    assert built.run("mirror", "tiny", "--export", str(folder), "--url", folder.as_uri()).code == 0
+    (folder / "mirrors.yaml").rename(config / "mirrors" / "office.yaml")
+    (tmp_path / "other").mkdir()
+    other = Lab(root=tmp_path / "other", server=built.server)
+    other.copy_tiny(built)
+    places = {"PIP_INDEX_URL": NOWHERE, "PROVISION_CONFIG_DIR": str(config)}
+    created = other.run("create", "tiny", "--no-validate", "--mirrors", "office", **places)
+    assert created.code == 0, created.err
+    assert built.run("list", "--mirrors", "cn").code == 0
+    refused = built.run("list", "--mirrors", "../mirrors/cn", "--json")
+    assert refused.error["code"] == "usage.no_mirrors"
+
+
 def test_an_export_touches_no_other_folder(tmp_path: Path, built: Lab) -> None:
     """A folder with something else in it is refused, and nothing in it is changed."""
     (tmp_path / "thesis.tex").write_text("years of work")
