@@ -5,18 +5,21 @@
 
 No profile is for such a device: this shows that the stages themselves (forward, width at production
 dimensions, cache, speed) hold on a real accelerator, those of low bit included (nf4 needs bitsandbytes
-0.50.2, int8 and int4 need torchao 0.18). Writes one report per family and precision to OUT, as JSON and HTML,
-prints a summary of all as JSON, and exits 1 where one did not pass.
+0.50.2, int8 and int4 need torchao 0.18). Writes what `scripts/add-evidence` takes and a page, per family and
+precision, to OUT, prints a summary of all as JSON, and exits 1 where one did not pass.
 """
 
 import argparse
 import json
+import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from provisioner.diagnose.evidence.describe import describe_evidence, write_evidence
 from provisioner.diagnose.failures.recognise import recognise_error
 from provisioner.engines.process.run import start_program
 from provisioner.events import Event, StageFinished
@@ -49,13 +52,21 @@ def main() -> int:
         for precision in arguments.precision or ("bf16", "fp16"):
             report = validate(family, precision, device=arguments.device, weights=folder)
             name = f"{family}-{precision}"
-            (arguments.out / f"{name}.json").write_text(json.dumps(report.as_json(), indent=1) + "\n")
+            evidence = describe_evidence(add_driver(report), platform="linux-64")
+            (arguments.out / f"{name}.json").write_text(write_evidence(evidence))
             (arguments.out / f"{name}.html").write_text(write_html(report))
             print(f"{name}: {report.verdict} {report.reason or ''}", flush=True)
             summary[name] = summarise(report)
             passed = passed and report.verdict is Verdict.PASSED
     print(json.dumps(summary, indent=1))
     return 0 if passed else 1
+
+
+def add_driver(report: Report) -> Report:
+    """Return the report with the version of NVIDIA's driver, which torch does not tell."""
+    command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()
+    return replace(report, device={**report.device, "driver": answer[0]}) if answer else report
 
 
 def summarise(report: Report) -> dict[str, Any]:
@@ -72,6 +83,7 @@ def summarise(report: Report) -> dict[str, Any]:
         "rounding": measured["conversion"].get("rounding"),
         "relative_difference": measured["comparison"].get("relative_difference"),
         "lengths": {entry["length"]: entry["relative_difference"] for entry in lengths},
+        "repeat": measured.get("repeat"),
         "cached_step": measured["generation"].get("cached_step", {}).get("relative_difference"),
         "width": measured["width"].get("relative_difference"),
         "speed": measured["speed"].get("warm"),
