@@ -19,7 +19,7 @@ COLUMNS = {
     "width": ("width.relative_difference", ".4f"),
     "MiB at width": ("width.peak_mib", ".0f"),
     "prefill/s": ("speed.prefill_tokens_per_second", ".0f"),
-    "decode/s": ("speed.decode_tokens_per_second", ".0f"),
+    "decode/s": ("speed.decode_tokens_per_second", ".1f"),
 }
 """Column of the table to the figure in it and its form."""
 _ANY = {"xpu": "Intel GPU", "cpu": None, "cuda": None}
