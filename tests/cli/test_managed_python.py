@@ -112,6 +112,19 @@ def test_a_managed_python_comes_out_of_a_bundle(offered: Lab) -> None:
     assert len(list((offered.data / "pythons").iterdir())) == 1
 
 
+def test_links_inside_are_kept(tmp_path: Path, tiny: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Symbolic links and hard ones to files before them, of which standalone builds have some."""
+    program = f"python/bin/python{PYTHON}"
+    data = make_stand_in(lambda opened: add_link(opened, "python/bin/python", program, tarfile.LNKTYPE))
+    lock_stand_in(tiny, monkeypatch, data)
+    (tmp_path / NAME).write_bytes(data)
+    found = unpack_managed(
+        tmp_path / NAME, load_managed(PYTHON, "linux-64"), "linux-64", folder=tmp_path / "pythons"
+    )
+    assert found.is_symlink()
+    assert found.with_name("python").read_bytes() == found.read_bytes()
+
+
 def test_another_file_is_never_unpacked(offered: Lab) -> None:
     """The digest of the table decides; nothing is left but an empty store."""
     offered.server.files[f"pbs/{NAME}"] = make_stand_in(lambda opened: add_file(opened, "python/evil"))
@@ -131,6 +144,7 @@ def test_another_file_is_never_unpacked(offered: Lab) -> None:
         lambda opened: add_link(opened, "python/out", "/etc"),
         lambda opened: add_link(opened, "python/pipe", "", tarfile.FIFOTYPE),
         lambda opened: add_link(opened, "python/hard", "python/bin/python3", tarfile.LNKTYPE),
+        lambda opened: add_link(opened, "python/hard", "/etc/passwd", tarfile.LNKTYPE),
         lambda opened: add_file(opened, "python/bin/python3"),
         lambda opened: add_file(opened, "python/bomb", bytes(80 * 1024 * 1024)),
     ],

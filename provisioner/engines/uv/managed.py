@@ -104,6 +104,7 @@ def _check_members(opened: tarfile.TarFile, archive: str, *, size_bytes: int, pl
     portable = platform != "linux-64"
     budget = Budget(archive, size_bytes=size_bytes)
     links: dict[str, str] = {}
+    files: set[str] = set()
     seen: set[str] = set()
     for member in opened:
         key = member.name.casefold() if portable else member.name
@@ -112,12 +113,16 @@ def _check_members(opened: tarfile.TarFile, archive: str, *, size_bytes: int, pl
             fault = f"is not below `{_ROOT}`"
         if fault is None and key in seen and not member.isdir():
             fault = "comes twice"
-        if fault is None and not (member.isfile() or member.isdir() or member.issym()):
+        if fault is None and member.islnk() and member.linkname not in files:
+            fault = "is a link to no file before it"
+        if fault is None and not (member.isfile() or member.isdir() or member.issym() or member.islnk()):
             fault = "is neither a file nor a folder nor a link"
         if fault is not None:
             raise refuse(archive, fault, member=member.name)
         seen.add(key)
         budget.spend(member.size)
+        if member.isfile():
+            files.add(member.name)
         if member.issym():
             links[member.name] = member.linkname
     for name in links:
