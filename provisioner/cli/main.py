@@ -37,6 +37,7 @@ VERBS = {
     "verify": "Name every changed, missing or added file of an environment, and damaged downloads.",
     "repair": "Put back the files of an environment that are not as they were built.",
     "rollback": "Make an older generation of an environment the current one.",
+    "bisect": "Find the package change between two locks that broke what worked.",
     "remove": "Remove an environment.",
     "clean": "Remove what no environment needs: old generations, partial files.",
     "diff": "Compare two lockfiles, or one lockfile at two revisions.",

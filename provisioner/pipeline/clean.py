@@ -106,7 +106,11 @@ def clean(settings: Settings, choices: CleanChoices, *, lock_timeout_s: float) -
     names = {*(name for name, _ in list_environments(home)), *list_unbuilt(home), *list_unpacked(home)}
     environments = [home.environment(name) for name in sorted(names)]
     scratch = find_dead_scratch()
-    caches = [*find_dead_scratch(home.cache / "weights"), *find_dead_scratch(home.cache / "bytecode")]
+    caches = [
+        folder
+        for name in ("weights", "bytecode", "bisect")
+        for folder in find_dead_scratch(home.cache / name)
+    ]
     with _measure_freed(*environments, *scratch, home.store, home.cache) as freed:
         for name in sorted(names):
             with hold_environment(home, name, timeout_s=lock_timeout_s, command="provision clean"):

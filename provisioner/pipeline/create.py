@@ -155,14 +155,12 @@ def plan_environment(
     stale = check_freshness(read_lock_head(path), profile, lockfile=path.as_posix())
     if stale is not None:
         raise stale
-    platform = host_platform()
-    wanted = _find_platform(profile, platform)
     return plan_profile(
         read_lock(path),
         profile,
-        platform=platform,
+        platform=host_platform(),
         name=name,
-        env={**wanted.env, **wanted.env_by_gpu.get(gpu or "", {})},
+        env=find_variables(profile, gpu),
         sources={
             **{f"envs/{Path(file).name}": Path(file) for file in profile.files},
             f"lockfiles/{path.name}": path,
@@ -189,6 +187,12 @@ def plan_profile(
         startup={each.requirement: each.reason for each in _find_platform(profile, platform).startup},
         sources=sources,
     )
+
+
+def find_variables(profile: Profile, gpu: str | None) -> dict[str, str]:
+    """Return the environment variables that a profile wants on this machine, with this class of GPU."""
+    wanted = _find_platform(profile, host_platform())
+    return {**wanted.env, **wanted.env_by_gpu.get(gpu or "", {})}
 
 
 def _find_platform(profile: Profile, name: str) -> Platform:

@@ -31,7 +31,7 @@ def diff(settings: Settings, old: str, new: str | None) -> LockDiff | list[LockD
     new = _find_lockfile(settings, new) if new is not None else None
     if new is None:
         old, new = f"HEAD:{old}", old
-    before, after = _read(settings, old), _read(settings, new)
+    before, after = read_lock_of(settings, old), read_lock_of(settings, new)
     if before is None and after is None:
         raise UsageError("usage.no_lockfile", f"neither `{old}` nor `{new}` is a lockfile", hints=[_HINT])
     return diff_locks(before, after)
@@ -87,7 +87,7 @@ def _find_lockfile(settings: Settings, place: str) -> str:
     return str(settings.find_lockfile(profile))
 
 
-def _read(settings: Settings, place: str) -> Lock | None:
+def read_lock_of(settings: Settings, place: str) -> Lock | None:
     """Return the lock of a file or of ``revision:path``; None where that revision has no such file."""
     path = Path(place)
     revision, separator, inside = place.partition(":")
