@@ -118,5 +118,8 @@ def plan_install(
 
 
 def _describe(packages: Sequence[CondaPackage | PipPackage]) -> list[dict[str, Any]]:
-    """Return what decides a build: a file's size follows from its digest, and not every lockfile says it."""
-    return [{key: value for key, value in asdict(package).items() if key != "size"} for package in packages]
+    """Return what decides a build; size and publisher belong to a digest, and some locks lack them."""
+    return [
+        {key: value for key, value in asdict(package).items() if key not in {"size", "publisher"}}
+        for package in packages
+    ]

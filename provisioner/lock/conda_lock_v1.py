@@ -209,6 +209,7 @@ def _make_package(entry: Mapping[str, Any], parsed: ParsedHead) -> _Package:
         filename=filename,
         index=parsed.sources.get((entry["platform"], name), DEFAULT_INDEX),
         validation=entry["optional"],
+        publisher=parsed.publishers.get((entry["platform"], filename)),
         **shared,
     )
 

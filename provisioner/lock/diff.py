@@ -105,7 +105,7 @@ def diff_locks(old: Lock | None, new: Lock | None) -> LockDiff:
 def _diff_platform(name: str, old: LockedPlatform | None, new: LockedPlatform | None) -> PlatformDiff | None:
     before, after = _by_key(old), _by_key(new)
     pairs = ((key, before.get(key), after.get(key)) for key in {*before, *after})
-    changes = [_make_change(*key, was, now) for key, was, now in pairs if _identity(was) != _identity(now)]
+    changes = [_make_change(*key, was, now) for key, was, now in pairs if _is_changed(was, now)]
     kind = _kind_of(old, new)
     if not changes and kind is Kind.CHANGED:
         return None
@@ -126,6 +126,12 @@ def _by_key(platform: LockedPlatform | None) -> dict[tuple[str, str], _Package]:
 
 def _identity(package: _Package | None) -> tuple[str, str, str] | None:
     return (package.url, package.sha256, _source(package)) if package else None
+
+
+def _is_changed(old: _Package | None, new: _Package | None) -> bool:
+    if _identity(old) != _identity(new):
+        return True
+    return bool(old and new and _find_other_publisher(old, new))
 
 
 def _kind_of(old: object, new: object) -> Kind:
@@ -152,6 +158,8 @@ def _find_flags(old: _Package, new: _Package) -> Iterator[str]:
         yield f"from `{_source(new)}`, was from `{_source(old)}`"
     elif "://" in new.url and origin_of(old.url) != origin_of(new.url):
         yield f"on `{origin_of(new.url)}`, was on `{origin_of(old.url)}`"
+    if other := _find_other_publisher(old, new):
+        yield other
     if _version(old) == _version(new):
         if old.filename != new.filename:
             yield f"same version, another file: `{new.filename}`"
@@ -168,6 +176,14 @@ def _find_flags(old: _Package, new: _Package) -> Iterator[str]:
 def _source(package: _Package) -> str:
     """Return the index's name, or the channel's address."""
     return package.index if isinstance(package, PipPackage) else package.url.rsplit("/", 2)[0]
+
+
+def _find_other_publisher(old: _Package, new: _Package) -> str | None:
+    """Return a remark on a publisher that became another, or nobody; what was never said has not changed."""
+    before, after = (each.publisher if isinstance(each, PipPackage) else None for each in (old, new))
+    if before is None or before == after:
+        return None
+    return f"published by `{after}`, was by `{before}`" if after else f"not attested, was by `{before}`"
 
 
 def _version(package: _Package) -> str:

@@ -26,14 +26,14 @@ from provisioner.ground.yaml_tree import (
 from provisioner.ground.yaml_writer import Value
 from provisioner.lock.fingerprint import FINGERPRINT_VERSION, fingerprint_of_inputs
 from provisioner.lock.model import Lock, LockedPlatform, LockHead
-from provisioner.lock.rules import origin_of
+from provisioner.lock.rules import check_publisher, origin_of
 from provisioner.resolve.model import CondaPackage, PipPackage
 
-# 2 since lockfiles say sizes; one without any is still written as 1.
-FORMAT = 2
+# 3 since lockfiles say publishers, 2 since they say sizes; one that says none is still written as before.
+FORMAT = 3
 CONDA_LOCK_VERSION = 1
 _SINGLE = ("format", "profile", "fingerprint")
-_KINDS = frozenset({"count", "files", "from", "index", "input", "note", "size", *_SINGLE})
+_KINDS = frozenset({"count", "files", "from", "index", "input", "note", "publisher", "size", *_SINGLE})
 _CHANNEL: dict[str, Spec] = {
     "url": Text(check=check_canonical_address),
     "used_env_vars": ListOf(item=ANY_TEXT),
@@ -79,6 +79,7 @@ class ParsedHead:
         fingerprints: Platform to fingerprint.
         sources: (platform, package) to the index that it comes from, for those not from the default one.
         sizes: (platform, file name) to bytes, for those whose size is known.
+        publishers: (platform, file name) to who published it, for those whose index attests it.
         count: Number of packages that follow, by what the head says.
         entries: These packages as they are written, where the document goes on to them.
     """
@@ -88,6 +89,7 @@ class ParsedHead:
     fingerprints: Mapping[str, str]
     sources: Mapping[tuple[str, str], str]
     sizes: Mapping[tuple[str, str], int]
+    publishers: Mapping[tuple[str, str], str]
     count: int
     entries: Sequence[Mapping[str, Any]]
 
@@ -95,8 +97,9 @@ class ParsedHead:
 def render_custom_metadata(lock: Lock) -> dict[str, str]:
     """Return ``custom_metadata`` of a lock, in the order that a person reads it."""
     sizes = {platform.platform: _list_sizes(platform) for platform in lock.platforms}
+    publishers = {platform.platform: _list_publishers(platform) for platform in lock.platforms}
     custom = {
-        "format": str(FORMAT if any(sizes.values()) else 1),
+        "format": str(FORMAT if any(publishers.values()) else 2 if any(sizes.values()) else 1),
         "profile": lock.profile,
         "fingerprint": str(lock.fingerprint_version),
     }
@@ -115,6 +118,7 @@ def render_custom_metadata(lock: Lock) -> dict[str, str]:
             if names := _words(package.name for at, package in packages if at == platform.platform):
                 custom[f"from {name} {platform.platform}"] = names
     custom |= {f"input {key}": lock.inputs[key] for key in sorted(lock.inputs)}
+    custom |= {f"publisher {platform}": text for platform, text in publishers.items() if text}
     custom |= {f"size {platform}": text for platform, text in sizes.items() if text}
     return custom
 
@@ -181,6 +185,11 @@ def parse_head(root: Table, spec: Record = HEAD) -> ParsedHead:
             (platform, filename): size
             for platform, text in groups["size"].items()
             for filename, size in _read_sizes(text, place(f"size {platform}"))
+        },
+        publishers={
+            (platform, filename): publisher
+            for platform, text in groups["publisher"].items()
+            for filename, publisher in _read_publishers(text, place(f"publisher {platform}"))
         },
         count=sum(_read_number(text, place(f"count {name}")) for name, text in groups["count"].items()),
         entries=document.get("package", ()),
@@ -257,6 +266,19 @@ def _read_sizes(text: str, origin: Origin) -> Iterator[tuple[str, int]]:
         if not re.fullmatch(r"[1-9][0-9]{0,14}", size, re.ASCII):
             raise DamageError(origin, f"{shown(line)} is not a file name and its bytes")
         yield filename, int(size)
+
+
+def _list_publishers(platform: LockedPlatform) -> str:
+    """Return the files of a platform whose publishers are known, one a line: name and publisher."""
+    known = {package.filename: package.publisher for package in platform.pip if package.publisher}
+    return "\n".join(f"{filename} {known[filename]}" for filename in sorted(known))
+
+
+def _read_publishers(text: str, origin: Origin) -> Iterator[tuple[str, str]]:
+    for line in text.split("\n"):
+        filename, _, publisher = line.partition(" ")
+        refuse(check_publisher(publisher), origin)
+        yield filename, publisher
 
 
 def _words(words: Iterable[str]) -> str:

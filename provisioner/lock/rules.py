@@ -20,6 +20,7 @@ _WHEEL = re.compile(
     r"([A-Za-z0-9._]+)-([A-Za-z0-9._!+]+)(?:-[0-9][A-Za-z0-9_.]*)?(?:-[A-Za-z0-9_.]+){3}\.whl"
 )
 _SDIST = re.compile(r"([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)-([A-Za-z0-9.!+_]+)\.tar\.gz")
+_LONGEST_PUBLISHER = 500
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _MD5 = re.compile(r"[0-9a-f]{32}")
 
@@ -68,7 +69,19 @@ def check_pip_package(package: PipPackage, indexes: Mapping[str, str], sdists: C
         return f"`{package.name}` is a source archive, which the profile does not allow"
     if package.name != canonicalize_name(match[1]) or not _same_version(package.version, match[2]):
         return _other_file(package)
-    return _check_source(package, indexes) or _check_digest(package) or _check_dependencies(package)
+    return (
+        _check_source(package, indexes)
+        or _check_digest(package)
+        or _check_dependencies(package)
+        or (check_publisher(package.publisher) if package.publisher is not None else None)
+    )
+
+
+def check_publisher(text: str) -> str | None:
+    """Return why a text cannot be who published a file: one line of words, which people read."""
+    if re.fullmatch(r"[!-~]+(?: [!-~]+)*", text) and len(text) <= _LONGEST_PUBLISHER:
+        return None
+    return f"{shown(text[:_LONGEST_PUBLISHER])} is not the name of a publisher"
 
 
 def _check_source(package: PipPackage, indexes: Mapping[str, str]) -> str | None:

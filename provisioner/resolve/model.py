@@ -41,6 +41,7 @@ class PipPackage:
         size: Bytes of the file; None where it is unknown.
         dependencies: Name to specifier, as its metadata says for this platform.
         validation: True for a validation asset: fetched, never installed.
+        publisher: Who published it, as its index attests (PEP 740); None where it does not say.
     """
 
     name: str
@@ -52,6 +53,7 @@ class PipPackage:
     dependencies: Mapping[str, str] = field(default_factory=dict)
     validation: bool = False
     size: int | None = None
+    publisher: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

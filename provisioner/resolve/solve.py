@@ -109,16 +109,17 @@ def _resolve_platform(
     )
     answer = PlatformResolution(platform=platform.name, conda=conda_packages, pip=solution.packages)
     return (
-        _keep_sizes(answer, kept),
+        _keep_facts(answer, kept),
         (*overrides, *(f"{platform.name}: {note}" for note in solution.notes)),
     )
 
 
-def _keep_sizes(answer: PlatformResolution, kept: PlatformResolution) -> PlatformResolution:
-    """Return the answer with the sizes that an earlier one knew: a server may not say them today."""
-    known = {package.sha256: package.size for package in kept.pip}
-    pip = (
-        package if package.size is not None else replace(package, size=known.get(package.sha256))
-        for package in answer.pip
-    )
+def _keep_facts(answer: PlatformResolution, kept: PlatformResolution) -> PlatformResolution:
+    """Return the answer with what an earlier one knew of the same files: a server may not say it today."""
+    known = {package.sha256: package for package in kept.pip}
+    pip = []
+    for package in answer.pip:
+        before = known.get(package.sha256, package)
+        size = before.size if package.size is None else package.size
+        pip.append(replace(package, size=size, publisher=package.publisher or before.publisher))
     return replace(answer, pip=tuple(pip))

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 import tarfile
 import threading
 import time
@@ -508,3 +509,44 @@ def test_broken_pages_are_unavailable(bench: Bench, pypi: PackageIndex) -> None:
         pypi.server.types["pypi/app/"] = JSON
         with pytest.raises(UnavailableError, match=r"`127\.0\.0\.1:\d+` answered for `app`"):
             bench.solve("app")
+
+
+PROVENANCE = {
+    "version": 1,
+    "attestation_bundles": [
+        {
+            "publisher": {
+                "kind": "GitHub",
+                "repository": "owner/name",
+                "workflow": "release.yml",
+                "environment": "pypi",
+            },
+            "attestations": [{"version": 1}],
+        }
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("document", "publisher"),
+    [
+        (json.dumps(PROVENANCE), "GitHub owner/name release.yml"),
+        (json.dumps(PROVENANCE).replace("owner/name", "owner\\u001b[2J"), None),
+        (json.dumps(PROVENANCE).replace("owner/name", "x" * 600), None),
+        ('{"attestation_bundles": []}', None),
+        ('{"attestation_bundles": [{"publisher": 1, "attestations": [1]}]}', None),
+        ("[" * 100_000, None),
+        ("<!doctype html><title>Please log in</title>", None),
+        (None, None),
+    ],
+)
+def test_publishers_come_from_attestations(
+    document: str | None, publisher: str | None, pypi: PackageIndex, bench: Bench
+) -> None:
+    """An index's word is kept where it is one; nonsense and silence keep nobody from locking."""
+    pypi.add("tool", "1.0", provenance="../tool.provenance")
+    pypi.add("silent", "1.0", provenance=7)
+    if document is not None:
+        pypi.server.files[f"{pypi.name}/tool.provenance"] = document.encode()
+    found = {package.name: package.publisher for package in bench.solve("tool", "silent").packages}
+    assert found == {"tool": publisher, "silent": None}

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urljoin
 
-from provisioner.engines.net.addresses import host_and_port, redact, split_credentials
+from provisioner.engines.net.addresses import check_address, host_and_port, redact, split_credentials
 from provisioner.engines.net.download import Downloader
 from provisioner.errors import UnavailableError
 
@@ -28,6 +28,7 @@ class IndexFile(NamedTuple):
         uploaded: ISO time of the upload; None where the index says none.
         yanked: The reason, empty where none was given; None where the file is not yanked.
         size: Bytes; None where the index says none.
+        provenance: Address of the file's attestations (PEP 740); None where the index has none.
     """
 
     filename: str
@@ -37,6 +38,7 @@ class IndexFile(NamedTuple):
     uploaded: str | None = None
     yanked: str | None = None
     size: int | None = None
+    provenance: str | None = None
 
 
 class FetchedPage(NamedTuple):
@@ -116,7 +118,16 @@ def _from_json(file: Mapping[str, Any], base: str) -> IndexFile:
         uploaded=_text(file.get("upload-time")),
         yanked=None if yanked is False else (yanked if isinstance(yanked, str) else ""),
         size=size if type(size) is int and size > 0 else None,
+        provenance=_find_provenance(file.get("provenance"), base),
     )
+
+
+def _find_provenance(value: object, base: str) -> str | None:
+    """Return the address of attestations; pages of files on a disk name none on the network."""
+    if not isinstance(value, str):
+        return None
+    address = split_credentials(urljoin(base, value))[0]
+    return address if check_address(address, schemes=("https", "http")) is None else None
 
 
 def _text(value: object) -> str | None:

@@ -10,6 +10,7 @@ from threading import Lock
 
 from provisioner.engines.index.metadata import read_sdist_metadata, read_wheel_metadata
 from provisioner.engines.index.page import FetchedPage, IndexFile, fetch_page
+from provisioner.engines.index.provenance import PROVENANCE_TYPE, find_publisher
 from provisioner.engines.index.remote_wheel import RemoteFile
 from provisioner.engines.net.download import Downloader, NotFoundError
 from provisioner.errors import UnavailableError
@@ -105,6 +106,13 @@ class IndexReader:
         except UnavailableError:
             return None
         return int(length) if length.isdecimal() else None
+
+    def read_publisher(self, address: str) -> str | None:
+        """Return who published a file, by its attestations; None where they cannot be had or say nothing."""
+        try:
+            return find_publisher(self._downloader.get(address, accept=PROVENANCE_TYPE).body)
+        except UnavailableError:
+            return None
 
     def fetch_whole(self, file: IndexFile) -> Path:
         """Fetch a file whose index gives no digest or no metadata; it is kept for the next lock.

@@ -21,7 +21,7 @@ from provisioner.ground.names import DEFAULT_INDEX
 
 # What indexes themselves allow in Cache-Control; a lock made twice within it reads no page again.
 FRESH_S = 600.0
-_FORMAT = "provision.index-page/3"
+_FORMAT = "provision.index-page/4"
 
 Choice = dict[Version, IndexFile]
 """The one file of each version that a request may see."""
@@ -198,6 +198,18 @@ class IndexSource:
         if size is not None:
             _write(path, str(size).encode())
         return size
+
+    def find_publisher(self, file: IndexFile) -> str | None:
+        """Return who published a file, as its index attests; None where it does not say."""
+        if file.provenance is None:
+            return None
+        path = self._cache / "publishers" / f"{file.sha256}.txt"
+        with suppress(OSError, ValueError):
+            return path.read_text(encoding="ascii")
+        publisher = self._reader.read_publisher(file.provenance)
+        if publisher is not None:
+            _write(path, publisher.encode("ascii"))
+        return publisher
 
     def _lock(self, key: object) -> Lock:
         with self._guard:

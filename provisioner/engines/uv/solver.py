@@ -133,6 +133,7 @@ class UvSolver:
             index=index,
             sha256=file.sha256 or "",
             size=file.size,
+            publisher=self._source.find_publisher(file),
             dependencies=dependencies,
             validation=validation,
         )

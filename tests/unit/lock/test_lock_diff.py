@@ -172,3 +172,13 @@ def test_a_new_and_a_removed_lockfile_are_diffs_too() -> None:
         assert diff.profile == "tiny"
         assert [len(platform.changes) for platform in diff.platforms] == [6, 6]
     assert diff_locks(None, None).empty
+
+
+def test_another_publisher_is_a_line() -> None:
+    """Also of the same bytes; a publisher that is told for the first time is none."""
+    old = replace(wheel("tool", "1.0"), publisher="GitHub owner/tool release.yml")
+    other = replace(wheel("tool", "1.1"), publisher="GitHub stranger/tool release.yml")
+    assert flags(old, other) == (f"published by `{other.publisher}`, was by `{old.publisher}`",)
+    assert flags(old, replace(old, publisher=other.publisher)) == flags(old, other)
+    assert flags(old, replace(old, publisher=None)) == (f"not attested, was by `{old.publisher}`",)
+    assert diff_locks(locked(wheel("tool", "1.0")), locked(old)).empty
