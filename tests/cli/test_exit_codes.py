@@ -103,7 +103,7 @@ def test_usage_tells_every_mistake_with_its_place(lab: Lab) -> None:
         (("list", "--mirrors", "missing.yaml"), "usage.no_mirrors"),
         (("export", "tiny", "--format", "bogus"), "usage.command_line"),
         (("export", "tiny"), "usage.command_line"),
-        (("create",), "usage.command_line"),
+        (("create",), "usage.no_name"),
         (("create", "tiny", "--lock-timeout", "soon"), "usage.command_line"),
         (("create", "tiny", "--lock-timeout=-1"), "usage.command_line"),
         (("create", "tiny", "--name", "a/b"), "usage.environment_name"),
