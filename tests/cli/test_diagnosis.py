@@ -200,6 +200,7 @@ def test_doctor_tells_what_is_known_of_driver_and_lock(lab: Lab) -> None:
     facts = str(HOSTS / "windows-arc-a770-old-driver.json")
     shown = lab.run("doctor", "llama3-arc", "--from", facts, "--json")
     assert shown.data["known"][0]["id"] == "ipex-2-1-windows-driver"
+    assert (shown.code, shown.error["code"]) == (7, "known.ipex_2_1_windows_driver")
     assert shown.data["known"][0]["address"].startswith("https://")
     text = lab.run("doctor", "llama3-arc", "--from", facts).out
     assert "known: `llama3-arc` is outside of what its makers support here: IPEX 2.1 needs" in text

@@ -15,8 +15,6 @@ _LAYERS = {
     "device-nodes": check_device_nodes,
     "disk": check_disk,
 }
-# Windows display drivers, from ipex-llm's install_gpu.md; Linux release names do not map to versions.
-_DRIVER_FLOORS = {("ipex-llm-2.1", "win-64"): "31.0.101.5122"}
 # An XPU environment is 5 to 9 GB with its downloads, a CPU one about 2, one without torch below 1.
 _INSTALL_BYTES = {Device.XPU: 12 * 1024**3, Device.CPU: 3 * 1024**3}
 _INSTALL_BYTES_WITHOUT_TORCH = 1024**3
@@ -31,10 +29,6 @@ def wanted_host(profile: Profile, *, platform: str, built: bool = False) -> Want
         if profile.torch is TorchVariant.NONE
         else _INSTALL_BYTES[profile.device],
         indexes=tuple(index.name for index in profile.indexes),
-        driver_floor=next(
-            (_DRIVER_FLOORS[at] for stack in profile.stacks if (at := (stack, platform)) in _DRIVER_FLOORS),
-            None,
-        ),
         variables=next((each.env for each in profile.platforms if each.name == platform), {}),
         system_oneapi="ipex-llm-2.1" in profile.stacks,
         hides_integrated=profile.validation.backend == "transformers",

@@ -181,7 +181,6 @@ HOSTS = st.builds(
     st.builds(
         WantedHost,
         device=st.sampled_from(["cpu", "xpu"]),
-        driver_floor=st.none() | VERSIONS,
         torch=st.none() | st.sampled_from(TorchVariant),
     ),
 )

@@ -169,28 +169,6 @@ def test_another_card_s_open_node_is_not_the_gpu_s() -> None:
     assert "renderD129" in result.evidence
 
 
-@pytest.mark.parametrize(
-    ("version", "floor", "state"),
-    [
-        ("1.3.29735", "24.26.30049.6", LayerState.FAIL),
-        ("1.3.30049", "24.26.30049.6", LayerState.PASS),
-        ("1.15.39122", "23.35.27191.42", LayerState.PASS),
-        ("1.3.27191.42", "1.3.27191", LayerState.PASS),
-        (None, "23.35.27191.42", LayerState.UNKNOWN),
-        ("1", "23.35.27191.42", LayerState.UNKNOWN),
-        ("1.3.29735", "stable_775", LayerState.UNKNOWN),
-    ],
-)
-def test_linux_drivers_are_compared_by_build(version: str | None, floor: str, state: LayerState) -> None:
-    """Release and library versions of compute-runtime compare by the build that both carry."""
-    libraries = (
-        Library(kind="loader", path="/l", version=None),
-        Library(kind="gpu-driver", path="/d", version=version),
-    )
-    result = _one("user-driver", replace(LINUX, libraries=libraries), replace(XPU, driver_floor=floor))
-    assert result.state is state
-
-
 def test_opencl_belongs_to_the_user_space_driver() -> None:
     """Without Intel's OpenCL driver, or with it hidden by conda's variable, the layer fails."""
     assert _one("user-driver", replace(LINUX, opencl_vendors=("nvidia.icd: x",))).hint == (
@@ -215,7 +193,7 @@ WINDOWS = HostFacts(
 
 def test_windows_layers_pass_on_a_sound_machine() -> None:
     """A sound Windows machine is ok."""
-    assert find_outcome(judge_layers(WINDOWS, replace(XPU, driver_floor="32.0.101.6449"))) is Outcome.OK
+    assert find_outcome(judge_layers(WINDOWS, XPU)) is Outcome.OK
 
 
 @pytest.mark.parametrize(
@@ -410,11 +388,10 @@ def test_what_torch_says_is_judged(torch: TorchFacts, device: str, expected: tup
 
 
 def test_what_a_profile_wants_follows_from_its_stack() -> None:
-    """Driver floor, oneAPI, torch's build and variables are those of the profile's stack and platform."""
+    """oneAPI, torch's build and variables are those of the profile's stack and platform."""
     envs = (Path(__file__).parents[3] / "envs",)
     arc, cpu = load_profile("llama3-arc", folders=envs), load_profile("llama3-cpu", folders=envs)
-    windows, linux = (wanted_host(arc, platform=platform) for platform in ("win-64", "linux-64"))
-    assert (windows.driver_floor, linux.driver_floor) == ("31.0.101.5122", None)
+    linux = wanted_host(arc, platform="linux-64")
     assert (linux.uses_gpu, linux.torch, linux.system_oneapi) == (True, "ipex", True)
     assert linux.variables["LD_LIBRARY_PATH"] == "{prefix}/lib"
     wanted = wanted_host(cpu, platform="linux-64", built=True)

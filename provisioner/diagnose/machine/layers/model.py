@@ -41,9 +41,6 @@ class WantedHost:
     Attributes:
         device: ``cpu`` or ``xpu``; for ``cpu`` no GPU layer is needed.
         stack: Name for messages.
-        driver_floor: Oldest user-space driver of this platform. Windows: the display driver
-            (``31.0.101.5122``). Linux: compute-runtime's release or library version; their third part, the
-            build, is compared.
         system_oneapi: The stack takes oneAPI from the system (``setvars``), as IPEX 2.1 may on Linux.
         hides_integrated: torch itself leaves integrated GPUs out where a card is present (2.7 and later,
             pytorch/pytorch#144378; 2.6 fails with `could not create an engine`, pytorch/pytorch#143914).
@@ -58,7 +55,6 @@ class WantedHost:
 
     device: str
     stack: str = "the stack"
-    driver_floor: str | None = None
     system_oneapi: bool = False
     hides_integrated: bool = False
     uses_opencl: bool = False

@@ -7,7 +7,6 @@ from provisioner.diagnose.machine.layers.model import (
     WantedHost,
     failed,
     not_needed,
-    parse_version,
     passed,
     unknown,
 )
@@ -54,7 +53,7 @@ def check_user_driver(  # noqa: PLR0911 # one return per cause
         f"{name} {version or 'of unknown version'}"
         for name, version in (("Level Zero loader", kinds["loader"].version), ("driver", driver))
     )
-    return _check_opencl(facts, kinds) or _check_floor(driver, wanted, evidence)
+    return _check_opencl(facts, kinds) or passed(evidence)
 
 
 def check_variables(facts: HostFacts, wanted: WantedHost) -> LayerResult:
@@ -157,28 +156,6 @@ def _check_opencl_alone(facts: HostFacts, kinds: dict[str, Library]) -> LayerRes
     return passed(f"the OpenCL loader and Intel's OpenCL driver {version or 'of unknown version'}")
 
 
-def _check_floor(version: str | None, wanted: WantedHost, evidence: str) -> LayerResult:
-    if not wanted.driver_floor:
-        return passed(evidence)
-    found, floor = _comparable(version or ""), _comparable(wanted.driver_floor)
-    if not found or not floor:
-        return unknown(f"{evidence}; whether that is {wanted.driver_floor} or newer is not known")
-    if found < floor:
-        return failed(
-            f"{evidence}: older than {wanted.driver_floor}, which {wanted.stack} needs",
-            f"install Intel's GPU driver {wanted.driver_floor} or newer",
-        )
-    return passed(f"{evidence} ({wanted.driver_floor} or newer is needed)")
-
-
-def _comparable(version: str) -> tuple[int, ...]:
-    numbers = parse_version(version)
-    if len(numbers) == 4 and numbers[1] == 0:  # a Windows display driver, 31.0.101.5122
-        return numbers
-    # compute-runtime counts its builds; the parts before are a year and week, or a library's (1.3.27191).
-    return numbers[2:3]
-
-
 def _check_windows_user_driver(facts: HostFacts, wanted: WantedHost) -> LayerResult:
     intel = find_usable(facts) or find_intel(facts)
     if facts.displays is not None and not intel:
@@ -196,7 +173,7 @@ def _check_windows_user_driver(facts: HostFacts, wanted: WantedHost) -> LayerRes
             "install the current Intel Arc graphics driver: it brings Level Zero",
         )
     version = intel[0][0].driver_version
-    return _check_floor(version, wanted, f"display driver {version or 'of unknown version'}")
+    return passed(f"display driver {version or 'of unknown version'}")
 
 
 def _check_oneapi(variables: dict[str, str], wanted: WantedHost) -> LayerResult | None:
