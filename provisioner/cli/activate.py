@@ -2,7 +2,7 @@
 
 import click
 
-from provisioner.cli.options import flag, settings_flags
+from provisioner.cli.options import argument, flag, settings_flags
 from provisioner.install.activation import find_activation
 from provisioner.install.generations import EnvironmentHome
 from provisioner.install.shells import SHELLS, format_activation, guess_shell
@@ -12,7 +12,7 @@ from provisioner.render.result import Result
 
 
 @click.command("activate")
-@click.argument("environment", metavar="[ENVIRONMENT]", required=False)
+@argument("environment", metavar="[ENVIRONMENT]", required=False)
 @flag(
     "--shell",
     type=click.Choice(sorted(SHELLS)),

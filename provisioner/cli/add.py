@@ -2,7 +2,7 @@
 
 import click
 
-from provisioner.cli.options import flag, lock_timeout_flag, settings_flags
+from provisioner.cli.options import argument, flag, lock_timeout_flag, settings_flags
 from provisioner.pipeline.add import Change, change_packages
 from provisioner.pipeline.create import CreateChoices
 from provisioner.pipeline.settings import Settings
@@ -13,7 +13,7 @@ from provisioner.render.verdict import render_environment
 
 
 @click.command("add")
-@click.argument("profile_name", metavar="PROFILE")
+@argument("profile_name", metavar="PROFILE")
 @click.argument("packages", metavar="PACKAGE...", nargs=-1, required=True)
 @flag("--conda", is_flag=True, help="They are conda packages.")
 @flag("--remove", is_flag=True, help="Take them out of the profile.")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from provisioner.cli.options import flag, settings_flags
+from provisioner.cli.options import argument, flag, settings_flags
 from provisioner.cli.output import check_output
 from provisioner.errors import UsageError
 from provisioner.ground.names import PLATFORMS
@@ -17,7 +17,7 @@ from provisioner.render.result import Result
 
 
 @click.command("bundle")
-@click.argument("names", nargs=-1, required=True, metavar="PROFILE...|FILE")
+@argument("names", nargs=-1, required=True, metavar="PROFILE...|FILE")
 @flag("-o", "--output", metavar="FILE", help="The bundle to write.")
 @flag(
     "--platform",

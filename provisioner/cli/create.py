@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from provisioner.cli.options import flag, lock_timeout_flag, settings_flags
+from provisioner.cli.options import argument, flag, lock_timeout_flag, settings_flags
 from provisioner.errors import UsageError
 from provisioner.pipeline.bundle_use import hold_bundle
 from provisioner.pipeline.create import CreateChoices, create
@@ -16,7 +16,7 @@ from provisioner.render.verdict import render_environment
 
 
 @click.command("create")
-@click.argument("profile_name", metavar="PROFILE", required=False)
+@argument("profile_name", metavar="PROFILE", required=False)
 @flag("--bundle", metavar="FILE", help="Take profile, lock and files from this bundle; no network is used.")
 @flag("--name", metavar="ENVIRONMENT", help="Name of the environment; the profile's by default.")
 @flag("--device", metavar="DEVICE", help="Validate on this device: cpu, xpu, xpu:1.")

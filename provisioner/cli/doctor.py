@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from provisioner.cli.options import flag, format_flag, settings_flags
+from provisioner.cli.options import argument, flag, format_flag, settings_flags
 from provisioner.cli.output import check_output, write_output
 from provisioner.pipeline.doctor import describe_facts, diagnose
 from provisioner.pipeline.settings import Settings
@@ -15,7 +15,7 @@ from provisioner.render.sarif import doctor_as_sarif
 
 
 @click.command("doctor")
-@click.argument("target", metavar="[PROFILE | ENVIRONMENT]", required=False)
+@argument("target", metavar="[PROFILE | ENVIRONMENT]", required=False)
 @flag("--layer", "layers", multiple=True, metavar="LAYER", help="Judge only this layer; repeatable.")
 @flag("--list", "list_them", is_flag=True, help="List the layers.")
 @flag("--save", metavar="FILE", help="Write the gathered facts, without names and secrets.")

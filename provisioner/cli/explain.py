@@ -7,7 +7,7 @@ from typing import IO
 
 import click
 
-from provisioner.cli.options import flag, format_flag, settings_flags
+from provisioner.cli.options import argument, flag, format_flag, settings_flags
 from provisioner.errors import UsageError
 from provisioner.ground.names import check_profile_name
 from provisioner.pipeline.explain import explain_built, explain_log
@@ -20,7 +20,7 @@ _CHUNK_BYTES = 1 << 20
 
 
 @click.command("explain")
-@click.argument("source", metavar="[FILE | ENVIRONMENT]", required=False)
+@argument("source", metavar="[FILE | ENVIRONMENT]", required=False)
 @flag(
     "--exit-code",
     is_flag=True,

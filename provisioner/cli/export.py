@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from provisioner.cli.options import flag, settings_flags
+from provisioner.cli.options import argument, flag, settings_flags
 from provisioner.cli.output import check_output, write_output
 from provisioner.errors import UsageError
 from provisioner.ground.names import PLATFORMS
@@ -17,7 +17,7 @@ _FORMATS = {**{form.value: form for form in Format}, "pip": Format.REQUIREMENTS}
 
 
 @click.command("export")
-@click.argument("profile_name", metavar="PROFILE")
+@argument("profile_name", metavar="PROFILE")
 @flag(
     "--format",
     "form",

@@ -2,7 +2,7 @@
 
 import click
 
-from provisioner.cli.options import flag, settings_flags
+from provisioner.cli.options import argument, flag, settings_flags
 from provisioner.errors import ProvisionError, UsageError
 from provisioner.pipeline.export import verify_urls as verify
 from provisioner.pipeline.lock import check_lockfile, load_all_profiles, lock_profiles
@@ -13,7 +13,7 @@ from provisioner.render.result import Result
 
 
 @click.command("lock")
-@click.argument("profiles", nargs=-1, metavar="[PROFILE]...")
+@argument("profiles", nargs=-1, metavar="[PROFILE]...")
 @flag("--all", "every", is_flag=True, help="Every profile of the first folder that has any.")
 @flag(
     "--check",

@@ -16,6 +16,7 @@ from provisioner.ground.text import did_you_mean
 from provisioner.render.answer import Answer
 from provisioner.render.result import Result
 
+COMPLETE_VARIABLE = "_PROVISION_COMPLETE"
 _TRUE = {"1", "true", "t", "yes", "y", "on"}  # as click reads a flag's variable
 
 # Verb to its one line of help; the module provisioner.cli.<verb> is imported when the verb runs, so that
@@ -124,7 +125,9 @@ def run(arguments: list[str]) -> int:
     """Run the command line and return the exit code; everything is printed."""
     as_json = _wants_json(arguments)
     answer = Answer(command=_verb_of(arguments), as_json=as_json)
-    if not arguments and not as_json:
+    if COMPLETE_VARIABLE in os.environ:
+        import_module("provisioner.cli.completion")  # which makes the shells known that click does not know
+    elif not arguments and not as_json:
         click.echo(root.get_help(click.Context(root, info_name="provision")), err=True)
     try:
         outcome = root.main(arguments, prog_name="provision", standalone_mode=False)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from provisioner.cli.options import flag, settings_flags
+from provisioner.cli.options import argument, flag, settings_flags
 from provisioner.engines.net.addresses import parse_address
 from provisioner.errors import UsageError
 from provisioner.ground.names import PLATFORMS
@@ -20,7 +20,7 @@ from provisioner.render.result import Result
 
 
 @click.command("mirror")
-@click.argument("profiles", nargs=-1, metavar="[PROFILE]...")
+@argument("profiles", nargs=-1, metavar="[PROFILE]...")
 @flag("--all", "every", is_flag=True, help="Every profile of the first folder that has any.")
 @flag(
     "--platform",

@@ -1,13 +1,17 @@
 """Flags that several verbs share. Every flag has a PROVISION_ variable, but for what destroys."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import wraps
 from typing import Any, ClassVar, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from provisioner.cli.settings import read_settings
+from provisioner.errors import ProvisionError
+from provisioner.install.generations import EnvironmentHome, list_environments
+from provisioner.profile.load import list_profiles
 
 Verb = TypeVar("Verb", bound=Callable[..., Any])
 
@@ -45,7 +49,42 @@ def flag(*names: str, **attributes: Any) -> Callable[[Verb], Verb]:
         attributes["type"] = _CommaSeparated()
     long = next(name for name in names if name.startswith("--")).partition("/")[0]
     variable = "PROVISION_" + long.removeprefix("--").replace("-", "_").upper()
-    return click.option(*names, envvar=variable, **attributes)
+    complete = _complete_as(attributes.get("metavar") or "")
+    return click.option(*names, envvar=variable, shell_complete=complete, **attributes)
+
+
+def argument(name: str, *, metavar: str, **attributes: Any) -> Callable[[Verb], Verb]:
+    """Declare an argument; a shell completes what its metavar names: profiles, environments, files."""
+    return click.argument(name, metavar=metavar, shell_complete=_complete_as(metavar), **attributes)
+
+
+def _complete_as(metavar: str) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
+    words = set(re.findall(r"[A-Z]+", metavar))
+
+    def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        del param
+        found = _find_names(ctx.params, words)
+        items = [
+            CompletionItem(name, help=told) for name, told in found.items() if name.startswith(incomplete)
+        ]
+        path = next((kind for kind in ("FILE", "DIR") if kind in words), None)
+        return items or ([CompletionItem(incomplete, type=path.lower())] if path else [])
+
+    return complete
+
+
+def _find_names(values: Mapping[str, Any], words: Collection[str]) -> dict[str, str | None]:
+    """Return the names that a shell may complete, with a line of help; none where settings are broken."""
+    try:
+        settings = read_settings(**{name: values[name] for name in _SETTINGS if values.get(name)})
+        found: dict[str, str | None] = {}
+        if "ENVIRONMENT" in words:
+            found |= {name: None for name, _ in list_environments(EnvironmentHome(data=settings.data))}
+        if "PROFILE" in words:
+            found |= {entry.name: entry.description for entry in list_profiles(settings.profile_folders)}
+    except (ProvisionError, OSError):  # nobody reads what is said while a shell completes
+        return {}
+    return found
 
 
 def settings_flags(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -2,7 +2,7 @@
 
 import click
 
-from provisioner.cli.options import lock_timeout_flag, settings_flags
+from provisioner.cli.options import argument, lock_timeout_flag, settings_flags
 from provisioner.pipeline.clean import remove
 from provisioner.pipeline.settings import Settings
 from provisioner.render.amounts import format_bytes
@@ -10,7 +10,7 @@ from provisioner.render.result import Result
 
 
 @click.command("remove")
-@click.argument("environment", metavar="ENVIRONMENT")
+@argument("environment", metavar="ENVIRONMENT")
 @lock_timeout_flag
 @settings_flags
 def command(*, settings: Settings, environment: str, lock_timeout: float) -> Result:

@@ -2,7 +2,7 @@
 
 import click
 
-from provisioner.cli.options import flag, lock_timeout_flag, settings_flags
+from provisioner.cli.options import argument, flag, lock_timeout_flag, settings_flags
 from provisioner.pipeline.create import CreateChoices
 from provisioner.pipeline.repair import repair
 from provisioner.pipeline.settings import Settings
@@ -13,7 +13,7 @@ from provisioner.render.verify import render_repair
 
 
 @click.command("repair")
-@click.argument("environment", metavar="ENVIRONMENT")
+@argument("environment", metavar="ENVIRONMENT")
 @flag("--rebuild", is_flag=True, help="Build it anew from the profile's lock, whatever is damaged.")
 @flag("--no-gate", is_flag=True, help="Build an XPU profile although no supported GPU is seen.")
 @flag("--no-validate", is_flag=True, help="Build only; the environment stays unvalidated.")

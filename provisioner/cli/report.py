@@ -2,7 +2,7 @@
 
 import click
 
-from provisioner.cli.options import flag, settings_flags
+from provisioner.cli.options import argument, flag, settings_flags
 from provisioner.cli.output import check_output, write_output
 from provisioner.diagnose.evidence.describe import write_evidence
 from provisioner.pipeline.evidence import make_evidence
@@ -11,7 +11,7 @@ from provisioner.render.result import Result
 
 
 @click.command("report")
-@click.argument("name", metavar="[ENVIRONMENT]", required=False)
+@argument("name", metavar="[ENVIRONMENT]", required=False)
 @flag("-o", "--output", metavar="FILE", help="The file to write; without it, the document goes to stdout.")
 @settings_flags
 def command(*, settings: Settings, name: str | None, output: str | None) -> Result:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from provisioner.cli.options import flag, settings_flags
+from provisioner.cli.options import argument, flag, settings_flags
 from provisioner.engines.process.become import become_program, find_program
 from provisioner.errors import UsageError
 from provisioner.install.activation import apply_activation, choose_devices, find_activation
@@ -41,7 +41,7 @@ class _RunCommand(click.Command):
     cls=_RunCommand,
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
 )
-@click.argument("environment", metavar="[ENVIRONMENT]")
+@argument("environment", metavar="[ENVIRONMENT]")
 @click.argument(
     "program", metavar="[--] PROGRAM [ARGUMENT]...", nargs=-1, type=click.UNPROCESSED, required=True
 )

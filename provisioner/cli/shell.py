@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from provisioner.cli.options import settings_flags
+from provisioner.cli.options import argument, settings_flags
 from provisioner.cli.run import become
 from provisioner.ground.files import make_private_folder, write_atomically
 from provisioner.install.activation import find_activation
@@ -34,7 +34,7 @@ _FILES: Mapping[str, tuple[str, str]] = {
 
 
 @click.command("shell")
-@click.argument("environment", metavar="[ENVIRONMENT]", required=False)
+@argument("environment", metavar="[ENVIRONMENT]", required=False)
 @settings_flags
 def command(*, settings: Settings, environment: str | None) -> Any:
     """Open your shell inside ENVIRONMENT; `exit` leaves it."""

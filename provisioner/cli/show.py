@@ -2,14 +2,14 @@
 
 import click
 
-from provisioner.cli.options import settings_flags
+from provisioner.cli.options import argument, settings_flags
 from provisioner.pipeline.settings import Settings
 from provisioner.render.profile import as_dict, show_rows
 from provisioner.render.result import Result
 
 
 @click.command("show")
-@click.argument("profile_name", metavar="PROFILE")
+@argument("profile_name", metavar="PROFILE")
 @settings_flags
 def command(*, settings: Settings, profile_name: str) -> Result:
     """Show PROFILE as its stacks and sections make it, and where each value was written."""

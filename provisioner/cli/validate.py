@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from provisioner.cli.options import flag, settings_flags
+from provisioner.cli.options import argument, flag, settings_flags
 from provisioner.cli.output import check_output, write_output
 from provisioner.errors import UsageError
 from provisioner.pipeline.settings import Settings
@@ -21,7 +21,7 @@ _WRITERS = {"junit": write_junit, "html": write_html}
 
 
 @click.command("validate")
-@click.argument("environment", metavar="ENVIRONMENT")
+@argument("environment", metavar="ENVIRONMENT")
 @flag("--device", metavar="DEVICE", help="Validate on this device: cpu, xpu, xpu:1, cuda.")
 @flag("--width/--no-width", default=None, help="Also run layers of the real model's size (default on a GPU).")
 @flag(

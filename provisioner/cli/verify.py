@@ -2,7 +2,7 @@
 
 import click
 
-from provisioner.cli.options import flag, settings_flags
+from provisioner.cli.options import argument, flag, settings_flags
 from provisioner.pipeline.settings import Settings
 from provisioner.pipeline.verify import verify
 from provisioner.render.progress import show_progress
@@ -11,7 +11,7 @@ from provisioner.render.verify import render_verify
 
 
 @click.command("verify")
-@click.argument("environment", metavar="[ENVIRONMENT]", required=False)
+@argument("environment", metavar="[ENVIRONMENT]", required=False)
 @flag("--fast", is_flag=True, help="Read only files whose size, times or inode have changed.")
 @settings_flags
 def command(*, settings: Settings, environment: str | None, fast: bool) -> Result:

@@ -157,7 +157,7 @@ def test_an_argument_that_looks_like_a_verb_is_none(lab: Lab) -> None:
     assert lab.run("bogus", "lock", "--json").document["command"] == "provision"
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish", "powershell"])
 def test_completion_scripts_name_the_program(shell: str, lab: Lab) -> None:
     """`completion` prints a script that asks `provision` itself."""
     script = lab.run("completion", shell).out
