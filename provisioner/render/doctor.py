@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from provisioner.diagnose.machine.doctor import describe_layers, find_error, list_layers
+from provisioner.diagnose.machine.doctor import Outcome, describe_layers, find_error, list_layers
 from provisioner.diagnose.machine.known import Known, find_stop
 from provisioner.diagnose.machine.known_rows import Kind
 from provisioner.diagnose.machine.layers.model import LayerResult
@@ -40,8 +40,9 @@ def render_diagnosis(
     for layer in data["layers"]:
         if layer["hint"]:
             (layer["hint"],) = name_environment((layer["hint"],), environment)
-    # A machine whose layers are all sound may still be known to fail with these packages.
-    error = find_error(data, subject=subject) or find_stop(known, subject=subject)
+    # A machine of whose layers none fails may still be known to fail with these packages.
+    stop = find_stop(known, subject=subject) if data["outcome"] in {Outcome.OK, Outcome.UNKNOWN} else None
+    error = stop or find_error(data, subject=subject)
     lines = [
         *_list_lines(data),
         *_list_known(known, subject),
