@@ -11,9 +11,10 @@ import json
 import os
 import posixpath
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from provisioner.errors import InstallError
 from provisioner.ground.files import is_temporary
@@ -156,13 +157,7 @@ def load_inventory(prefix: Path) -> dict[str, BuiltFile]:
     try:
         value = json.loads(path.read_bytes())
         if value["schema"] == SCHEMA:
-            owners = value["owners"]
-            return {
-                name: BuiltFile(owners[owner], content, bool(executable), (size, modified, changed, inode))
-                for name, (owner, content, executable, size, modified, changed, inode) in value[
-                    "files"
-                ].items()
-            }
+            return {name: _parse_file(name, row, value["owners"]) for name, row in value["files"].items()}
         why = f"its schema is `{value['schema']}`, not `{SCHEMA}`"
     except FileNotFoundError:
         why = "it is not there: it was deleted, or an older version built the environment"
@@ -174,6 +169,15 @@ def load_inventory(prefix: Path) -> dict[str, BuiltFile]:
         hints=["run `provision repair` to put back what its lock says"],
         context={"path": str(path)},
     )
+
+
+def _parse_file(name: str, row: Sequence[Any], owners: Sequence[str]) -> BuiltFile:
+    """Read one file's row; a place outside of the environment is none: a repair would write there."""
+    if name.startswith("/") or ":" in name.partition("/")[0] or ".." in name.replace("\\", "/").split("/"):
+        raise ValueError(f"`{name}` lies outside of the environment")
+    owner, content, executable, *seen = row
+    size, modified, changed, inode = map(int, seen)
+    return BuiltFile(owners[owner], str(content), bool(executable), (size, modified, changed, inode))
 
 
 def _is_windows_list(path: str) -> bool:

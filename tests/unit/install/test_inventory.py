@@ -120,6 +120,11 @@ def test_an_inventory_is_read_as_it_was_written(tmp_path: Path) -> None:
             load_inventory(tmp_path)
         assert caught.value.code == "install.inventory"
         assert str(path) in caught.value.message
+    for name in ("/etc/passwd", "../../other", "lib/../../x", "C:/x", "lib\\..\\..\\x"):
+        outside = {name: inventory["Scripts/demo.exe"]}
+        path.write_text(format_inventory(outside), encoding="utf-8")
+        with pytest.raises(InstallError, match="outside of the environment"):
+            load_inventory(tmp_path)
     path.unlink()
     with pytest.raises(InstallError, match="older version"):
         load_inventory(tmp_path)
