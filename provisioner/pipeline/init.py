@@ -16,7 +16,7 @@ from provisioner.diagnose.machine.known import find_stop, list_notices
 from provisioner.errors import UsageError
 from provisioner.ground.files import read_file, write_atomically
 from provisioner.ground.names import check_profile_name
-from provisioner.ground.text import replace_controls
+from provisioner.ground.text import replace_controls, shorten
 from provisioner.ground.yaml_reader import read_yaml
 from provisioner.ground.yaml_tree import raise_problems
 from provisioner.pipeline.doctor import gather_facts, list_known
@@ -111,7 +111,7 @@ def begin_folder(
     text = format_profile(
         FirstProfile(
             name=name,
-            description=f"What the folder {folder.absolute().name} needs",
+            description=f"What the folder {shorten(folder.absolute().name, 60)} needs",
             reasons=reasons,
             extends=base.name,
             python=found.python if found.python != base.python else None,
