@@ -88,7 +88,13 @@ def unpack_managed(archive: Path, package: PipPackage, platform: str, *, folder:
         try:
             with tarfile.open(archive, "r:gz") as opened:
                 _check_members(opened, package.filename, size_bytes=archive.stat().st_size, platform=platform)
-                opened.extractall(scratch, filter="data")
+                for member in opened.getmembers():
+                    # Only root gives files to others, and then they stay root's.
+                    member.uid, member.gid, member.uname, member.gname = 0, 0, "", ""
+                    member.mode &= 0o755  # nobody else may write, and no program takes other rights
+                # Pythons before 3.11.4 have no filters; what we refuse above is enough without them.
+                opened.extraction_filter = getattr(tarfile, "data_filter", None)
+                opened.extractall(scratch)  # noqa: S202 - every member was checked
         except (tarfile.TarError, EOFError, ValueError) as error:
             raise refuse(package.filename, f"cannot be read: {error}") from error
         made = scratch / _ROOT
@@ -100,7 +106,7 @@ def unpack_managed(archive: Path, package: PipPackage, platform: str, *, folder:
 
 
 def _check_members(opened: tarfile.TarFile, archive: str, *, size_bytes: int, platform: str) -> None:
-    """Refuse names and links that lead elsewhere; `tarfile`'s own filter is the second lock on that door."""
+    """Refuse names and links that lead elsewhere; `tarfile`'s own filter, if any, is a second lock."""
     portable = platform != "linux-64"
     budget = Budget(archive, size_bytes=size_bytes)
     links: dict[str, str] = {}
