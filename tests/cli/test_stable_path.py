@@ -180,10 +180,11 @@ def make_prefix(prefix: Path) -> Path:
     for path in Path(sysconfig.get_path("stdlib")).iterdir():
         if path.name not in {"site-packages", "EXTERNALLY-MANAGED", "dist-packages"}:
             (library / path.name).symlink_to(path)
-    (library / "site-packages").mkdir()
     import pip
 
-    (library / "site-packages" / "pip").symlink_to(Path(pip.__file__).parent)
+    for site in ("site-packages", "dist-packages"):  # Debian's Python looks into the second
+        (library / site).mkdir()
+        (library / site / "pip").symlink_to(Path(pip.__file__).parent)
     (prefix / "bin").mkdir()
     (prefix / "conda-meta").mkdir()
     shutil.copy2(Path(sys.executable).resolve(), prefix / "bin" / version)

@@ -182,12 +182,15 @@ def test_startup_code_needs_the_profiles_leave(tmp_path: Path) -> None:
     """A wheel that runs code at every start is refused; where the profile allows it, it is told."""
     house, data = tmp_path / "wheels", tmp_path / "data"
     canary = tmp_path / "canary"
-    files = {"site-packages/sitecustomize.py": f"open({str(canary)!r}, 'w')\n", "lib.txt": ""}
+    files = {"site-packages/sitecustomize.py": "", "lib.txt": ""}
     packages = [
         stock_wheel(house, name, files={f"{name}-1.0.data/data/lib/python3.11/{place}": text})
         for name, (place, text) in zip(("one", "two"), files.items(), strict=True)
     ]
-    packages.append(stock_wheel(house, "three", files={"three.pth": "import sys\n"}))
+    # Not by `sitecustomize`: Debian's Python has one of its own, which comes first.
+    packages.append(
+        stock_wheel(house, "three", files={"three.pth": f"import sys; open({str(canary)!r}, 'w')\n"})
+    )
     with pytest.raises(ProvisionError) as caught:
         install(data, make_plan(packages), wheelhouse=house)
     assert caught.value.code == "install.startup"
