@@ -1,13 +1,14 @@
 """``provision explain``: the cause and the cure of a failure in a log, or of an environment."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
 import click
 
 from provisioner.cli.options import argument, flag, format_flag, settings_flags
+from provisioner.diagnose.failures.model import Language
 from provisioner.errors import UsageError
 from provisioner.ground.names import check_profile_name
 from provisioner.pipeline.explain import explain_built, explain_log
@@ -26,29 +27,46 @@ _CHUNK_BYTES = 1 << 20
     is_flag=True,
     help="Exit 10 for a known failure, 11 for a likely one, 12 for warnings and noise alone, 0 for nothing.",
 )
+@flag(
+    "--lang",
+    type=click.Choice([each.value for each in Language]),
+    help="Language of causes and cures; default: that of LC_ALL, LC_MESSAGES or LANG.",
+)
 @format_flag
 @settings_flags
-def command(*, settings: Settings, source: str | None, exit_code: bool, form: str) -> Result:
+def command(
+    *, settings: Settings, source: str | None, exit_code: bool, lang: str | None, form: str
+) -> Result:
     """Recognise known failures in FILE, standard input or an ENVIRONMENT; the root cause comes first."""
-    result = _explain(settings, source)
+    language = Language(lang) if lang else _guess_language(settings.environ)
+    result = _explain(settings, source, language)
     if form == "sarif":
-        result = explain_as_sarif(result)
+        result = explain_as_sarif(result, language)
     return with_exit_code(result) if exit_code else result
 
 
-def _explain(settings: Settings, source: str | None) -> Result:
+def _guess_language(environ: Mapping[str, str]) -> Language:
+    """Return the language that the user's locale names, English for all that there is no text in."""
+    locale = next(filter(None, (environ.get(name) for name in ("LC_ALL", "LC_MESSAGES", "LANG"))), "")
+    return Language.ZH if locale.lower().startswith("zh") else Language.EN
+
+
+def _explain(settings: Settings, source: str | None, language: Language) -> Result:
     if source is None or source == "-" or _is_log(source):
         with _open(source) as stream:
-            found = explain_log(_read(stream))
-        return render_log(found.matches, found.surroundings, source=source or "standard input")
-    built = None if check_profile_name(source) else explain_built(settings, source)
+            found = explain_log(_read(stream), language)
+        source = source or "standard input"
+        return render_log(found.matches, found.surroundings, source=source, language=language)
+    built = None if check_profile_name(source) else explain_built(settings, source, language)
     if built is None:
         raise UsageError(
             "usage.no_log",
             f"there is no file and no environment `{source}`",
             hints=["name a log file or an environment, or pipe the log in"],
         )
-    return render_environment(built.matches, built.failure, passed_at=built.passed_at, name=source)
+    return render_environment(
+        built.matches, built.failure, passed_at=built.passed_at, name=source, language=language
+    )
 
 
 def _is_log(source: str) -> bool:

@@ -7,7 +7,7 @@ from provisioner.diagnose.failures import explain
 from provisioner.diagnose.failures.catalogue import load_catalogue
 from provisioner.diagnose.failures.installed import explain_environment
 from provisioner.diagnose.failures.logtext import decode_stream
-from provisioner.diagnose.failures.model import Explanation, Match, System
+from provisioner.diagnose.failures.model import Explanation, Language, Match, System
 from provisioner.engines.machine.environment import gather_environment, list_files
 from provisioner.errors import Problem
 from provisioner.install.generations import EnvironmentHome, find_environment
@@ -32,12 +32,12 @@ class Explained:
     passed_at: str | None
 
 
-def explain_log(chunks: Iterable[bytes]) -> Explanation:
+def explain_log(chunks: Iterable[bytes], language: Language) -> Explanation:
     """Return the known failures in a log, the root cause first, and what it shows of its surroundings."""
-    return explain.explain_log(decode_stream(chunks), load_catalogue())
+    return explain.explain_log(decode_stream(chunks), load_catalogue(language))
 
 
-def explain_built(settings: Settings, name: str) -> Explained | None:
+def explain_built(settings: Settings, name: str, language: Language) -> Explained | None:
     """Return what is wrong with an environment; None where there is no such environment."""
     generation = find_environment(EnvironmentHome(data=settings.data), name)
     if generation is None:
@@ -46,7 +46,7 @@ def explain_built(settings: Settings, name: str) -> Explained | None:
     windows = generation.receipt.platform == "win-64"
     matches = explain_environment(
         facts.distributions or {},
-        load_catalogue(),
+        load_catalogue(language),
         system=System.WINDOWS if windows else System.LINUX,
         files=list(list_files(generation.prefix)),
     )

@@ -3,34 +3,69 @@
 import re
 import shutil
 import sys
-import textwrap
 from collections.abc import Iterable
 from dataclasses import asdict, replace
 from typing import Any
 
-from provisioner.diagnose.failures.model import Confidence, Match, Severity, Surroundings
+from rich.cells import cell_len
+
+from provisioner.diagnose.failures.model import Confidence, Language, Match, Severity, Surroundings
 from provisioner.errors import Problem
 from provisioner.render.result import Result
 
 _COLUMNS = 80
+_TOKEN = re.compile(r"[!-~…]+[，。；：、）]*|\s+|.[，。；：、）]*")  # noqa: RUF001 # a word, or one wide character
 _STEP = re.compile(r"\s+(?=\(\d\) )")  # before `(2) ` in a fix that is a list of steps
-_UNKNOWN = (
-    "no known failure was recognised\n"
-    "hint: paste the whole output, from the command to the last line\n"
-    "hint: run `provision doctor --save facts.json` and send that file with the log"
-)
-
+_UNKNOWN = {
+    Language.EN: (
+        "no known failure was recognised\n"
+        "hint: paste the whole output, from the command to the last line\n"
+        "hint: run `provision doctor --save facts.json` and send that file with the log"
+    ),
+    Language.ZH: (
+        "没有认出已知的故障\n"
+        "提示：请贴出完整的输出，从命令到最后一行\n"  # noqa: RUF001 # Chinese
+        "提示：运行 `provision doctor --save facts.json`，把该文件与日志一起发出"  # noqa: RUF001 # Chinese
+    ),
+}
+# Words around an answer; what stands beside them is data.
+_LABELS = {
+    Language.EN: {
+        "line": " (line {})",
+        "stage": "stage",
+        "confidence": "confidence",
+        "seen": "seen",
+        "cause": "cause",
+        "fix": "fix",
+        "log": "the log is of {}",
+    },
+    Language.ZH: {
+        "line": "（第 {} 行）",  # noqa: RUF001 # Chinese
+        "stage": "阶段",
+        "confidence": "把握",
+        "seen": "日志",
+        "cause": "原因",
+        "fix": "办法",
+        "log": "日志出自 {}",
+    },
+}
 
 # Answers of `--exit-code`, beside the exit codes of every command (errors.ExitCode).
 _KNOWN, _LIKELY, _HARMLESS = 10, 11, 12
 
 
-def render_log(matches: Iterable[Match], surroundings: Surroundings | None = None, *, source: str) -> Result:
+def render_log(
+    matches: Iterable[Match],
+    surroundings: Surroundings | None = None,
+    *,
+    source: str,
+    language: Language = Language.EN,
+) -> Result:
     """Return what is known of a log; an unknown one is no error, and the text says what to collect."""
     found = list(matches)
-    text = "\n\n".join(describe_match(match) for match in found) if found else _UNKNOWN
+    text = "\n\n".join(describe_match(match, language) for match in found) if found else _UNKNOWN[language]
     if found and surroundings and (seen := _describe_surroundings(surroundings)):
-        text = f"{text}\n\nthe log is of {seen}"
+        text = f"{text}\n\n{_LABELS[language]['log'].format(seen)}"
     return Result(data={"source": source, "matches": [asdict(match) for match in found]}, text=text)
 
 
@@ -53,7 +88,12 @@ def _describe_surroundings(seen: Surroundings) -> str:
 
 
 def render_environment(
-    matches: Iterable[Match], failure: Problem | None, *, passed_at: str | None, name: str
+    matches: Iterable[Match],
+    failure: Problem | None,
+    *,
+    passed_at: str | None,
+    name: str,
+    language: Language = Language.EN,
 ) -> Result:
     """Return what is known of an environment.
 
@@ -62,8 +102,9 @@ def render_environment(
         failure: Why its last validation did not pass, with the stage as code.
         passed_at: When its last validation passed, ISO 8601.
         name: Its name.
+        language: Of the matches.
     """
-    known = render_log(matches, source=f"environment {name}")
+    known = render_log(matches, source=f"environment {name}", language=language)
     data: dict[str, Any] = {**known.data, "failure": None}
     text = known.text
     if failure is not None:
@@ -85,18 +126,19 @@ def _describe_healthy(passed_at: str | None, name: str) -> str:
     return f"{nothing}; the last validation passed on {passed_at[:10]}\n{failing}"
 
 
-def describe_match(match: Match) -> str:
+def describe_match(match: Match, language: Language = Language.EN) -> str:
     """Return a match as a person reads it: each cause and step on its own lines."""
     width = _text_width()
-    place = f" (line {match.line})" if match.line else ""
-    facts = f"id: {match.id}, stage: {match.stage}, confidence: {match.confidence}"
+    labels = _LABELS[language]
+    place = labels["line"].format(match.line) if match.line else ""
+    facts = f"id: {match.id}, {labels['stage']}: {match.stage}, {labels['confidence']}: {match.confidence}"
     return "\n".join(
         [
             f"{match.title}{place}",
             _wrapped(facts, width, first="  "),
-            *([_cut(f"  seen: {match.evidence}", width)] if match.line else []),
-            *_described("cause", match.cause.strip().splitlines(), width),
-            *_described("fix", _STEP.split(match.fix.strip()), width),
+            *([_cut(f"  {labels['seen']}: {match.evidence}", width)] if match.line else []),
+            *_described(labels["cause"], match.cause.strip().splitlines(), width),
+            *_described(labels["fix"], _STEP.split(match.fix.strip()), width),
         ]
     )
 
@@ -119,12 +161,14 @@ def _described(name: str, parts: list[str], width: int) -> list[str]:
 
 
 def _wrapped(text: str, width: int, *, first: str, rest: str = "    ") -> str:
-    """Fill to ``width``; addresses and commands' options are never cut."""
-    return textwrap.fill(
-        text,
-        width,
-        initial_indent=first,
-        subsequent_indent=rest,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    """Fill to ``width`` cells; words, addresses and options stay whole, Chinese breaks at any character."""
+    lines, line, gap, is_new = [], first, "", True
+    for token in _TOKEN.findall(text):
+        if token.isspace():
+            gap = "" if is_new else " "
+            continue
+        if not is_new and cell_len(line + gap + token) > width:
+            lines.append(line)
+            line, gap = rest, ""
+        line, gap, is_new = line + gap + token, "", False
+    return "\n".join([*lines, line])

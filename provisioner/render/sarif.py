@@ -10,10 +10,12 @@ from typing import Any
 from urllib.parse import quote
 
 from provisioner import __version__
+from provisioner.diagnose.failures.model import Language
 from provisioner.render.result import Result
 
 _SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 _LEVELS = {"fatal": "error", "warning": "warning", "benign": "note"}
+_LANGUAGES = {Language.EN: "en", Language.ZH: "zh-Hans"}
 # Verdict of a layer to kind and level; SARIF knows a level for failures only.
 _KINDS = {
     "pass": ("pass", "none"),
@@ -24,7 +26,7 @@ _KINDS = {
 }
 
 
-def explain_as_sarif(result: Result) -> Result:
+def explain_as_sarif(result: Result, language: Language = Language.EN) -> Result:
     """Return what `explain` found with a SARIF log as its text."""
     matches = result.data["matches"]
     rules = [
@@ -48,7 +50,7 @@ def explain_as_sarif(result: Result) -> Result:
         }
         for index, match in enumerate(matches)
     ]
-    return replace(result, text=_write(rules, results))
+    return replace(result, text=_write(rules, results, language))
 
 
 def doctor_as_sarif(result: Result) -> Result:
@@ -83,11 +85,15 @@ def _locate(source: str, match: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _write(rules: Sequence[Mapping[str, Any]], results: Sequence[Mapping[str, Any]]) -> str:
-    driver = {"name": "provision", "version": __version__, "rules": rules}
-    log = {
-        "$schema": _SCHEMA,
-        "version": "2.1.0",
-        "runs": [{"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}],
+def _write(
+    rules: Sequence[Mapping[str, Any]],
+    results: Sequence[Mapping[str, Any]],
+    language: Language = Language.EN,
+) -> str:
+    run = {
+        "tool": {"driver": {"name": "provision", "version": __version__, "rules": rules}},
+        "language": _LANGUAGES[language],
+        "columnKind": "unicodeCodePoints",
+        "results": results,
     }
-    return json.dumps(log, indent=1, ensure_ascii=False)
+    return json.dumps({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}, indent=1, ensure_ascii=False)

@@ -255,3 +255,27 @@ def test_explain_and_doctor_print_sarif(lab: Lab, tmp_path: Path) -> None:
     (layer,) = json.loads(judged.out)["runs"][0]["results"]
     assert layer["ruleId"] == "environment"
     assert judged.code == lab.run("doctor", "--layer", "environment").code
+
+
+def test_explain_speaks_chinese_where_the_locale_or_lang_says_so(lab: Lab, tmp_path: Path) -> None:
+    """A Chinese locale chooses Chinese, `--lang` wins over it, and what is recognised stays the same."""
+    log = tmp_path / "log.txt"
+    log.write_text("RuntimeError: No XPU devices are available.\n")
+    english = lab.run("explain", str(log)).out
+    assert "  cause: torch is the XPU build" in english
+    chinese = lab.run("explain", str(log), "--lang", "zh").out
+    assert "（第 1 行）" in chinese  # noqa: RUF001 # Chinese
+    assert "  原因: torch 是 XPU 版" in chinese
+    assert "id: no-xpu-devices-available" in chinese
+    lab.environ["LANG"] = "zh_CN.UTF-8"
+    assert lab.run("explain", str(log)).out == chinese
+    assert lab.run("explain", str(log), "--lang", "en").out == english
+    (rule,) = json.loads(lab.run("explain", str(log), "--format", "sarif").out)["runs"][0]["tool"]["driver"][
+        "rules"
+    ]
+    assert "找不到 XPU 设备" in rule["shortDescription"]["text"]
+    lab.environ["LC_ALL"] = "C.UTF-8"
+    assert lab.run("explain", str(log)).out == english
+    log.write_text("all is well\n")
+    assert "没有认出已知的故障" in lab.run("explain", str(log), "--lang", "zh").out
+    assert lab.run("explain", str(log), "--lang", "xx").code == 2

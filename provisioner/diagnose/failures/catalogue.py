@@ -22,6 +22,7 @@ from provisioner.diagnose.failures.model import (
     General,
     Installed,
     IntelSign,
+    Language,
     Phase,
     Program,
     Severity,
@@ -34,14 +35,21 @@ from provisioner.ground.yaml_reader import read_document
 from provisioner.ground.yaml_tree import plain
 
 _Item = TypeVar("_Item")
-_PROFILE_STEP = (
-    "`provision create {profile}` (or the profile of your model) builds a fresh environment whose versions "
-    "belong together."
-)
+_PROFILE_STEPS = {
+    Language.EN: (
+        "`provision create {profile}` (or the profile of your model) builds a fresh environment whose "
+        "versions belong together."
+    ),
+    Language.ZH: "`provision create {profile}`（或你的模型的 profile）会建立版本相配的新环境。",  # noqa: RUF001 # Chinese
+}
+_SHOWN = {Language.EN: "(the log shows `{}`)", Language.ZH: "（日志里有 `{}`）"}  # noqa: RUF001 # Chinese
 
 
-def load_catalogue() -> Catalogue:
+def load_catalogue(language: Language = Language.EN) -> Catalogue:
     """Return the catalogue that ships with the package.
+
+    Args:
+        language: Of titles, causes and cures.
 
     Raises:
         InternalError: The file is damaged; the message names the entry.
@@ -49,35 +57,55 @@ def load_catalogue() -> Catalogue:
     here = importlib.resources.files("provisioner.diagnose.failures")
     names = ("failures.yaml", "general.yaml", "codes.yaml", "signs.yaml")
     special, general, codes, signs = (here.joinpath(name).read_text("utf-8") for name in names)
-    return parse_catalogue(f"{special}\n{general}", codes, signs)
+    words = "{}" if language is Language.EN else here.joinpath(f"{language}.yaml").read_text("utf-8")
+    return parse_catalogue(f"{special}\n{general}", codes, signs, words, language=language)
 
 
-def parse_catalogue(text: str, codes_text: str = "{}", signs_text: str = "{}") -> Catalogue:
-    """Check the three files and return the catalogue that they hold.
+def parse_catalogue(
+    text: str,
+    codes_text: str = "{}",
+    signs_text: str = "{}",
+    words_text: str = "{}",
+    *,
+    language: Language = Language.EN,
+) -> Catalogue:
+    """Check the files and return the catalogue that they hold.
 
     Args:
         text: The known failures.
         codes_text: Numbers of error codes, by the library that prints them.
         signs_text: Signs of hardware, programs and systems.
+        words_text: Titles, causes and cures of another language, by id.
+        language: Of ``words_text``.
 
     Raises:
         InternalError: ``catalogue.invalid``; the message names the entry and what is wrong with it.
     """
-    entries, tables, signs = (
+    entries, tables, signs, words = (
         _read(each, name)
-        for each, name in ((text, "failures.yaml"), (codes_text, "codes.yaml"), (signs_text, "signs.yaml"))
+        for each, name in (
+            (text, "failures.yaml"),
+            (codes_text, "codes.yaml"),
+            (signs_text, "signs.yaml"),
+            (words_text, f"{language}.yaml"),
+        )
     )
     if not isinstance(entries, list):
         raise _mistake("the catalogue of failures is no list of entries")
+    if not isinstance(words, Mapping):
+        raise _mistake(f"{language}.yaml is no table of words by id")
     failures: dict[str, Failure] = {}
     for number, entry in enumerate(entries, start=1):
         name = entry.get("id", f"#{number}") if isinstance(entry, dict) else f"#{number}"
         if name in failures:
             raise _mistake(f"catalogue entry `{name}`: the id is taken")
         try:
-            failures[name] = _parse_failure(entry, tables)
-        except (ValueError, TypeError, AttributeError) as error:
+            translated = _translate(entry, words[name]) if name in words else entry
+            failures[name] = _parse_failure(translated, tables, _PROFILE_STEPS[language])
+        except (ValueError, TypeError, AttributeError, KeyError) as error:
             raise _mistake(f"catalogue entry `{name}`: {error}") from error
+    if unknown := words.keys() - failures:
+        raise _mistake(f"there is no catalogue entry `{min(unknown)}`, of which {language}.yaml has words")
     for failure in failures.values():
         for cause_id in failure.caused_by:
             if cause_id not in failures or cause_id == failure.id:
@@ -85,9 +113,20 @@ def parse_catalogue(text: str, codes_text: str = "{}", signs_text: str = "{}") -
                     f"catalogue entry `{failure.id}`: `caused_by` names `{cause_id}`, no other entry"
                 )
     try:
-        return Catalogue(failures=failures, signs=_parse_signs(signs))
+        return Catalogue(failures=failures, signs=_parse_signs(signs), shown=_SHOWN[language])
     except (ValueError, TypeError, AttributeError) as error:
         raise _mistake(f"the signs of hardware and programs: {error}") from error
+
+
+def _translate(entry: Mapping[str, Any], words: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an entry with the words of another language; evidence stays with the cause that it backs."""
+    if words.keys() != entry.keys() & {"title", "cause", "fix", "general"}:
+        raise ValueError("the words of another language are title, cause and fix, and general where it is")
+    cause = words["cause"]
+    if not isinstance(cause, str):
+        pairs = zip(entry["cause"], cause, strict=True)
+        cause = [{**each, "text": text} for each, text in pairs]
+    return {**entry, **words, "cause": cause}
 
 
 def _read(text: str, name: str) -> Any:
@@ -101,7 +140,7 @@ def _mistake(message: str) -> InternalError:
     return InternalError("catalogue.invalid", message)
 
 
-def _parse_failure(entry: Any, tables: Mapping[str, Any]) -> Failure:
+def _parse_failure(entry: Any, tables: Mapping[str, Any], profile_step: str) -> Failure:
     """Return one entry; a ``ValueError``, ``TypeError`` or ``AttributeError`` says what is wrong."""
     values: dict[str, Any] = {
         **_each(entry, "systems", System),
@@ -122,14 +161,14 @@ def _parse_failure(entry: Any, tables: Mapping[str, Any]) -> Failure:
         general = entry["general"]
         values["general"] = General(**general | {"fix": _number_steps(general["fix"])})
     plain = {key: value for key, value in entry.items() if key not in {"codes", "profile"}}
-    return Failure(**plain | values | _parse_fix(entry))
+    return Failure(**plain | values | _parse_fix(entry, profile_step))
 
 
 def _parse_all(sources: Iterable[str]) -> tuple[Signature, ...]:
     return tuple(signature for source in sources for signature in parse_signatures(source))
 
 
-def _parse_fix(entry: Mapping[str, Any]) -> dict[str, Any]:
+def _parse_fix(entry: Mapping[str, Any], profile_step: str) -> dict[str, Any]:
     """Return the cure in its forms: a text, a list of steps, or either by program (``any``: the rest)."""
     if "fix" not in entry:
         return {}
@@ -141,7 +180,7 @@ def _parse_fix(entry: Mapping[str, Any]) -> dict[str, Any]:
         "fix_by_program": {name: _number_steps(each) for name, each in fix.items() if name != "any"},
     }
     if "profile" in entry:
-        first = _PROFILE_STEP.format(profile=entry["profile"])
+        first = profile_step.format(profile=entry["profile"])
         values |= {"fix": _number_steps([first, *steps]), "fix_elsewhere": values["fix"]}
     return values
 

@@ -80,7 +80,7 @@ def explain_log(chunks: Iterable[str], catalogue: Catalogue) -> Explanation:
         if failure.general and not surroundings.intel:
             matches.append(failure.as_general_match(failure.general, line=hit.line, evidence=hit.quote))
         else:
-            cause = _weigh_causes(failure, hits)
+            cause = _weigh_causes(failure, hits, catalogue.shown)
             programs = surroundings.programs
             matches.append(failure.as_match(cause, line=hit.line, evidence=hit.quote, programs=programs))
     return Explanation(matches=tuple(matches), surroundings=surroundings)
@@ -219,7 +219,7 @@ def _rank(found: Mapping[str, _Hit], failures: Mapping[str, Failure]) -> list[st
     return list(ranked)
 
 
-def _weigh_causes(failure: Failure, hits: Mapping[str, _Hit]) -> str:
+def _weigh_causes(failure: Failure, hits: Mapping[str, _Hit], shown: str) -> str:
     """Return the causes in words, those for which the log has evidence first."""
     if len(failure.cause) == 1:
         return failure.cause[0].text
@@ -230,7 +230,7 @@ def _weigh_causes(failure: Failure, hits: Mapping[str, _Hit]) -> str:
         if quote is None:
             others.append(cause.text)
         else:
-            proven.append(f"{cause.text} (the log shows `{quote}`)")
+            proven.append(f"{cause.text} {shown.format(quote)}")
     ordered = proven + others
     return "\n".join(f"{number}. {text}" for number, text in enumerate(ordered, start=1))
 

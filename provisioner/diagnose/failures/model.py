@@ -35,6 +35,13 @@ class Phase(StrEnum):
     FORWARD = "forward"
 
 
+class Language(StrEnum):
+    """What titles, causes and cures are written in."""
+
+    EN = "en"
+    ZH = "zh"
+
+
 class System(StrEnum):
     """Where the failure was reported."""
 
@@ -251,10 +258,15 @@ class Failure:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Catalogue:
-    """Every known failure, by id, in the file's order, and what a log shows of its surroundings."""
+    """Every known failure, by id, in the file's order, and what a log shows of its surroundings.
+
+    Attributes:
+        shown: How evidence stands behind a cause; ``{}`` is the line of the log.
+    """
 
     failures: Mapping[str, Failure]
     signs: Signs = field(default_factory=Signs)
+    shown: str = "{}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
