@@ -173,7 +173,10 @@ def measure_tree(path: Path) -> int:
     """Return the bytes that deleting a folder or file frees: files that others link to are not among them."""
     sizes: dict[tuple[int, int], int] = {}
     links: dict[tuple[int, int], int] = {}
-    for file in (path, *path.rglob("*")) if path.is_dir() and not path.is_symlink() else (path,):
+    # others may delete there meanwhile: `os.walk` goes on where a folder is gone
+    walked = () if path.is_symlink() else os.walk(path)
+    below = [Path(place, name) for place, folders, files in walked for name in (*folders, *files)]
+    for file in (path, *below):
         try:
             status = file.lstat()
         except OSError:

@@ -28,7 +28,10 @@ def hold_scratch(kind: str, *, parent: Path | None = None) -> Iterator[Path]:
         parent: Where it is made; None: the system's folder for such.
     """
     with (
-        tempfile.TemporaryDirectory(prefix=f"provision-{kind}-", dir=parent) as folder,
+        # whoever looks for dead ones may put the lock back while it is deleted: then that one deletes it
+        tempfile.TemporaryDirectory(
+            prefix=f"provision-{kind}-", dir=parent, ignore_cleanup_errors=True
+        ) as folder,
         hold_file(Path(folder, _LOCK), timeout_s=0.0),
     ):
         work = Path(folder, "work")
