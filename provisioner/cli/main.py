@@ -191,7 +191,11 @@ def _usage_error(error: click.ClickException) -> UsageError:
 
 def _stopped(name: str) -> StoppedError:
     code = _EXIT_OF_SIGNAL[name]
-    error = StoppedError(f"signal.{code.name.lower()}", f"stopped by {name}; nothing half-made is in use")
+    error = StoppedError(
+        f"signal.{code.name.lower()}",
+        f"stopped by {name}; nothing half-made is in use",
+        hints=["run the same command again: what was fetched and built so far is kept"],
+    )
     error.exit_code = code  # type: ignore[misc] # per instance: that of the signal
     return error
 

@@ -150,10 +150,10 @@ def _choose_name(folder: Path, name: str | None) -> str:
 def _choose_base(settings: Settings, facts: HostFacts) -> tuple[Profile, tuple[str, ...]]:
     """Return the profile to build on and why: the first that no row of the ledger stops on this card."""
     gpu = find_best_gpu(facts)
-    system = " ".join(part for part in (facts.os, facts.release, facts.kernel) if part)
     if gpu is None:
         found = "no supported Intel GPU, so the profile is for the CPU"
-        return settings.load_profile(_ON_A_CPU), (_first_line(), f"  here: {found} ({system})")
+        return settings.load_profile(_ON_A_CPU), (_first_line(), f"  here: {found}")
+    system = " ".join(part for part in (facts.os, facts.release, facts.kernel) if part)
     displays = [each for each in facts.displays or () if each.device.lower() == gpu.device]
     driver = next((each.driver_version or each.driver for each in displays), None) or "not known"
     card = f"{gpu.product} ({gpu.architecture.name}), driver {driver}, {system}"
