@@ -3,7 +3,8 @@
 import click
 
 from provisioner.cli.options import flag, settings_flags
-from provisioner.pipeline.bisect import BisectChoices, bisect
+from provisioner.pipeline.bisect import bisect
+from provisioner.pipeline.bisect_bench import BisectChoices
 from provisioner.pipeline.settings import Settings
 from provisioner.render.bisect import render_bisect
 from provisioner.render.progress import show_progress

@@ -3,6 +3,7 @@
 from fnmatch import fnmatchcase
 
 import rattler
+from rattler.exceptions import InvalidVersionError, InvalidVersionSpecError
 
 from provisioner.resolve.model import CondaPackage
 
@@ -12,6 +13,6 @@ def allows_conda(package: CondaPackage, constraint: str) -> bool:
     version, _, build = constraint.partition(" ")
     try:
         allowed = rattler.VersionSpec(version or "*").matches(rattler.Version(package.version))
-    except Exception:  # noqa: BLE001 - rattler's own classes: a constraint that only it can judge holds nothing back
+    except (InvalidVersionError, InvalidVersionSpecError):
         return True
     return bool(allowed) and fnmatchcase(package.build, build.strip() or "*")
