@@ -7,11 +7,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from provisioner.errors import InstallError
 from provisioner.ground.file_lock import hold_file
+from provisioner.ground.files import remove_tree
 
 _NAME = re.compile(r"provision-[a-z]+-[a-z0-9_]{8}")
 _LOCK = "lock"
@@ -37,6 +38,23 @@ def hold_scratch(kind: str, *, parent: Path | None = None) -> Iterator[Path]:
         work = Path(folder, "work")
         work.mkdir()
         yield work
+
+
+@contextmanager
+def hold_folder(folder: Path) -> Iterator[Path]:
+    """Yield the name of an absent folder, and delete what is put there; the caller keeps others away.
+
+    A stop deletes nothing, because it must be quick: the next holder of the name or `clean` does.
+    """
+    remove_tree(folder)
+    try:
+        yield folder
+    except Exception:  # not `BaseException`: a stop must be quick
+        with suppress(OSError):  # the error that is on its way says more
+            remove_tree(folder)
+        raise
+    with suppress(OSError):  # what was made there is done with; the next holder deletes what stays
+        remove_tree(folder)
 
 
 def find_dead_scratch(parent: Path | None = None) -> tuple[Path, ...]:

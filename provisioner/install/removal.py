@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from provisioner.errors import InstallError, UsageError
 from provisioner.ground.files import make_private_folder, remove_tree
 from provisioner.ground.names import check_profile_name
+from provisioner.ground.scratch import hold_folder
 from provisioner.install.generations import (
     EnvironmentHome,
     find_generation_folders,
@@ -26,18 +27,10 @@ def hold_unpacked(home: EnvironmentHome, name: str) -> Iterator[Path]:
     Engines link the files of an environment from there. Nobody else ever does: what a user edits in one
     environment must not change another, nor one that is built later.
     """
-    folder = home.unpacked(name)
-    remove_tree(folder)
-    for path in (home.cache, folder.parent, folder):
-        make_private_folder(path)
-    try:
+    with hold_folder(home.unpacked(name)) as folder:
+        for path in (home.cache, folder.parent, folder):
+            make_private_folder(path)
         yield folder
-    except Exception:  # a stop must end quickly: the next build or `clean` deletes it
-        with suppress(OSError):  # the error that is on its way says more
-            remove_tree(folder)
-        raise
-    with suppress(OSError):  # the environment is complete; the next build or `clean` deletes what stays
-        remove_tree(folder)
 
 
 def list_unbuilt(home: EnvironmentHome) -> tuple[str, ...]:

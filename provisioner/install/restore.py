@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from provisioner.ground.files import remove_tree, replace, write_atomically
+from provisioner.ground.scratch import hold_folder
 from provisioner.install.inventory import BuiltFile, digest_file, digest_text, is_bytecode, read_list
 from provisioner.install.verify import Change, Difference
 
@@ -26,15 +27,8 @@ def hold_second(prefix: Path) -> Iterator[Path]:
     """
     number, _, digest = prefix.name.partition("-")
     source = prefix.with_name(f"{number}-{int(digest, 16) ^ 1:08x}")
-    remove_tree(source)
-    try:
+    with hold_folder(source):
         yield source
-    except Exception:  # a stop must end quickly: the next build or `clean` deletes it
-        with suppress(OSError):  # the error that is on its way says more
-            remove_tree(source)
-        raise
-    with suppress(OSError):
-        remove_tree(source)
 
 
 def needs_source(difference: Difference, inventory: Mapping[str, BuiltFile]) -> bool:
