@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from provisioner.diagnose.failures.model import Match
+from provisioner.diagnose.failures.answer import Match
 from provisioner.events import Listener, Notice
 from provisioner.install.generations import EnvironmentHome, Generation
 from provisioner.install.plan import InstallPlan, plan_install

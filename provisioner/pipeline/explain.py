@@ -4,10 +4,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from provisioner.diagnose.failures import explain
+from provisioner.diagnose.failures.answer import Explanation, Match
 from provisioner.diagnose.failures.catalogue import load_catalogue
 from provisioner.diagnose.failures.installed import explain_environment
 from provisioner.diagnose.failures.logtext import decode_stream
-from provisioner.diagnose.failures.model import Explanation, Language, Match, System
+from provisioner.diagnose.failures.model import Language, System
 from provisioner.engines.machine.environment import gather_environment, list_files
 from provisioner.errors import Problem
 from provisioner.install.generations import EnvironmentHome, find_environment

@@ -9,7 +9,8 @@ from typing import Any
 
 from rich.cells import cell_len
 
-from provisioner.diagnose.failures.model import Confidence, Language, Match, Severity, Surroundings
+from provisioner.diagnose.failures.answer import Match, Surroundings
+from provisioner.diagnose.failures.model import Confidence, Language, Severity
 from provisioner.errors import Problem
 from provisioner.render.result import Result
 

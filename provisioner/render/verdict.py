@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from provisioner.diagnose.failures.model import Match
+from provisioner.diagnose.failures.answer import Match
 from provisioner.errors import ExitCode, ProvisionError, UnvalidatedError, ValidateError
 from provisioner.install.generations import Generation
 from provisioner.profile.model import Profile, State, TorchVariant

@@ -13,17 +13,15 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from provisioner.diagnose.failures.anchors import AnchorTable
-from provisioner.diagnose.failures.logtext import Block, blank_repeats, quote_lines, split_blocks, squeeze
-from provisioner.diagnose.failures.model import (
-    Catalogue,
-    Evidence,
+from provisioner.diagnose.failures.answer import (
     Explanation,
-    Failure,
-    IntelSign,
     Match,
-    Severity,
     Surroundings,
+    make_general_match,
+    make_match,
 )
+from provisioner.diagnose.failures.logtext import Block, blank_repeats, quote_lines, split_blocks, squeeze
+from provisioner.diagnose.failures.model import Catalogue, Evidence, Failure, IntelSign, Severity
 from provisioner.diagnose.failures.signature import Signature
 from provisioner.diagnose.failures.surroundings import list_signs, read_surroundings
 
@@ -78,11 +76,11 @@ def explain_log(chunks: Iterable[str], catalogue: Catalogue) -> Explanation:
     for name in _rank(_drop_fallbacks(found, catalogue.failures), catalogue.failures):
         failure, hit = catalogue.failures[name], found[name]
         if failure.general and not surroundings.intel:
-            matches.append(failure.as_general_match(failure.general, line=hit.line, evidence=hit.quote))
+            matches.append(make_general_match(failure, failure.general, line=hit.line, evidence=hit.quote))
         else:
             cause = _weigh_causes(failure, hits, catalogue.shown)
             programs = surroundings.programs
-            matches.append(failure.as_match(cause, line=hit.line, evidence=hit.quote, programs=programs))
+            matches.append(make_match(failure, cause, line=hit.line, evidence=hit.quote, programs=programs))
     return Explanation(matches=tuple(matches), surroundings=surroundings)
 
 

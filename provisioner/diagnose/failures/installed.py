@@ -9,7 +9,8 @@ from fnmatch import fnmatchcase
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from provisioner.diagnose.failures.model import Catalogue, Condition, FileCount, Installed, Match, System
+from provisioner.diagnose.failures.answer import Match, make_match
+from provisioner.diagnose.failures.model import Catalogue, Condition, FileCount, Installed, System
 
 
 def explain_environment(
@@ -42,7 +43,7 @@ def explain_environment(
         evidence = next((text for text in judged if text is not None), None)
         if evidence is not None:
             causes = "\n".join(cause.text for cause in failure.cause)
-            found.append(failure.as_match(causes, line=None, evidence=evidence))
+            found.append(make_match(failure, causes, line=None, evidence=evidence))
     return tuple(found)
 
 

@@ -1,6 +1,6 @@
-"""The catalogue's types: known failures, and what is answered about a log or an environment."""
+"""The catalogue's types: known failures, and when each is the answer."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -223,38 +223,6 @@ class Failure:
         """Return its place among failures that are found together: the worst first."""
         return list(Severity).index(self.severity)
 
-    def as_match(
-        self, cause: str, *, line: int | None, evidence: str, programs: Sequence[Program] = ()
-    ) -> "Match":
-        """Return what is answered where it was found, with the cure for the first program that has one."""
-        special = (self.fix_by_program[each.name] for each in programs if each.name in self.fix_by_program)
-        elsewhere = self.fix_elsewhere if programs and programs[0].own_environment else ""
-        return Match(
-            id=self.id,
-            title=self.title,
-            stage=self.phase,
-            severity=self.severity,
-            confidence=self.confidence,
-            cause=cause,
-            fix=next(special, elsewhere or self.fix),
-            line=line,
-            evidence=evidence,
-        )
-
-    def as_general_match(self, general: General, *, line: int, evidence: str) -> "Match":
-        """Return what is answered where nothing shows the hardware."""
-        return Match(
-            id=self.id,
-            title=general.title,
-            stage=self.phase,
-            severity=self.severity,
-            confidence=Confidence.LOW,
-            cause=general.cause,
-            fix=general.fix,
-            line=line,
-            evidence=evidence,
-        )
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Catalogue:
@@ -267,52 +235,3 @@ class Catalogue:
     failures: Mapping[str, Failure]
     signs: Signs = field(default_factory=Signs)
     shown: str = "{}"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Surroundings:
-    """What a log shows of the machine and the programs.
-
-    Attributes:
-        programs: The most specific first.
-        versions: Version by package.
-        intel: How many different signs of an Intel GPU or its software.
-        other: How many different signs of other hardware.
-    """
-
-    programs: tuple[Program, ...] = ()
-    versions: Mapping[str, str] = field(default_factory=dict)
-    system: str | None = None
-    card: str | None = None
-    intel: int = 0
-    other: int = 0
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Explanation:
-    """What is known of a log: its failures, the root first, and its surroundings."""
-
-    matches: tuple["Match", ...]
-    surroundings: Surroundings
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Match:
-    """A failure recognised in a log or an environment.
-
-    Attributes:
-        stage: When it shows itself.
-        cause: In words; where there are several, the likeliest first.
-        line: Line of the log in which the message begins, from 1; ``None`` for an environment.
-        evidence: The lines of the log, or the distributions and files, that gave it away.
-    """
-
-    id: str
-    title: str
-    stage: Phase
-    severity: Severity
-    confidence: Confidence
-    cause: str
-    fix: str
-    line: int | None
-    evidence: str

@@ -6,7 +6,8 @@ Pure: what was found of ``signs.yaml`` goes in.
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from provisioner.diagnose.failures.model import Signs, Surroundings
+from provisioner.diagnose.failures.answer import Surroundings
+from provisioner.diagnose.failures.model import Signs
 from provisioner.diagnose.failures.signature import Signature
 
 _VERSION = re.compile(r"\d{1,4}(?:\.\d{1,6}){1,3}(?:a0|\+[a-z]{2,5}\d{0,4})?")

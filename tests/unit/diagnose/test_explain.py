@@ -4,10 +4,11 @@ from collections.abc import Callable
 
 import pytest
 
+from provisioner.diagnose.failures.answer import Match
 from provisioner.diagnose.failures.catalogue import load_catalogue
 from provisioner.diagnose.failures.explain import explain_text
 from provisioner.diagnose.failures.logtext import decode_stream
-from provisioner.diagnose.failures.model import Match, Severity
+from provisioner.diagnose.failures.model import Severity
 
 CATALOGUE = load_catalogue()
 IDS = list(CATALOGUE.failures)

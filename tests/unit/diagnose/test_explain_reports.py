@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 import yaml
 
+from provisioner.diagnose.failures.answer import Match
 from provisioner.diagnose.failures.catalogue import load_catalogue
 from provisioner.diagnose.failures.explain import explain_text
 from provisioner.diagnose.failures.logtext import decode_stream
-from provisioner.diagnose.failures.model import Confidence, IntelSign, Match
+from provisioner.diagnose.failures.model import Confidence, IntelSign
 
 REPORTS = Path(__file__).parents[2] / "data" / "reports"
 CATALOGUE = load_catalogue()

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.diagnose.failures.model import Confidence, Match, Phase, Severity
+from provisioner.diagnose.failures.answer import Match
+from provisioner.diagnose.failures.model import Confidence, Phase, Severity
 from provisioner.errors import ExitCode
 from provisioner.install.generations import Generation
 from provisioner.install.receipt import Receipt
