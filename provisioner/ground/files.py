@@ -53,7 +53,7 @@ def make_private_folder(path: Path) -> Path:
     except OSError as error:
         if error.errno in DISK_FAULTS:
             raise disk_error(path, error) from error
-        raise _refused(path, (error.strerror or str(error)).lower()) from error
+        raise _unmade(path, error) from error
     if not stat.S_ISDIR(status.st_mode):
         raise _refused(path, "it is not a folder but a link or a file")
     if sys.platform != "win32":  # there the folder's access list is inherited from the user's own
@@ -259,6 +259,21 @@ def _patiently(action: Callable[[], object]) -> None:
 def _not_regular(path: Path) -> NotRegularError:
     return NotRegularError(
         errno.EINVAL, "it is a pipe, a device, a folder or a link, not a regular file", str(path)
+    )
+
+
+def _unmade(path: Path, error: OSError) -> InstallError:
+    there = next(parent for parent in (path, *path.parents) if os.path.lexists(parent))
+    if there == path:
+        return _refused(path, "it is not a folder but a link or a file")
+    return InstallError(
+        "install.folder",
+        f"the folder `{path}` cannot be made in `{there}`: {(error.strerror or str(error)).lower()}",
+        hints=[
+            f"give yourself the right to write to `{there}`",
+            "choose another data folder with `--data-dir`",
+        ],
+        context={"path": str(path)},
     )
 
 

@@ -103,7 +103,7 @@ def build_packages(
         notices = check_startup(plan, {digest: file.startup for digest, file in files.items()})
     # Asked before the first byte, too, when nobody knew what the missing files unpack to.
     unpacked_bytes = sum(files[package.sha256].unpacked_bytes for package in plan.installed)
-    check_room(plan.environment, prefix, unpacked_bytes)
+    check_room(f"`{plan.environment}`", prefix, unpacked_bytes)
     if plan.base == CONDA:
         with (
             tell_step("install", "conda base", on_event),

@@ -28,7 +28,7 @@ from provisioner.engines.archive.bundle_manifest import (
 from provisioner.engines.index.publish import read_published, render_published
 from provisioner.engines.store.store import Package
 from provisioner.engines.uv.managed import load_managed
-from provisioner.errors import BusyError, InstallError, UsageError
+from provisioner.errors import BusyError, UsageError
 from provisioner.events import Listener, Progress, tell_step
 from provisioner.ground.file_lock import hold_file
 from provisioner.ground.files import disk_error, replace, sync_folder
@@ -42,7 +42,7 @@ from provisioner.pipeline.own_package import (
     render_tool_requirements,
 )
 from provisioner.pipeline.settings import Settings
-from provisioner.pipeline.space import find_free_bytes
+from provisioner.pipeline.space import check_room
 from provisioner.profile.model import Profile
 
 _README = """\
@@ -200,14 +200,8 @@ def _render_texts(
 
 def _write(output: Path, manifest: Manifest, sources: Mapping[str, Source], *, on_event: Listener) -> str:
     size = measure_bundle(manifest)
-    free = find_free_bytes(output.absolute().parent)
-    if size > free:
-        raise InstallError(
-            "install.disk_full",
-            f"the bundle has {size / 1e9:.1f} GB, and the disk of `{output}` has {free / 1e9:.1f} GB free",
-            hints=["free some space, or name a file on another disk with `--output`"],
-            context={"path": str(output), "needed": size, "free": free},
-        )
+    advice = "free some space, or name a file on another disk with `--output`"
+    check_room("the bundle", output.absolute().parent, size, advice=advice)
 
     def tell(file: BundledFile, done: int) -> None:
         on_event(Progress(stage="bundle", item=file.path, done=done, total=file.size))

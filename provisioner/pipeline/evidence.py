@@ -94,7 +94,9 @@ def tell_proof(settings: Settings, profile: Profile, plan: InstallPlan, *, on_ev
     """Tell where a profile is proven before it is built; nothing where nobody reported and no card waits."""
     (proof,) = find_proofs(settings, [profile])
     if proof.reports or proof.card:
-        on_event(Notice(message=f"`{profile.name}`: {proof.describe(fingerprint=plan.fingerprint)}"))
+        on_event(
+            Notice(message=f"reports on `{profile.name}`: {proof.describe(fingerprint=plan.fingerprint)}")
+        )
 
 
 def _find_only(settings: Settings) -> str:

@@ -13,7 +13,7 @@ from provisioner.ground.file_state import hash_file
 from provisioner.ground.files import disk_error, replace, write_atomically
 from provisioner.lock.mirror_tree import REQUIREMENTS, SIMPLE, WEB
 from provisioner.pipeline.mirror import MAP_NAME, MirrorTree, write_map
-from provisioner.pipeline.space import find_free_bytes
+from provisioner.pipeline.space import check_room
 
 _TOP = {SIMPLE.split("/")[0], WEB, REQUIREMENTS, MAP_NAME}
 _LOCK = ".provision-mirror.lock"
@@ -62,7 +62,9 @@ def export_tree(tree: MirrorTree, folder: Path, *, url: str | None, on_event: Li
             missing = {
                 place: path for place, path in tree.files.items() if not _is_there(folder, place, tree)
             }
-            _check_space(folder, missing, pages)
+            needed = sum(path.stat().st_size for path in missing.values()) + sum(map(len, pages.values()))
+            advice = "free some space, or name a folder on another disk with `--export`"
+            check_room("the mirror", folder, needed, advice=advice)
             _copy_files(tree, missing, folder, on_event=on_event)
             for place, body in pages.items():
                 _make_parents(folder, place)
@@ -108,19 +110,6 @@ def _is_there(folder: Path, place: str, tree: MirrorTree) -> bool:
     if path.is_symlink() or not path.is_file():
         return False
     return hash_file(path) == tree.digests[place]
-
-
-def _check_space(folder: Path, missing: Mapping[str, Path], pages: Mapping[str, bytes]) -> None:
-    needed = sum(path.stat().st_size for path in missing.values()) + sum(map(len, pages.values()))
-    free = find_free_bytes(folder)
-    if needed > free:
-        raise InstallError(
-            "install.disk_full",
-            f"the mirror needs {needed / 1e9:.1f} GB more, and the disk of `{folder}`"
-            f" has {free / 1e9:.1f} GB free",
-            hints=["free some space, or name a folder on another disk with `--export`"],
-            context={"path": str(folder), "needed": needed, "free": free},
-        )
 
 
 def _copy_files(tree: MirrorTree, missing: Mapping[str, Path], folder: Path, *, on_event: Listener) -> None:

@@ -101,4 +101,4 @@ def check_space(plan: InstallPlan, engines: Engines) -> None:
     Raises:
         InstallError: ``install.disk_full``.
     """
-    check_room(plan.environment, engines.settings.data, preview(plan, engines).disk_bytes)
+    check_room(f"`{plan.environment}`", engines.settings.data, preview(plan, engines).disk_bytes)

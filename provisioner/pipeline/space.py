@@ -16,8 +16,20 @@ def find_free_bytes(folder: Path) -> int:
     return shutil.disk_usage(folder).free
 
 
-def check_room(environment: str, folder: Path, needed_bytes: int) -> None:
+def check_room(
+    what: str,
+    folder: Path,
+    needed_bytes: int,
+    *,
+    advice: str = "free some space (`provision clean`), or choose another data folder with `--data-dir`",
+) -> None:
     """Refuse to write more than the disk of a folder has room for.
+
+    Args:
+        what: Who needs the room, for the error.
+        folder: Where it is or would be.
+        needed_bytes: How much.
+        advice: What to do where there is less.
 
     Raises:
         InstallError: ``install.disk_full``.
@@ -26,9 +38,9 @@ def check_room(environment: str, folder: Path, needed_bytes: int) -> None:
     if needed_bytes > free_bytes:
         raise InstallError(
             "install.disk_full",
-            f"`{environment}` needs more than {needed_bytes / 1e9:.1f} GB, and the disk of `{folder}`"
-            f" has {free_bytes / 1e9:.1f} GB free",
-            hints=["free some space (`provision clean`), or choose another data folder with `--data-dir`"],
+            f"{what} needs {needed_bytes / 1e6:,.0f} MB, and the disk of `{folder}` has"
+            f" {free_bytes / 1e6:,.0f} MB free",
+            hints=[advice],
             context={"path": str(folder), "needed": needed_bytes, "free": free_bytes},
         )
 

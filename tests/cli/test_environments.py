@@ -315,6 +315,6 @@ def test_create_and_list_say_where_a_profile_is_proven(lab: Lab) -> None:
         (folder / f"llama3-torch-cpu.{end}").write_text(text.replace("name: tiny", "name: llama3-torch-cpu"))
     shown = lab.run("create", "llama3-torch-cpu", "--lock", "--no-validate")
     assert shown.code == 0, shown.err
-    assert "`llama3-torch-cpu`: proven on AMD EPYC (2026-11-26, with another lock)" in shown.err
+    assert "reports on `llama3-torch-cpu`: proven on AMD EPYC (2026-11-26, with another lock)" in shown.err
     again = lab.run("create", "llama3-torch-cpu", "--no-validate")
     assert "proven on" not in again.err

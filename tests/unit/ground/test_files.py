@@ -6,7 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.ground.files import NotRegularError, is_temporary, measure_tree, read_file, write_atomically
+from provisioner.errors import InstallError
+from provisioner.ground.files import (
+    NotRegularError,
+    is_temporary,
+    make_private_folder,
+    measure_tree,
+    read_file,
+    write_atomically,
+)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
@@ -70,3 +78,13 @@ def test_what_deleting_frees_leaves_out_what_others_link_to(tmp_path: Path) -> N
     (tmp_path / "shared").write_bytes(b"x" * 1000)
     os.link(tmp_path / "shared", tree / "linked")
     assert measure_tree(tree) == 100
+
+
+@pytest.mark.parametrize("place", ["file/below", "file/below/more"])
+def test_a_folder_that_cannot_be_made_is_not_told_to_be_removed(tmp_path: Path, place: str) -> None:
+    """It is not there: the error names what is in the way, and the hint what to do about that."""
+    (tmp_path / "file").touch()
+    with pytest.raises(InstallError) as caught:
+        make_private_folder(tmp_path / place)
+    assert f"cannot be made in `{tmp_path / 'file'}`" in caught.value.message
+    assert not any("remove" in hint for hint in caught.value.hints)
