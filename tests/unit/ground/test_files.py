@@ -1,7 +1,9 @@
 """Files: what is read is a regular file, and what is written is there as a whole or not at all."""
 
 import os
+import shutil
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -78,6 +80,19 @@ def test_what_deleting_frees_leaves_out_what_others_link_to(tmp_path: Path) -> N
     (tmp_path / "shared").write_bytes(b"x" * 1000)
     os.link(tmp_path / "shared", tree / "linked")
     assert measure_tree(tree) == 100
+
+
+def test_a_tree_is_measured_while_others_delete_there(tmp_path: Path) -> None:
+    """A folder that goes meanwhile counts as nothing."""
+    for _ in range(5):
+        for number in range(400):
+            (tmp_path / "tree" / str(number) / "deep").mkdir(parents=True)
+        deleting = threading.Thread(target=shutil.rmtree, args=(tmp_path / "tree",))
+        deleting.start()
+        while deleting.is_alive():
+            measure_tree(tmp_path / "tree")
+        deleting.join()
+    assert measure_tree(tmp_path / "tree") == 0
 
 
 @pytest.mark.parametrize("place", ["file/below", "file/below/more"])

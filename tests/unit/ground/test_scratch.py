@@ -1,5 +1,7 @@
 """Temporary folders of dead processes are found, and nobody else's."""
 
+import contextlib
+import errno
 import os
 import subprocess
 import sys
@@ -7,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.ground.scratch import _LOCK, find_dead_scratch, hold_scratch
+from provisioner.ground.scratch import _LOCK, find_dead_scratch, hold_folder, hold_scratch
 
 _HOLD = """
 import sys, time
@@ -27,6 +29,33 @@ def test_a_folder_is_there_and_goes(tmp_path: Path) -> None:
         (folder / "file").write_text("x", encoding="utf-8")
         assert find_dead_scratch(tmp_path) == ()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_others_put_something_back_into_fails_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever looks for dead folders may make the lock again meanwhile, and then deletes the folder."""
+
+    def refuse(path: object, **_: object) -> None:
+        raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), str(path))
+
+    with hold_scratch("uv", parent=tmp_path):
+        monkeypatch.setattr(os, "rmdir", refuse)
+    monkeypatch.undo()
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_held_folder_is_empty_and_stays_only_after_a_stop(tmp_path: Path) -> None:
+    """What a killed holder left goes first; an error and the end delete, a stop is quick."""
+    folder = tmp_path / "folder"
+    for ending in (ValueError, KeyboardInterrupt, None):
+        (folder / "left").mkdir(parents=True)
+        with contextlib.suppress(ValueError, KeyboardInterrupt), hold_folder(folder):
+            assert not folder.exists()
+            folder.mkdir()
+            if ending is not None:
+                raise ending
+        assert folder.exists() == (ending is KeyboardInterrupt)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="kills as POSIX does")
