@@ -4,27 +4,16 @@ import hashlib
 import io
 import json
 import shutil
-import subprocess
-import sys
 import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
-from packaging.requirements import Requirement
 
 from provisioner.engines.archive.bundle import BundleReader, write_bundle
 from provisioner.engines.archive.bundle_manifest import BundledFile, Manifest
-from provisioner.engines.index.reader import IndexReader
-from provisioner.engines.index.source import IndexSource
-from provisioner.engines.net.download import Downloader
-from provisioner.engines.net.pip_config import PackageSettings
-from provisioner.engines.net.settings import NetworkSettings
 from provisioner.ground.file_lock import hold_file
-from provisioner.lock.requirements import parse_requirements
-from provisioner.pipeline.own_package import choose_own_wheels, pack_own_wheel, read_own_lockfile
-from tests.cli.lab import REPOSITORY, Lab
-from tests.loopback import Loopback
+from tests.cli.lab import Lab
 
 NOWHERE = {"PIP_INDEX_URL": "http://127.0.0.1:1/simple", "PROVISION_NO_VALIDATE": "1"}
 
@@ -274,62 +263,3 @@ def test_dry_run_names_the_bundle_as_the_source(bare: Lab) -> None:
     answer = other.run("create", "--bundle", str(path), "--dry-run", "--json")
     assert {each["from"] for each in answer.data["fetch"]} == {str(path)}
     assert not other.data.exists()
-
-
-def test_our_own_wheel_is_the_same_from_a_checkout_and_from_itself(tmp_path: Path) -> None:
-    """Whoever was installed from a bundle writes the same bundle."""
-    name, wheel = pack_own_wheel()
-    with zipfile.ZipFile(io.BytesIO(wheel)) as opened:
-        opened.extractall(tmp_path)  # noqa: S202 - of our own making
-        record = opened.read(f"{name.rsplit('-', 3)[0]}.dist-info/RECORD").decode()
-    assert "provisioner/builtin/envs/known.yaml,sha256=" in record
-    assert "provisioner/builtin/lockfiles/provision.txt,sha256=" in record
-    code = (
-        "import hashlib, provisioner; from provisioner.pipeline.own_package import pack_own_wheel;"
-        "print(provisioner.__file__, hashlib.sha256(pack_own_wheel()[1]).hexdigest())"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=tmp_path,
-        env={"PYTHONPATH": str(tmp_path)},
-        capture_output=True,
-        check=True,
-    )
-    place, digest = done.stdout.decode().split()
-    assert Path(place).is_relative_to(tmp_path)
-    assert not place.startswith(str(REPOSITORY))
-    assert digest == hashlib.sha256(wheel).hexdigest()
-
-
-def test_the_tools_wheels_are_the_locked_ones_for_the_other_machine(lab: Lab) -> None:
-    """For Windows too, for each Python asked for, and for every patch version where the lock asks for it."""
-    _offer_own_wheels(lab.server)
-    packages = PackageSettings(default_index=f"{lab.server.url}/ok/simple")
-    downloader = Downloader(NetworkSettings(tries=1))
-    try:
-        index = IndexSource(
-            IndexReader(downloader, folder=lab.root / "whole"), packages=packages, cache=lab.root / "pages"
-        )
-        linux = choose_own_wheels(index, platforms=["linux-64"], pythons=["3.11"])
-        both = choose_own_wheels(index, platforms=["linux-64", "win-64"], pythons=["3.11", "3.12"])
-    finally:
-        downloader.close()
-    names = [package.name for package in linux]
-    assert names.count("soupsieve") == 2
-    assert names.count("numpy") == 1
-    assert "colorama" not in names
-    assert [package.name for package in both].count("numpy") == 2
-    assert "colorama" in {package.name for package in both}
-    hashes = {digest for pin in parse_requirements(read_own_lockfile()) for digest in pin.hashes}
-    assert {package.sha256 for package in both} <= hashes
-
-
-def _offer_own_wheels(server: Loopback) -> None:
-    """Let an index list a wheel of each pin in our own lockfile, with its locked digest."""
-    for pin in parse_requirements(read_own_lockfile()):
-        requirement: Requirement = pin.requirement
-        name = f"{requirement.name.replace('-', '_')}-{pin.version}-py3-none-any.whl"
-        page = f"simple/{requirement.name}/"
-        link = f'<a href="/ok/files/{name}#sha256={pin.hashes[0]}">{name}</a>\n'
-        server.files[page] = server.files.get(page, b"<!doctype html>\n") + link.encode()
-        server.types[page] = "text/html"

@@ -1,4 +1,7 @@
-"""Every exit code of the contract, reached by what really leads to it; each failure changes nothing."""
+"""Every exit code of the contract, reached by what really leads to it; each failure changes nothing.
+
+One file, to be read beside the contract's table of codes.
+"""
 
 import re
 import subprocess

@@ -1,4 +1,7 @@
-"""A mirror gives pip, uv, conda's clients and provision the locked files, with nobody else on the network."""
+"""A mirror gives pip, uv, conda's clients and provision the locked files, with nobody else on the network.
+
+One file: each way to serve is tried with the same clients and the same two profiles.
+"""
 
 import os
 import re

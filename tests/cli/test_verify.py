@@ -1,4 +1,7 @@
-"""`verify` names every file that is not as it was built, and `repair` puts back just those."""
+"""`verify` names every file that is not as it was built, and `repair` puts back just those.
+
+One file: what names a tampering and what puts it back share the table of tamperings.
+"""
 
 import base64
 import hashlib

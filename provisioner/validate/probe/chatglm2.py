@@ -5,7 +5,7 @@ the architecture: RMSNorm, rotary embedding on the first half of each head in in
 multi-query attention, SwiGLU, no bias but in the fused query-key-value projection. ``tests/interop``
 compares it with transformers' GLM, an independent implementation. Hidden states are (length, batch, width),
 cached keys and values (length, batch, groups, head size), as ipex-llm's replacements for these classes
-expect.
+expect. One module, because ipex-llm patches the classes of the module that a model comes from.
 
 Sources of the names: ``ipex_llm/transformers/convert.py`` and ``ipex_llm/transformers/models/chatglm2.py``
 of 2.2.0.

@@ -1,0 +1,84 @@
+"""`create` where nothing, or another thing, is to do than the first time."""
+
+import pytest
+
+from tests.cli.lab import Lab
+
+
+def test_create_with_nothing_to_do_is_quiet(built: Lab) -> None:
+    """The second run touches nothing and prints no progress; `scripts/bench` measures how long it takes."""
+    before = built.tree()
+    shown = built.spawn("create", "tiny", "--no-validate")
+    assert (shown.code, shown.err) == (0, "")
+    assert built.tree() == before
+
+
+def test_create_under_another_name(tiny: Lab) -> None:
+    """One profile can have several environments."""
+    assert (
+        tiny.run("create", "tiny", "--no-validate", "--name", "second", "--json").data["environment"]
+        == "second"
+    )
+    assert [row["name"] for row in tiny.run("list", "--json").data["environments"]] == ["second"]
+
+
+def test_dry_run_tells_and_makes_nothing(tiny: Lab) -> None:
+    """What would be fetched and from where, and what the disk has; afterwards nothing is there."""
+    shown = tiny.run("create", "tiny", "--dry-run", "--json").data
+    assert {row["from"] for row in shown["fetch"]} == {"pypi", "pytorch-cpu"}
+    assert len(shown["fetch"]) == shown["packages"]["wheel"] == 2
+    assert shown["free_bytes"] > shown["disk_bytes"]
+    assert not tiny.data.exists()
+    tiny.build_tiny()
+    assert tiny.run("create", "tiny", "--dry-run").out == "tiny: up to date, nothing would be built\n"
+    again = tiny.run("create", "tiny", "--dry-run", "--rebuild", "--json").data
+    assert (again["fetch"], again["up_to_date"]) == ([], False)
+    assert again["stored_bytes"] == sum(path.stat().st_size for path in tiny.data.rglob("*.whl"))
+
+
+@pytest.mark.parametrize("tampering", ["startup", "added", "removed", "edited module"])
+def test_create_with_nothing_to_do_notices_what_was_changed(tampering: str, tiny: Lab) -> None:
+    """Added startup code and added, removed and edited files are told, and `up to date` is not said."""
+    prefix = tiny.build_tiny()
+    site = next(prefix.glob("lib/python*/site-packages"))
+    if tampering == "startup":
+        (site / "zz.pth").write_text("import os\n", encoding="utf-8")
+    elif tampering == "added":
+        next(site.glob("tinyapp-*.dist-info")).joinpath("more.txt").write_text("x", encoding="utf-8")
+    elif tampering == "removed":
+        next(site.glob("tinyapp-*.dist-info")).joinpath("METADATA").unlink()
+    else:
+        with next(site.glob("tinyapp.py")).open("a", encoding="utf-8") as file:
+            file.write("\nVERSION = 'evil'\n")
+    shown = tiny.run("create", "tiny", "--no-validate")
+    assert "warning: `tiny` was changed since it was built" in shown.err
+    assert "`provision repair tiny`" in shown.err
+    assert "up to date" not in shown.out
+    assert tiny.run("repair", "tiny", "--no-validate").code == 0
+    assert "warning" not in tiny.run("create", "tiny", "--no-validate").err
+
+
+def test_bytecode_is_no_change(tiny: Lab) -> None:
+    """What Python writes when a module is first imported is not taken for tampering."""
+    tiny.build_tiny()
+    assert tiny.spawn("run", "tiny", "--", "python", "-c", "import tinyapp, torch; print(1)").out == "1\n"
+    assert tiny.run("create", "tiny", "--no-validate").err == ""
+
+
+def test_create_and_list_say_where_a_profile_is_proven(lab: Lab) -> None:
+    """What the evidence says of a profile is a line of `list`, and a notice of `create` before it builds."""
+    listed = {row["name"]: row for row in lab.run("list", "--json").data["profiles"]}
+    row = listed["llama3-torch-cpu"]
+    assert row["proof"].startswith("proven on ")
+    assert {"card", "driver", "verdict", "date", "figures"} <= set(row["evidence"][0])
+    assert "no report from an " in lab.run("list").out
+    lab.lock_tiny()
+    # the name of a profile with evidence; the fingerprint tells that it was another lock
+    for folder, end in ((lab.envs, "yaml"), (lab.lockfile.parent, "conda-lock.yml")):
+        text = (folder / f"tiny.{end}").read_text(encoding="utf-8")
+        (folder / f"llama3-torch-cpu.{end}").write_text(text.replace("name: tiny", "name: llama3-torch-cpu"))
+    shown = lab.run("create", "llama3-torch-cpu", "--lock", "--no-validate")
+    assert shown.code == 0, shown.err
+    assert "reports on `llama3-torch-cpu`: proven on AMD EPYC (2026-11-26, with another lock)" in shown.err
+    again = lab.run("create", "llama3-torch-cpu", "--no-validate")
+    assert "proven on" not in again.err
