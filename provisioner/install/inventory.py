@@ -18,7 +18,7 @@ from typing import Any
 
 from provisioner.errors import InstallError
 from provisioner.ground.files import is_temporary
-from provisioner.install.manifest import BYTECODE_NAME, find_lists
+from provisioner.install.file_lists import BYTECODE_NAME, find_lists, is_list
 from provisioner.install.receipt import RECEIPT_NAME, REPORT_NAME
 from provisioner.install.snapshot import SNAPSHOT_NAME
 
@@ -169,6 +169,11 @@ def load_inventory(prefix: Path) -> dict[str, BuiltFile]:
         hints=["run `provision repair` to put back what its lock says"],
         context={"path": str(path)},
     )
+
+
+def find_list_digests(inventory: Mapping[str, BuiltFile]) -> dict[str, str]:
+    """Return the digest of every list of files as it was built, by its path."""
+    return {name: file.content for name, file in inventory.items() if is_list(name)}
 
 
 def _parse_file(name: str, row: Sequence[Any], owners: Sequence[str]) -> BuiltFile:

@@ -14,10 +14,10 @@ from provisioner.engines.store.fetch import StoreFetcher
 from provisioner.engines.uv.installer import UvInstaller
 from provisioner.events import Listener, tell_step
 from provisioner.ground.files import write_atomically
+from provisioner.install.file_lists import BYTECODE_NAME
 from provisioner.install.generations import EnvironmentHome
 from provisioner.install.inventory import INVENTORY_NAME, format_inventory, make_inventory
 from provisioner.install.layout import find_python, find_site_packages
-from provisioner.install.manifest import BYTECODE_NAME, MANIFEST_NAME, format_manifest, make_manifest
 from provisioner.install.markers import format_markers, write_markers
 from provisioner.install.plan import CONDA, InstallPlan
 from provisioner.install.receipt import RECEIPT_NAME, RECORD_NAME, InstalledPackage, Receipt, format_receipt
@@ -68,7 +68,6 @@ def build_generation(
     with tell_step("install", "receipt", on_event):
         _keep_sources(plan, prefix / RECORD_NAME)
         receipt = _make_receipt(plan, prefix, tools=engines.tools, version=version, notices=notices)
-        write_atomically(prefix / MANIFEST_NAME, format_manifest(make_manifest(prefix)))
         write_atomically(prefix / INVENTORY_NAME, format_inventory(make_inventory(prefix)))
         write_atomically(prefix / SNAPSHOT_NAME, format_snapshot(take_snapshot(prefix)))
         write_atomically(prefix / RECEIPT_NAME, format_receipt(receipt))

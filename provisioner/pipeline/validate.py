@@ -12,7 +12,7 @@ from provisioner.diagnose.failures.recognise import recognise_error
 from provisioner.engines.process.run import start_program
 from provisioner.events import Listener, StageFinished, StageStarted, ignore_events
 from provisioner.install.generations import Generation
-from provisioner.install.manifest import load_manifest
+from provisioner.install.inventory import INVENTORY_NAME, find_list_digests, load_inventory
 from provisioner.install.use import hold_generation
 from provisioner.pipeline.engines import Engines
 from provisioner.pipeline.reports import write_report
@@ -153,7 +153,7 @@ def _make_request(
         backend=wanted.backend,
         torch_variant=profile.torch,
         locked=locked,
-        manifest=load_manifest(generation.prefix),
+        manifest=_find_manifest(generation.prefix),
         transformers=profile.transformers,
         weights_dir=weights,
         prompt=wanted.prompt,
@@ -169,3 +169,10 @@ def _make_request(
         environment=receipt.environment,
         lock_fingerprint=receipt.fingerprint,
     )
+
+
+def _find_manifest(prefix: Path) -> Mapping[str, str] | None:
+    """Return what the lists of files were when they were built; None where an older version built them."""
+    if not (prefix / INVENTORY_NAME).exists():
+        return None
+    return find_list_digests(load_inventory(prefix))

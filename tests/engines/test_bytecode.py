@@ -1,7 +1,6 @@
 """What one environment has compiled serves the next one of the same wheels, and is never wrong."""
 
 import csv
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,9 +8,10 @@ import pytest
 
 from provisioner.engines.bytecode.cache import find_compiled_place
 from provisioner.events import Event, Listener, Notice, ignore_events
+from provisioner.install.file_lists import BYTECODE_NAME
 from provisioner.install.generations import Generation
+from provisioner.install.inventory import find_list_digests, load_inventory
 from provisioner.install.layout import find_site_packages
-from provisioner.install.manifest import BYTECODE_NAME, MANIFEST_NAME
 from provisioner.pipeline.bytecode import keep_bytecode
 from tests.installing import close_clients, install, make_engines, make_plan, run_python, stock_wheel
 
@@ -84,7 +84,7 @@ def test_compiled_modules_are_listed_with_their_digests(site: Site) -> None:
         path.relative_to(second.prefix).as_posix() for path in second.prefix.rglob("demo/__pycache__/*.pyc")
     )
     assert all(row[1].startswith("sha256=") for row in rows)
-    assert BYTECODE_NAME in json.loads((second.prefix / MANIFEST_NAME).read_bytes())["lists"]
+    assert BYTECODE_NAME in find_list_digests(load_inventory(second.prefix))
 
 
 def test_an_edited_module_is_what_runs(site: Site) -> None:

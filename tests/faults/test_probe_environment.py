@@ -16,10 +16,17 @@ import pytest
 from provisioner.diagnose.failures.recognise import recognise_error
 from provisioner.engines.process.run import start_program
 from provisioner.events import ignore_events
-from provisioner.install.manifest import BYTECODE_NAME, make_manifest
+from provisioner.install.file_lists import BYTECODE_NAME
+from provisioner.install.inventory import find_list_digests, make_inventory
 from provisioner.profile.model import TorchVariant
 from provisioner.validate.model import Report, Status, ValidationRequest, Verdict
 from provisioner.validate.run import validate_environment
+
+
+def digest_lists(prefix: Path) -> dict[str, str]:
+    """Return what a build would keep of the lists of files."""
+    return find_list_digests(make_inventory(prefix))
+
 
 TORCH = {
     "torch/__init__.py": """
@@ -145,8 +152,8 @@ def test_startup_code_of_a_package_counts_from_the_day_it_was_built(prefix: Path
     """A package of the lock may bring a `.pth` file; one that was installed later may not."""
     site = site_packages(prefix)
     install(site, "starter", "1.0", {"starter.pth": "import os\n"})
-    assert_passed(validate(prefix, manifest=make_manifest(prefix)), "packages")
-    before = {name: text for name, text in make_manifest(prefix).items() if "starter" not in name}
+    assert_passed(validate(prefix, manifest=digest_lists(prefix)), "packages")
+    before = {name: text for name, text in digest_lists(prefix).items() if "starter" not in name}
     report = validate(prefix, manifest=before)
     assert (report.stage, report.code) == ("packages", "startup_code")
 
@@ -167,7 +174,7 @@ def test_an_added_file_is_named(prefix: Path, tmp_path: Path) -> None:
 
 def test_a_file_that_was_changed_together_with_its_record_is_noticed(prefix: Path) -> None:
     """The lists of files are those of the day when the environment was built."""
-    manifest = make_manifest(prefix)
+    manifest = digest_lists(prefix)
     assert_passed(validate(prefix, manifest=manifest), "packages")
     install(site_packages(prefix), "demo", "1.0", {"demo/__init__.py": "", "demo/part.py": "x = 2\n"})
     assert_passed(validate(prefix), "packages")
@@ -184,7 +191,7 @@ def test_a_compiled_module_of_the_build_is_compared(prefix: Path) -> None:
     digest = base64.urlsafe_b64encode(hashlib.sha256(b"as built").digest()).rstrip(b"=").decode()
     row = f"{compiled.relative_to(prefix).as_posix()},sha256={digest},8\n"
     (prefix / BYTECODE_NAME).write_text(row, encoding="utf-8")
-    manifest = make_manifest(prefix)
+    manifest = digest_lists(prefix)
     assert_passed(validate(prefix, manifest=manifest), "packages")
     compiled.write_bytes(b"as edited")
     report = validate(prefix, manifest=manifest)
@@ -205,7 +212,7 @@ def test_what_conda_packages_brought_is_known(prefix: Path) -> None:
     record.write_text(
         json.dumps({"files": [str((site / "native.py").relative_to(prefix))]}), encoding="utf-8"
     )
-    manifest = make_manifest(prefix)
+    manifest = digest_lists(prefix)
     assert_passed(validate(prefix, manifest=manifest), "packages")
     record.write_text("{", encoding="utf-8")
     assert validate(prefix, manifest=manifest).code == "damaged_files"

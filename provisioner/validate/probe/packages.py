@@ -20,7 +20,7 @@ from .unrecorded import measure_unrecorded
 
 _NAMED = 5
 _COUNTED_THREADS = 8
-_BYTECODE = "provision-bytecode.csv"  # as `install.manifest` has it, which the probe cannot import
+_BYTECODE = "provision-bytecode.csv"  # as `install.file_lists` has it, which the probe cannot import
 
 
 def measure_packages(context: Context, measured: dict[str, Any]) -> None:

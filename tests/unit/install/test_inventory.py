@@ -8,14 +8,15 @@ from pathlib import Path
 import pytest
 
 from provisioner.errors import InstallError
+from provisioner.install.file_lists import BYTECODE_NAME, find_lists
 from provisioner.install.inventory import (
     INVENTORY_NAME,
     digest_file,
+    find_list_digests,
     format_inventory,
     load_inventory,
     make_inventory,
 )
-from provisioner.install.manifest import BYTECODE_NAME
 from provisioner.install.verify import Change, compare_files
 
 
@@ -52,6 +53,8 @@ def test_lists_of_windows_are_read(tmp_path: Path) -> None:
         "Library/bin/uv.dll": "conda-meta",
         "conda-meta/libuv-1.48.0-h1_0.json": "conda-meta",
     }
+    lists = {"Lib/site-packages/demo-1.0.dist-info/RECORD", "conda-meta/libuv-1.48.0-h1_0.json"}
+    assert set(find_list_digests(inventory)) == set(find_lists(tmp_path)) == lists
     (seen,) = compare_files(tmp_path, inventory, fast=False).differences
     assert (seen.file, seen.change, seen.package) == ("Library/bin/uv.dll", Change.CHANGED, "libuv")
     write(tmp_path / "Lib/site-packages/Demo/__init__.py", "ONE = 2\n")
