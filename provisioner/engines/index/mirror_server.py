@@ -1,8 +1,8 @@
 """Serve a mirror's folder over HTTP: read-only, only what was listed before, ranges, validators.
 
 What may be asked for is a table that is made before the first request, so no path of a request ever reaches
-the file system. Sources: RFC 9110 (ranges, conditional requests), RFC 8246 (``immutable``), PEP 691 (two
-forms of a page).
+the file system. Frameworks serve the files of a folder, not parts of one bundle. Sources: RFC 9110 (ranges,
+conditional requests), RFC 8246 (``immutable``), PEP 691 (two forms of a page).
 """
 
 import os
