@@ -17,7 +17,7 @@ from provisioner.install.generations import (
     remove_temporaries,
 )
 from provisioner.install.receipt import RECEIPT_NAME
-from provisioner.install.stable import remove_stable
+from provisioner.install.stable import LAUNCHERS_NAME, remove_stable
 
 
 @contextmanager
@@ -64,7 +64,8 @@ def remove_leftovers(home: EnvironmentHome, name: str) -> int:
         How many were deleted.
     """
     remove_tree(home.unpacked(name))
-    remove_temporaries(home.environment(name))
+    for folder in (home.environment(name), home.environment(name) / LAUNCHERS_NAME):
+        remove_temporaries(folder)
     remove_temporaries(home.locks, pattern=rf"\.{re.escape(name)}\.(json|[0-9]+-[0-9a-f]+\.users)\..*")
     count = 0
     for folder in find_generation_folders(home, name):

@@ -108,6 +108,17 @@ def test_leftovers_are_the_generations_without_receipt(home: EnvironmentHome) ->
     assert foreign.exists()
 
 
+def test_a_launcher_that_was_being_written_is_a_leftover(home: EnvironmentHome) -> None:
+    """Whoever died while it wrote one leaves a file with a temporary name; the launchers stay."""
+    publish(home, "demo", add(home, 1).name)
+    launchers = home.environment("demo") / "bin"
+    launchers.mkdir()
+    for name in ("python", ".python.x_1.provision-tmp"):
+        (launchers / name).touch()
+    remove_leftovers(home, "demo")
+    assert [path.name for path in launchers.iterdir()] == ["python"]
+
+
 def test_a_deleted_generation_is_gone(home: EnvironmentHome) -> None:
     """The others stay, and which one is current."""
     folders = [add(home, number) for number in (1, 2, 10)]
