@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import os
 import tarfile
 import threading
 import time
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from provisioner.engines.uv.program import Uv
 from provisioner.errors import ExitCode, InternalError, ResolveError, UnavailableError
 from provisioner.events import Notice
 from tests.index_server import JSON, Bench, PackageIndex, versions
@@ -484,6 +486,13 @@ def test_an_asset_is_locked_beside_the_solution(bench: Bench, pypi: PackageIndex
     assert [(p.name, p.validation) for p in found.packages] == [("app", False), ("weights", True)]
     with pytest.raises(ResolveError, match="validation asset"):
         bench.solve("app", assets=("weights==7",))
+
+
+def test_uv_waits_for_our_index_as_long_as_for_the_whole_run(tmp_path: Path) -> None:
+    """How long an index may take is the downloader's to say; uv by itself gives a page up after 30 s."""
+    uv = Uv(cache=tmp_path, environ=os.environ)
+    told = uv.run("pip", "list", "--show-settings", cwd=tmp_path, timeout_s=321.0)
+    assert "read_timeout: 321s" in told.stdout
 
 
 def test_a_stopped_solver_ends_at_once(bench: Bench, pypi: PackageIndex) -> None:

@@ -40,8 +40,10 @@ class Uv:
             *(_PROGRAM, *arguments, "--cache-dir", str(self.cache)),
             *("--no-config", "--no-python-downloads", "--no-progress", "--color", "never"),
         ]
+        # Its only address is our index on loopback, which waits for slow indexes with time-outs of its own.
+        environ = {**self._environ, "UV_HTTP_TIMEOUT": f"{timeout_s:.0f}"}
         try:
-            return run_program(command, env=self._environ, cwd=cwd, timeout_s=timeout_s, stop=stop)
+            return run_program(command, env=environ, cwd=cwd, timeout_s=timeout_s, stop=stop)
         except ProgramTimeoutError as error:
             raise InternalError(
                 "internal.uv_timeout",
