@@ -87,11 +87,13 @@ def _create(settings: Settings, profile_name: str, choices: CreateChoices, *, dr
         from provisioner.pipeline.dry_run import preview_create  # noqa: PLC0415 - 0.1 s that other runs save
 
         with show_progress(settings.environ) as listener:
-            up_to_date, seen = preview_create(settings, profile, choices, on_event=listener)
+            told = preview_create(settings, profile, choices, on_event=listener)
+        seen = told.seen
         return render_preview(
             seen.plan,
             [(each.package, each.source) for each in seen.wanted],
-            up_to_date=up_to_date,
+            up_to_date=told.up_to_date,
+            changes=told.changes,
             stored_bytes=seen.stored_bytes,
             disk_bytes=seen.disk_bytes,
             free_bytes=seen.free_bytes,

@@ -96,7 +96,7 @@ def list_kept(settings: Settings, name: str) -> tuple[KeptGeneration, ...]:
     found: list[KeptGeneration] = []
     before: Lock | None = None
     for generation in list_generations(home, name):
-        lock = _read_kept_lock(generation)
+        lock = read_kept_lock(generation)
         found.append(
             KeptGeneration(
                 generation=generation,
@@ -145,7 +145,7 @@ def _choose_generation(home: EnvironmentHome, name: str, to: int | None) -> Gene
     )
 
 
-def _read_kept_lock(generation: Generation) -> Lock | None:
+def read_kept_lock(generation: Generation) -> Lock | None:
     """Return this machine's part of the lock that a generation was built from."""
     receipt = generation.receipt
     try:

@@ -2,9 +2,12 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from provisioner.install.plan import InstallPlan
+from provisioner.lock.diff import Kind, LockDiff
 from provisioner.render.amounts import format_bytes
+from provisioner.render.lock_diff import as_text
 from provisioner.render.result import Result
 from provisioner.resolve.model import CondaPackage, PipPackage
 
@@ -14,11 +17,15 @@ def render_preview(
     wanted: Sequence[tuple[CondaPackage | PipPackage, str]],
     *,
     up_to_date: bool,
+    changes: LockDiff,
     stored_bytes: int,
     disk_bytes: int,
     free_bytes: int,
 ) -> Result:
-    """Return what would be fetched from where, and what the disk needs; ``wanted`` names each source."""
+    """Return what would be fetched from where and changed, and what the disk needs.
+
+    ``wanted`` names each file's source, ``changes`` compares the lock with the one that was built.
+    """
     sizes = [package.size for package, _ in wanted]
     known = sum(size or 0 for size in sizes)
     data = {
@@ -28,6 +35,7 @@ def render_preview(
         "base": plan.base,
         "up_to_date": up_to_date,
         "packages": {"conda": len(plan.conda), "wheel": len(plan.wheels), "asset": len(plan.assets)},
+        "changes": asdict(changes) | {"text": as_text(changes)},
         "fetch": [
             {"filename": package.filename, "bytes": package.size, "from": source}
             for package, source in wanted
@@ -52,5 +60,7 @@ def render_preview(
             f" and {unknown} of unknown size" if unknown else ""
         )
         lines.append(f"  from {source}: {count} files, {size}")
+    if any(platform.kind is Kind.CHANGED for platform in changes.platforms):
+        lines += [f"  {line}" for line in as_text(changes).splitlines()]
     lines.append(f"  disk: more than {format_bytes(disk_bytes)} needed, {format_bytes(free_bytes)} free")
     return Result(data=data, text="\n".join(lines))

@@ -36,6 +36,23 @@ def test_dry_run_tells_and_makes_nothing(tiny: Lab) -> None:
     assert again["stored_bytes"] == sum(path.stat().st_size for path in tiny.data.rglob("*.whl"))
 
 
+def test_dry_run_tells_what_the_lock_changes(lab: Lab) -> None:
+    """Before the first build every package is new, afterwards only what another lock moves is told."""
+    lab.offer("tinyapp", "1.1")
+    lab.lock_tiny(changes={"- tinyapp": "- tinyapp==1.0"})
+    first = lab.run("create", "tiny", "--dry-run", "--json").data["changes"]
+    assert {change["kind"] for change in first["platforms"][0]["changes"]} == {"added"}
+    lab.build_tiny()
+    assert lab.run("create", "tiny", "--dry-run", "--json").data["changes"]["platforms"] == []
+    lab.write_profile(changes={"- tinyapp": "- tinyapp==1.1"})
+    assert lab.run("lock", "tiny").code == 0
+    told = lab.run("create", "tiny", "--dry-run", "--json").data["changes"]
+    (change,) = told["platforms"][0]["changes"]
+    assert (change["name"], change["old"], change["new"]) == ("tinyapp", "1.0", "1.1")
+    assert change["name"] in told["text"]
+    assert "~ tinyapp 1.0 -> 1.1" in lab.run("create", "tiny", "--dry-run").out
+
+
 @pytest.mark.parametrize("tampering", ["startup", "added", "removed", "edited module"])
 def test_create_with_nothing_to_do_notices_what_was_changed(tampering: str, tiny: Lab) -> None:
     """Added startup code and added, removed and edited files are told, and `up to date` is not said."""
