@@ -43,6 +43,11 @@ def command(
     if save:
         write_output(save, json.dumps(describe_facts(settings, found.facts), indent=1) + "\n", "--save")
     result = render_diagnosis(
-        found.layers, found.known, subject=found.subject, environment=found.environment, saved=save
+        found.layers,
+        found.known,
+        facts=found.facts,
+        subject=found.subject,
+        environment=found.environment,
+        saved=save,
     )
     return doctor_as_sarif(result) if form == "sarif" else result

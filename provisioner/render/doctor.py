@@ -3,7 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from provisioner.diagnose.machine.doctor import Outcome, describe_layers, find_error, list_layers
+from provisioner.diagnose.machine.doctor import (
+    Outcome,
+    describe_host,
+    describe_layers,
+    find_error,
+    list_layers,
+)
+from provisioner.diagnose.machine.facts import HostFacts
 from provisioner.diagnose.machine.known import Known, find_stop
 from provisioner.diagnose.machine.known_rows import Kind
 from provisioner.diagnose.machine.layers.model import LayerResult
@@ -23,6 +30,7 @@ def render_diagnosis(
     layers: Mapping[str, LayerResult],
     known: Sequence[Known] = (),
     *,
+    facts: HostFacts,
     subject: str,
     environment: str | None,
     saved: str | None,
@@ -32,6 +40,7 @@ def render_diagnosis(
     Args:
         layers: Name to result, in order.
         known: Rows of the ledger that apply.
+        facts: What the layers were judged by.
         subject: What was judged, for messages.
         environment: Name for the commands in hints.
         saved: File that the facts were written to.
@@ -49,7 +58,12 @@ def render_diagnosis(
         *([f"facts written to {saved}"] if saved else []),
     ]
     return Result(
-        data={**data, "known": [each.as_json() for each in known], "saved": saved},
+        data={
+            **data,
+            "known": [each.as_json() for each in known],
+            "host": describe_host(facts),
+            "saved": saved,
+        },
         text="\n".join(lines),
         exit_code=error.exit_code if error else ExitCode.OK,
         errors=(error,) if error else (),

@@ -195,6 +195,20 @@ def test_doctor_judges_a_healthy_machine(lab: Lab) -> None:
     assert (shown.code, [layer["name"] for layer in shown.data["layers"]]) == (0, ["gpu"])
 
 
+def test_doctor_says_what_machines_are_grouped_by(lab: Lab) -> None:
+    """Cards with their class and driver are data: nobody has to read them out of sentences."""
+    host = lab.run("doctor", "--from", str(HOSTS / "linux-arc-a770-healthy.json"), "--json").data["host"]
+    assert (host["os"], host["gpu_class"], host["libraries"]["gpu-driver"]) == (
+        "linux",
+        "arc-a",
+        "1.14.37020",
+    )
+    assert [(gpu["product"], gpu["driver"]) for gpu in host["gpus"]] == [("Arc A770", "i915")]
+    other = lab.run("doctor", "--from", str(HOSTS / "linux-nvidia-only.json"), "--json").data["host"]
+    assert other["gpu_class"] is None
+    assert [gpu["product"] for gpu in other["gpus"]] == [None]
+
+
 def test_doctor_tells_what_is_known_of_driver_and_lock(lab: Lab) -> None:
     """The rows that apply to a machine and a lock are lines and data; for the CPU there are none."""
     facts = str(HOSTS / "windows-arc-a770-old-driver.json")

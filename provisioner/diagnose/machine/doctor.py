@@ -5,6 +5,8 @@ from enum import StrEnum
 from typing import Any
 
 from provisioner.diagnose.machine.facts import HostFacts
+from provisioner.diagnose.machine.gate import find_gpu_class
+from provisioner.diagnose.machine.gpus import find_gpu
 from provisioner.diagnose.machine.layers import environment, hardware, system
 from provisioner.diagnose.machine.layers.model import LayerResult, LayerState, WantedHost
 from provisioner.errors import (
@@ -90,6 +92,37 @@ def describe_layers(results: Mapping[str, LayerResult]) -> dict[str, Any]:
         "outcome": find_outcome(results).value,
         "first": next(failed, None),
         "layers": [result.as_json(name) for name, result in results.items()],
+    }
+
+
+def describe_host(facts: HostFacts) -> dict[str, Any]:
+    """Return what programs group machines by: the system, the display devices, the drivers' versions.
+
+    Keys: ``os``, ``release``, ``kernel``, ``gpu_class`` (of the best supported GPU, as profiles name it, or
+    None), ``gpus`` (in the bus's order; ``product``, ``architecture`` and ``gpu_class`` are None for what is
+    not Intel's) and ``libraries`` (kind to version).
+    """
+    gpus = []
+    for display in facts.displays or ():
+        gpu = find_gpu(display.vendor, display.device)
+        gpus.append(
+            {
+                "pci": f"{display.vendor}:{display.device}".lower(),
+                "address": display.address,
+                "product": gpu.product if gpu else None,
+                "architecture": gpu.architecture.name if gpu else None,
+                "gpu_class": gpu.architecture.gpu_class if gpu else None,
+                "driver": display.driver,
+                "driver_version": display.driver_version,
+            }
+        )
+    return {
+        "os": facts.os,
+        "release": facts.release,
+        "kernel": facts.kernel,
+        "gpu_class": find_gpu_class(facts),
+        "gpus": gpus,
+        "libraries": {each.kind: each.version for each in facts.libraries or ()},
     }
 
 
