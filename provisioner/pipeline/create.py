@@ -136,7 +136,7 @@ def ask_ledger(
     """Tell what is known of this machine's card and driver with these packages; errors as from the gate."""
     if profile.device is not Device.XPU or choices.device == "cpu":
         return
-    from provisioner.pipeline.ledger import judge_stack  # noqa: PLC0415 - 7 ms that a run with nothing to do saves
+    from provisioner.pipeline.gate import judge_stack  # noqa: PLC0415 - as above
 
     judge_stack(settings, profile, plan, enforce=choices.gate, on_event=on_event)
 

@@ -14,7 +14,7 @@ from provisioner.diagnose.machine.doctor import judge_layers
 from provisioner.diagnose.machine.facts import EnvironmentFacts, HostFacts, Reach
 from provisioner.diagnose.machine.facts_json import as_json, parse_facts, scrub
 from provisioner.diagnose.machine.gate import wanted_host
-from provisioner.diagnose.machine.known import Known, Stack, find_known
+from provisioner.diagnose.machine.known import Known
 from provisioner.diagnose.machine.last_validation import read_torch_facts
 from provisioner.diagnose.machine.layers.model import LayerResult, WantedHost
 from provisioner.engines.machine.environment import gather_environment
@@ -26,11 +26,12 @@ from provisioner.ground.names import DEFAULT_INDEX
 from provisioner.install.generations import EnvironmentHome, Generation, find_environment
 from provisioner.lock.file import read_lock
 from provisioner.pipeline.engines import Engines
-from provisioner.pipeline.ledger import describe_stack, load_ledger
+from provisioner.pipeline.ledger import list_known
 from provisioner.pipeline.preview import find_wanted
+from provisioner.pipeline.proposal import find_better
 from provisioner.pipeline.reports import read_report
 from provisioner.pipeline.settings import Settings, host_platform
-from provisioner.profile.model import Device, Profile
+from provisioner.profile.model import Profile
 from provisioner.resolve.model import CondaPackage, PipPackage
 
 _MAX_FACTS_BYTES = 8 * 1024 * 1024
@@ -94,6 +95,8 @@ def diagnose(
             reach = _ask_sources(settings, profile)
             facts = replace(facts, reach=reach)
             wanted = replace(wanted, indexes=tuple(answer.name for answer in reach))
+    if profile is not None:
+        wanted = replace(wanted, better=find_better(settings, profile, facts))
     return Diagnosis(
         subject=f"`{target}`" if target else "this machine",
         environment=generation.receipt.environment if generation else None,
@@ -112,35 +115,6 @@ def gather_facts(settings: Settings, facts_file: Path | None) -> HostFacts:
     if facts_file is not None:
         return _load_facts(facts_file)
     return gather_host(target=settings.data, variables=settings.environ)
-
-
-def list_known(
-    settings: Settings, profile: Profile | None, generation: Generation | None, facts: HostFacts
-) -> tuple[Known, ...]:
-    """Return the rows of the ledger that apply to a machine with an environment, or a profile's lock.
-
-    A profile for the CPU meets no GPU driver, so nothing applies to it. Without a profile, rows about
-    packages are left open.
-    """
-    if profile is not None and profile.device is not Device.XPU:
-        return ()
-    platform = "win-64" if facts.os == "windows" else "linux-64"
-    stack = Stack(platform=platform)
-    if profile is not None:
-        stack = _describe_lock(settings, profile, platform)
-    if generation is not None:
-        wheels = {each.name: each.version for each in generation.receipt.packages if each.kind == "wheel"}
-        stack = replace(stack, packages=wheels, variables=generation.receipt.env)
-    return find_known(load_ledger(), stack, facts)
-
-
-def _describe_lock(settings: Settings, profile: Profile, platform: str) -> Stack:
-    env = next((each.env for each in profile.platforms if each.name == platform), {})
-    try:
-        part = read_lock(settings.find_lockfile(profile)).find_platform(platform)
-    except LockError:
-        return Stack(platform=platform, variables=env)
-    return describe_stack(platform, part.pip, env)
 
 
 def describe_facts(settings: Settings, facts: HostFacts) -> dict[str, Any]:

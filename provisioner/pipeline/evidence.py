@@ -15,7 +15,7 @@ from provisioner.events import Listener, Notice
 from provisioner.ground.files import read_file
 from provisioner.install.generations import EnvironmentHome, Generation, list_environments
 from provisioner.install.plan import InstallPlan
-from provisioner.pipeline.doctor import list_known
+from provisioner.pipeline.ledger import list_known
 from provisioner.pipeline.reports import read_report
 from provisioner.pipeline.settings import Settings, builtin_folder
 from provisioner.pipeline.validate import recognise_report

@@ -10,16 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from provisioner.diagnose.machine.facts import HostFacts
-from provisioner.diagnose.machine.gate import find_best_gpu
-from provisioner.diagnose.machine.known import find_stop, list_notices
-from provisioner.errors import UsageError
+from provisioner.errors import InternalError, UsageError
 from provisioner.ground.files import read_file, write_atomically
 from provisioner.ground.names import check_profile_name
 from provisioner.ground.text import replace_controls, shorten
 from provisioner.ground.yaml_reader import read_yaml
 from provisioner.ground.yaml_tree import raise_problems
-from provisioner.pipeline.doctor import gather_facts, list_known
+from provisioner.pipeline.doctor import gather_facts
+from provisioner.pipeline.proposal import propose_profile
 from provisioner.pipeline.settings import CONFIG_NAME, Settings
 from provisioner.profile.foreign.collect import Collection, ForeignLine
 from provisioner.profile.foreign.environment_yml import read_conda_lock, read_environment
@@ -29,9 +27,7 @@ from provisioner.profile.model import Profile
 from provisioner.profile.rules import requirement_name
 from provisioner.profile.template import FirstProfile, format_profile
 
-# The best first: maintained upstream before archived, upstream torch before others.
-_ON_A_CARD = ("llama3-xpu", "llama3-openvino", "llama3-xpu29", "llama3-arc26", "llama3-arc")
-_ON_A_CPU = "llama3-torch-cpu"
+_FIRST_FAMILY = "llama3"
 _MAX_BYTES = 32 * 1024**2
 _CONFIG = """\
 # Settings of this folder; docs/configuration.md has all of them.
@@ -101,7 +97,12 @@ def begin_folder(
                 context={"path": str(path)},
             )
     if extends is None:
-        base, reasons = _choose_base(settings, gather_facts(settings, facts_file))
+        proposal = propose_profile(settings, gather_facts(settings, facts_file), family=_FIRST_FAMILY)
+        if proposal.profile is None:
+            raise InternalError("internal.no_profile", f"no profile of `{_FIRST_FAMILY}` is for a CPU")
+        base = proposal.profile
+        first = "Made by `provision init` for what `provision doctor` finds on this machine:"
+        reasons: tuple[str, ...] = (first, *proposal.reasons)
     else:
         base, reasons = settings.load_profile(extends), (f"Made by `provision init --extends {extends}`.",)
     found = Collection(python=base.python, brought=_find_brought(base))
@@ -145,37 +146,6 @@ def _choose_name(folder: Path, name: str | None) -> str:
     if reason := check_profile_name(chosen):
         raise UsageError("usage.init_name", reason, hints=["name the profile: `provision init NAME`"])
     return chosen
-
-
-def _choose_base(settings: Settings, facts: HostFacts) -> tuple[Profile, tuple[str, ...]]:
-    """Return the profile to build on and why: the first that no row of the ledger stops on this card."""
-    gpu = find_best_gpu(facts)
-    if gpu is None:
-        found = "no supported Intel GPU, so the profile is for the CPU"
-        return settings.load_profile(_ON_A_CPU), (_first_line(), f"  here: {found}")
-    system = " ".join(part for part in (facts.os, facts.release, facts.kernel) if part)
-    displays = [each for each in facts.displays or () if each.device.lower() == gpu.device]
-    driver = next((each.driver_version or each.driver for each in displays), None) or "not known"
-    card = f"{gpu.product} ({gpu.architecture.name}), driver {driver}, {system}"
-    reasons = [_first_line(), f"  here: {card}"]
-    for name in _ON_A_CARD:
-        profile = settings.load_profile(name)
-        known = list_known(settings, profile, None, facts)
-        stop = find_stop(known, subject=f"`{name}`")
-        if stop is None:
-            notices = list_notices(
-                [each for each in known if each.sure], subject=f"`{name}`", where="on this machine"
-            )
-            reasons += [f"  ledger: {notice.message}" for notice in notices]
-            reasons += [] if notices else [f"  ledger: nothing is known against `{name}` here"]
-            return profile, tuple(replace_controls(reason) for reason in reasons)
-        reasons.append(f"  not {name}: {stop.message}")
-    reasons.append("  so the profile is for the CPU")
-    return settings.load_profile(_ON_A_CPU), tuple(replace_controls(reason) for reason in reasons)
-
-
-def _first_line() -> str:
-    return "Made by `provision init` for what `provision doctor` finds on this machine:"
 
 
 def _find_brought(base: Profile) -> Mapping[str, str]:

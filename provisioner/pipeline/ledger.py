@@ -1,18 +1,20 @@
-"""The ledger of what is known about card, driver and wheel: loaded, and asked about a plan or a lock."""
+"""The ledger of what is known about card, driver and wheel, asked about a lock or an environment."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from urllib.parse import urlsplit
 
-from provisioner.diagnose.machine.known import Stack, find_known, find_stop, list_notices
+from provisioner.diagnose.machine.facts import HostFacts
+from provisioner.diagnose.machine.known import Known, Stack, find_known
 from provisioner.diagnose.machine.known_rows import Row, parse_ledger
-from provisioner.engines.machine.host import gather_host
-from provisioner.events import Listener
+from provisioner.errors import LockError
 from provisioner.ground.files import read_file
 from provisioner.ground.yaml_reader import MAX_BYTES
-from provisioner.install.plan import InstallPlan
+from provisioner.install.generations import Generation
+from provisioner.lock.file import read_lock
 from provisioner.pipeline.settings import Settings, builtin_folder
 from provisioner.profile.load import LEDGER
-from provisioner.profile.model import Profile
+from provisioner.profile.model import Device, Profile
 from provisioner.resolve.model import PipPackage
 
 
@@ -36,18 +38,30 @@ def describe_stack(
     )
 
 
-def judge_stack(
-    settings: Settings, profile: Profile, plan: InstallPlan, *, enforce: bool, on_event: Listener
-) -> None:
-    """Tell what is known of this machine's card and driver with the wheels of a plan.
+def list_known(
+    settings: Settings, profile: Profile | None, generation: Generation | None, facts: HostFacts
+) -> tuple[Known, ...]:
+    """Return the rows of the ledger that apply to a machine with an environment, or a profile's lock.
 
-    Raises:
-        UnvalidatedError: ``known.<row>``: it is known to fail, and ``enforce``.
+    A profile for the CPU meets no GPU driver, so nothing applies to it. Without a profile, rows about
+    packages are left open.
     """
-    facts = gather_host(target=settings.data, variables=settings.environ)
-    known = find_known(load_ledger(), describe_stack(plan.platform, plan.wheels, plan.env), facts)
-    stop = find_stop(known, subject=f"`{profile.name}`") if enforce else None
-    if stop is not None:
-        raise stop
-    for notice in list_notices(known, subject=f"`{profile.name}`", where="on this machine"):
-        on_event(notice)
+    if profile is not None and profile.device is not Device.XPU:
+        return ()
+    platform = "win-64" if facts.os == "windows" else "linux-64"
+    stack = Stack(platform=platform)
+    if profile is not None:
+        stack = _describe_lock(settings, profile, platform)
+    if generation is not None:
+        wheels = {each.name: each.version for each in generation.receipt.packages if each.kind == "wheel"}
+        stack = replace(stack, packages=wheels, variables=generation.receipt.env)
+    return find_known(load_ledger(), stack, facts)
+
+
+def _describe_lock(settings: Settings, profile: Profile, platform: str) -> Stack:
+    env = next((each.env for each in profile.platforms if each.name == platform), {})
+    try:
+        part = read_lock(settings.find_lockfile(profile)).find_platform(platform)
+    except LockError:
+        return Stack(platform=platform, variables=env)
+    return describe_stack(platform, part.pip, env)

@@ -38,9 +38,8 @@ def find_contradictions(merged: Merged) -> Iterator[PlacedProblem]:
         yield from _conda(section)
         yield from _pins(section, merged.keys.get("transformers"))
         if device.text == Device.CPU:
-            for items in (items for key, items in section.parts.items() if key.startswith("gpus.")):
-                for item in items.values():
-                    yield _problem("variables for a class of GPU, while device is `cpu`", item.origin)
+            for item in section["gpus"].values():
+                yield _problem(f"the class of GPU `{item.value}`, while device is `cpu`", item.origin)
     yield from _validation(merged)
 
 

@@ -46,10 +46,12 @@ ENV = MapOf(
 )
 GPUS = Record(
     fields={
-        name: Record(fields={"env": ENV}, description=f"Added on GPUs of class {name}.")
+        name: Record(
+            fields={"env": ENV}, description=f"The profile is for GPUs of class {name}; what is added there."
+        )
         for name in GPU_CLASSES
     },
-    description="What is added for a class of GPU.",
+    description="The classes of GPU that the profile is for, and what is added for each; none: any GPU.",
 )
 CONDA = Record(
     fields={

@@ -20,6 +20,7 @@ from provisioner.ground.yaml_tree import (
     Table,
     find_items,
     find_leaves,
+    find_node,
     find_texts,
     plain,
 )
@@ -66,12 +67,14 @@ class _Part:
         name_of: Returns what identifies an item: a later item of the same name replaces the earlier.
         text_of: Returns an item as it is always written.
         is_map: Whether it maps names to values, and not requirements to reasons.
+        is_names: Whether the names of the mappings below it are the items.
     """
 
     key: str
     name_of: Callable[[str], str] = _same
     text_of: Callable[[str], str] = _same
     is_map: bool = False
+    is_names: bool = False
 
 
 _FILE_PARTS = (
@@ -90,6 +93,7 @@ _SECTION_PARTS = (
     _Part(key="pip.prereleases", name_of=canonicalize_name, text_of=canonicalize_name),
     _Part(key="startup", name_of=canonicalize_name, text_of=canonicalize_name),
     _Part(key="env", is_map=True),
+    _Part(key="gpus", is_names=True),
     *(_Part(key=f"gpus.{gpu}.env", is_map=True) for gpu in GPU_CLASSES),
 )
 
@@ -224,6 +228,7 @@ def _build_platform(section: Section) -> Platform:
         sdists=decisions("pip.sdists"),
         startup=decisions("startup"),
         env=mapping("env"),
+        gpus=tuple(gpu for gpu in GPU_CLASSES if gpu in section["gpus"]),
         env_by_gpu={gpu: env for gpu in GPU_CLASSES if (env := mapping(f"gpus.{gpu}.env"))},
     )
 
@@ -260,6 +265,9 @@ def _merge_parts(parts: Sequence[_Part], tables: Iterable[Node | None]) -> dict[
     for table in tables:
         for part in parts:
             found, path = merged[part.key], part.key.split(".")
+            below = find_node(table, *path) if part.is_names else None
+            for entry in below if isinstance(below, Table) else ():
+                found[entry.key.text] = Item(value=entry.key.text, origin=entry.key.origin)
             for leaf in find_leaves(table, *path):
                 found[part.name_of(leaf.text)] = Item(value=part.text_of(leaf.text), origin=leaf.origin)
             for key, value in find_texts(table, *path):

@@ -98,8 +98,8 @@ class Platform:
             the normalised name.
         startup: Packages whose files Python may run at every start; ``requirement`` is the normalised name.
         env: Environment variables of the built environment; ``{prefix}`` stands for its folder.
-        env_by_gpu: GPU class (``arc-a``, ``arc-b``, ``integrated``, ``flex``, ``max``) to variables added
-            for it.
+        gpus: GPU classes that it is for (``arc-a``, ``arc-b``, ``integrated``, ``flex``, ``max``); none: any.
+        env_by_gpu: GPU class to variables added for it.
     """
 
     name: str
@@ -113,6 +113,7 @@ class Platform:
     sdists: tuple[Decision, ...] = ()
     startup: tuple[Decision, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
+    gpus: tuple[str, ...] = ()
     env_by_gpu: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def by_key(self) -> "dict[str, tuple[str | Decision, ...] | Mapping[str, str]]":

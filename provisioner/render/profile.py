@@ -43,7 +43,7 @@ def as_dict(profile: Profile) -> dict[str, Any]:
 
 def _nest(platform: Platform) -> dict[str, Any]:
     """Return a platform's values by their keys, nested as in a profile."""
-    nested: dict[str, Any] = {"conda": {}, "pip": {}, "env": {}, "gpus": {}}
+    nested: dict[str, Any] = {"conda": {}, "pip": {}, "env": {}, "gpus": {gpu: {} for gpu in platform.gpus}}
     for key, values in platform.by_key().items():
         *path, last = key.split(".")
         table = nested
@@ -83,7 +83,7 @@ def _sections(profile: Profile) -> Iterator[Row]:
 
 def _find_values(platform: Platform) -> Iterator[tuple[str, str, str]]:
     """Yield key, dotted place in ``Profile.origins`` and value of everything in a section."""
-    for key, values in platform.by_key().items():
+    for key, values in (*platform.by_key().items(), ("gpus", platform.gpus)):
         if isinstance(values, Mapping):
             yield from ((f"{key}.{name}", f"{key}.{name}", value) for name, value in values.items())
             continue

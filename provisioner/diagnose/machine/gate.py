@@ -34,8 +34,14 @@ def wanted_host(profile: Profile, *, platform: str, built: bool = False) -> Want
         hides_integrated=profile.validation.backend == "transformers",
         uses_opencl=profile.validation.backend == "openvino",
         built=built,
+        gpus=list_classes(profile, platform=platform),
         torch=profile.torch,
     )
+
+
+def list_classes(profile: Profile, *, platform: str) -> tuple[str, ...]:
+    """Return the classes of GPU that a profile is for on a platform; none: any."""
+    return next((each.gpus for each in profile.platforms if each.name == platform), ())
 
 
 def find_obstacle(facts: HostFacts, wanted: WantedHost, *, profile: str) -> ProvisionError | None:

@@ -4,6 +4,7 @@ The table and its sources are in ``gpus.json``: JSON, because an XPU profile's `
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -40,6 +41,14 @@ class Gpu:
     def supported(self) -> bool:
         """Return whether any XPU stack runs on it."""
         return self.architecture.gpu_class is not None
+
+
+def describe_unfit(subject: str, gpu: Gpu, classes: Sequence[str]) -> str | None:
+    """Say that a GPU is none of those that a profile is for; None where it is one. No classes: any GPU."""
+    found = gpu.architecture.gpu_class
+    if not classes or found in classes:
+        return None
+    return f"{subject} is for {', '.join(f'`{each}`' for each in classes)}, and {gpu.product} is `{found}`"
 
 
 def find_gpu(vendor: str, device: str) -> Gpu | None:

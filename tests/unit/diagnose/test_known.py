@@ -24,7 +24,8 @@ from provisioner.errors import ExitCode, InternalError, UnvalidatedError
 from provisioner.events import Event, Notice
 from provisioner.install.plan import InstallPlan
 from provisioner.lock.file import read_lock
-from provisioner.pipeline.ledger import describe_stack, judge_stack, load_ledger
+from provisioner.pipeline.gate import judge_stack
+from provisioner.pipeline.ledger import describe_stack, load_ledger
 from provisioner.pipeline.settings import Settings
 from provisioner.profile.load import load_profile
 from provisioner.resolve.model import PipPackage
@@ -300,6 +301,28 @@ def test_the_gate_asks_the_ledger_before_a_build(tmp_path: Path) -> None:
     assert said == []
     judge_stack(settings, profile, plan, enforce=False, on_event=said.append)
     assert [each.level for each in said if isinstance(each, Notice)] == ["warning"]
+
+
+def test_create_warns_of_a_card_that_a_profile_is_not_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It names the profile that is for it, and goes on: nothing is known against the build."""
+    facts = HostFacts(os="windows", displays=(DisplayDevice(vendor="8086", device=B580),))
+    monkeypatch.setattr("provisioner.pipeline.gate.gather_host", lambda **_: facts)
+    plan = InstallPlan(
+        environment="x", profile="x", platform="win-64", base="venv", python="3.11", fingerprint="0"
+    )
+    settings = Settings(environ={}, profile_folders=(), lockfiles=None, data=tmp_path)
+    said: list[Event] = []
+    for name in ("chatglm2-arc", "chatglm2-arc26"):
+        profile = load_profile(name, folders=[ROOT / "envs"])
+        judge_stack(settings, profile, plan, enforce=True, on_event=said.append)
+    assert [each.message for each in said if isinstance(each, Notice) and each.level == "warning"] == [
+        (
+            "`chatglm2-arc` is for `arc-a`, `integrated`, `flex`, `max`, and Arc B580 is `arc-b`;"
+            " run `provision create chatglm2-arc26`, which is for this machine"
+        )
+    ]
 
 
 def test_the_driver_of_the_card_counts() -> None:

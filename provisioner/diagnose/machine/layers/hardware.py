@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from provisioner.diagnose.machine.facts import DeviceNode, DisplayDevice, HostFacts
-from provisioner.diagnose.machine.gpus import INTEL_VENDOR, Gpu, find_gpu
+from provisioner.diagnose.machine.gpus import INTEL_VENDOR, Gpu, describe_unfit, find_gpu
 from provisioner.diagnose.machine.layers.model import (
     LayerResult,
     WantedHost,
@@ -28,7 +28,8 @@ _PROBLEMS = {
     43: "stopped",
 }
 _NO_BUS = "the machine's devices could not be read, see the layer `gpu`"
-_OTHER_PROFILE = "choose a profile for the CPU from `provision list`, or add an Intel Arc card"
+_CPU_PROFILE = "choose a profile for the CPU from `provision list`, or add an Intel Arc card"
+_OTHER_PROFILE = "choose another profile from `provision list`"
 _WINDOWS_DRIVER = "install the current Intel Arc graphics driver and restart"
 
 
@@ -53,13 +54,16 @@ def check_gpu(facts: HostFacts, wanted: WantedHost) -> LayerResult:
         return not_needed(CPU_ONLY)
     usable = find_usable(facts)
     if usable:
+        unfit = describe_unfit(wanted.stack, usable[0][1], wanted.gpus)
+        if unfit is not None:
+            return unknown(f"{unfit}: whether it runs is not known", _advise(wanted, _OTHER_PROFILE))
         others = f", and {len(usable) - 1} more" if usable[1:] else ""
         return passed(f"{_describe(*usable[0])}, {usable[0][1].architecture.name}{others}")
     if facts.wsl:
         return _check_gpu_in_wsl(facts)
     if facts.displays is None:
         return _explain_no_bus(facts)
-    return _explain_no_gpu(find_intel(facts), facts.displays)
+    return _explain_no_gpu(find_intel(facts), facts.displays, _advise(wanted, _CPU_PROFILE))
 
 
 def check_kernel_driver(facts: HostFacts, wanted: WantedHost) -> LayerResult:
@@ -151,8 +155,13 @@ def _explain_no_bus(facts: HostFacts) -> LayerResult:
     )
 
 
+def _advise(wanted: WantedHost, otherwise: str) -> str:
+    better = f"run `provision create {wanted.better}`, which is for this machine"
+    return better if wanted.better else otherwise
+
+
 def _explain_no_gpu(
-    intel: Sequence[tuple[DisplayDevice, Gpu | None]], displays: Sequence[DisplayDevice]
+    intel: Sequence[tuple[DisplayDevice, Gpu | None]], displays: Sequence[DisplayDevice], advice: str
 ) -> LayerResult:
     for display, gpu in intel:
         if gpu is None:
@@ -161,11 +170,9 @@ def _explain_no_gpu(
                 "update provision; `provision create` goes on all the same and tries the GPU",
             )
     if intel:
-        return failed(
-            f"{_describe(*intel[0])} is too old: the XPU stacks need Intel Arc or newer", _OTHER_PROFILE
-        )
+        return failed(f"{_describe(*intel[0])} is too old: the XPU stacks need Intel Arc or newer", advice)
     found = ", ".join(_describe(display, None) for display in displays) or "no display device at all"
-    return failed(f"no Intel GPU: this machine has {found}", _OTHER_PROFILE)
+    return failed(f"no Intel GPU: this machine has {found}", advice)
 
 
 def _check_gpu_in_wsl(facts: HostFacts) -> LayerResult:

@@ -50,6 +50,8 @@ class WantedHost:
         install_bytes: Space that the environment and its downloads take.
         indexes: Names of the indexes and channels that are needed, see ``Reach.name``.
         built: An environment is expected to be there; without, its layers are not needed.
+        gpus: Classes of GPU that the profile is for; none: any.
+        better: Name of the profile that suits this machine, where another one was asked for.
         torch: Variant that the environment must have; None: the packages around torch are not judged.
     """
 
@@ -62,6 +64,8 @@ class WantedHost:
     install_bytes: int = 12 * 1024**3
     indexes: tuple[str, ...] = ()
     built: bool = False
+    gpus: tuple[str, ...] = ()
+    better: str | None = None
     torch: TorchVariant | None = None
 
     @property
