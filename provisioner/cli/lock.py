@@ -4,10 +4,11 @@ import click
 
 from provisioner.cli.options import argument, flag, settings_flags
 from provisioner.errors import ProvisionError, UsageError
+from provisioner.pipeline.attestations import verify_attestations as attest
 from provisioner.pipeline.export import verify_urls as verify
 from provisioner.pipeline.lock import check_lockfile, load_all_profiles, lock_profiles
 from provisioner.pipeline.settings import Settings
-from provisioner.render.lock import render_checked, render_locked, render_verified
+from provisioner.render.lock import render_attested, render_checked, render_locked, render_verified
 from provisioner.render.progress import show_progress
 from provisioner.render.result import Result
 
@@ -23,6 +24,11 @@ from provisioner.render.result import Result
 @flag("--update", multiple=True, metavar="PACKAGE", help="Let this package move; repeatable.")
 @flag("--upgrade", is_flag=True, help="Let every package move.")
 @flag("--verify-urls", is_flag=True, help="Ask for every locked file whether it can still be fetched.")
+@flag(
+    "--verify-attestations",
+    is_flag=True,
+    help="Check who signed every locked file, where its index has attestations.",
+)
 @settings_flags
 def command(
     *,
@@ -33,6 +39,7 @@ def command(
     update: tuple[str, ...],
     upgrade: bool,
     verify_urls: bool,
+    verify_attestations: bool,
 ) -> Result:
     """Resolve profiles into lockfiles; what a profile still allows of its old lockfile stays.
 
@@ -60,6 +67,11 @@ def command(
         return render_checked((each.profile, each.path, each.problem) for each in checked)
     if verify_urls:
         return render_verified((each.profile, each.files, each.problems) for each in verify(settings, wanted))
+    if verify_attestations:
+        attested = attest(settings, wanted)
+        return render_attested(
+            (each.profile, each.publishers, each.silent, each.problems) for each in attested
+        )
     with show_progress(settings.environ) as listener:
         outcomes = lock_profiles(settings, wanted, update=update, upgrade=upgrade, on_event=listener)
     return render_locked(

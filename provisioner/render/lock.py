@@ -1,6 +1,6 @@
 """What `provision lock` answers: written lockfiles, checked ones, and files that were asked for."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,31 @@ def render_verified(outcomes: Iterable[tuple[str, int, Sequence[ProvisionError]]
     for profile, files, problems in outcomes:
         rows.append({"profile": profile, "files": files, "problems": len(problems)})
         lines.append(f"{profile}: {files} files asked for, {len(problems)} problems")
+        errors.extend(problems)
+    return _result(rows, lines, errors)
+
+
+def render_attested(
+    outcomes: Iterable[tuple[str, Mapping[str, str], Sequence[str], Sequence[ProvisionError]]],
+) -> Result:
+    """Return who signed the files of each lockfile, which have no attestation, and what does not hold."""
+    rows = []
+    lines = []
+    errors: list[ProvisionError] = []
+    for profile, publishers, silent, problems in outcomes:
+        rows.append(
+            {
+                "profile": profile,
+                "publishers": dict(publishers),
+                "no_attestation": list(silent),
+                "problems": len(problems),
+            }
+        )
+        lines.append(
+            f"{profile}: {len(publishers)} files with attestations that hold, "
+            f"no attestation for {len(silent)} files, {len(problems)} problems"
+        )
+        lines += [f"  {filename}: {publisher}" for filename, publisher in publishers.items()]
         errors.extend(problems)
     return _result(rows, lines, errors)
 

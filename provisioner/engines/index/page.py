@@ -152,6 +152,7 @@ def _from_html(text: str, *, url: str, project: str) -> list[IndexFile]:
             uploaded=package.upload_time.isoformat() if package.upload_time else None,
             yanked=(package.yanked_reason or "") if package.is_yanked else None,
             size=package.size,
+            provenance=_find_provenance(package.provenance_url, url),
         )
         for package in page.packages
     ]

@@ -12,7 +12,10 @@ from provisioner.lock.rules import check_publisher
 
 PROVENANCE_TYPE = "application/vnd.pypi.integrity.v1+json"
 # What names a publisher, of all kinds that there are: GitHub, GitLab, Google, ActiveState, CircleCI.
-_PARTS = ("kind", "repository", "email", "organization", "project", "workflow", "workflow_filepath")
+_PARTS = (
+    *("kind", "repository", "email", "organization", "project", "vcs_origin"),
+    *("workflow", "workflow_filepath"),
+)
 
 
 def find_publisher(body: bytes) -> str | None:
