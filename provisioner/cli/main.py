@@ -43,6 +43,7 @@ VERBS = {
     "clean": "Remove what no environment needs: old generations, partial files.",
     "diff": "Compare two lockfiles, or one lockfile at two revisions.",
     "export": "Write a lockfile in another tool's format.",
+    "audit": "Name known vulnerabilities and ends of life of locked versions.",
     "bundle": "Put everything that profiles need into one file, for machines without a network.",
     "mirror": "Serve locked files as package index and channels, or write them as a folder.",
     "schema": "Print the JSON Schema of profiles.",

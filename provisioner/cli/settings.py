@@ -2,11 +2,13 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import platformdirs
 
+from provisioner.diagnose.advisories.model import Ignore
 from provisioner.engines.net import addresses
 from provisioner.engines.net.addresses import check_address, parse_address
 from provisioner.errors import UsageError
@@ -16,6 +18,7 @@ from provisioner.ground.yaml_fields import ListOf, MapOf, Record, Text, check_no
 from provisioner.ground.yaml_reader import MAX_BYTES, read_yaml
 from provisioner.ground.yaml_tree import plain, raise_problems
 from provisioner.pipeline.settings import CONFIG_NAME, Settings, builtin_folder
+from provisioner.profile.rules import check_date
 
 _OUR_MIRRORS = Path(addresses.__file__).parent / "mirrors"
 
@@ -34,6 +37,27 @@ _CONFIG = Record(
         ),
         "lockfiles": Text(description="Folder of lockfiles."),
         "data_dir": Text(description="Folder for environments and downloads."),
+        "audit": Record(
+            description="What `audit` counts.",
+            fields={
+                "ignore": MapOf(
+                    key=Text(description="Id of an advisory or of an end of life, or an alias."),
+                    value=Record(
+                        fields={
+                            "reason": Text(description="Why it does not matter here."),
+                            "until": Text(
+                                pattern=r"20[0-9]{2}-[0-9]{2}-[0-9]{2}",
+                                expected='a date like "2026-11-15"',
+                                check=check_date,
+                                description="Last day; after it `audit` is refused.",
+                            ),
+                        },
+                        required=("reason", "until"),
+                    ),
+                    description="What does not count, why, and up to which day.",
+                )
+            },
+        ),
     },
 )
 _MIRRORS = MapOf(
@@ -84,6 +108,10 @@ def read_settings(
         ),
         offline=offline,
         profile=written.get("profile"),
+        ignores={
+            name: Ignore(reason=each["reason"], until=date.fromisoformat(each["until"]))
+            for name, each in written.get("audit", {}).get("ignore", {}).items()
+        },
     )
 
 

@@ -27,6 +27,7 @@ from provisioner.pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from provisioner.engines.index.source import IndexSource
+    from provisioner.engines.osv.client import OsvClient
     from provisioner.engines.uv.solver import UvSolver
 
 # What a child process may know of our environment: where programs, temporary files and certificates are. Not
@@ -131,6 +132,15 @@ class Engines:
             packages=self.packages,
             cache=self.home.cache / "index",
             offline=self.settings.offline,
+        )
+
+    @cached_property
+    def osv(self) -> "OsvClient":
+        """What asks for known vulnerabilities."""
+        from provisioner.engines.osv.client import OsvClient  # noqa: PLC0415 - its parts serve one verb alone
+
+        return OsvClient(
+            self.downloader, cache=self.home.cache / "osv" / "answers.json", offline=self.settings.offline
         )
 
     @cached_property

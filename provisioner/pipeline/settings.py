@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import provisioner
+from provisioner.diagnose.advisories.model import Ignore
 from provisioner.errors import UsageError
 from provisioner.install.generations import EnvironmentHome, Generation, load_environment
 from provisioner.lock.file import lockfile_path
@@ -31,6 +32,7 @@ class Settings:
         offline: Whether the network may not be used.
         profile: What a verb means that gets no name.
         bundle: Where files are, before any other place.
+        ignores: What `audit` does not count, by the id of an advisory or of an end of life.
     """
 
     environ: Mapping[str, str]
@@ -42,6 +44,7 @@ class Settings:
     offline: bool = False
     profile: str | None = None
     bundle: Path | None = None
+    ignores: Mapping[str, Ignore] = field(default_factory=dict)
 
     def choose_name(self, name: str | None) -> str:
         """Return the name that a verb was given, else the folder's profile.

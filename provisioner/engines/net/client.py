@@ -42,7 +42,9 @@ class HttpClient:
             self._lock.release()
 
     @contextmanager
-    def open(self, method: str, attempt: Attempt, headers: Mapping[str, str]) -> Iterator[httpx.Response]:
+    def open(
+        self, method: str, attempt: Attempt, headers: Mapping[str, str], content: bytes | None = None
+    ) -> Iterator[httpx.Response]:
         """Send one request, follow redirects, and yield the answer with its body unread.
 
         Raises:
@@ -58,7 +60,7 @@ class HttpClient:
                 if attempt.proxy and not attempt.proxy.startswith(("http://", "https://")):
                     raise failures.bad_proxy(attempt)
                 client = self._client(attempt.proxy)
-                with client.stream(method, url, headers=dict(headers), auth=login) as answer:
+                with client.stream(method, url, headers=dict(headers), content=content, auth=login) as answer:
                     if not answer.has_redirect_location:
                         if answer.status_code >= 300 and answer.status_code not in {304, 416}:
                             attempt.retry_after_s = _retry_after_s(answer.headers)

@@ -107,23 +107,16 @@ class Downloader:
         headers = {"accept": accept} | ({"if-none-match": etag} if etag else {})
         # Counted on the bytes of the file, so no compression may stand between.
         headers |= {"range": byte_range, "accept-encoding": "identity"} if byte_range else {}
-        wants_html = "html" in accept or "*/*" in accept
+        return self._retry(lambda: self._read_page(attempt, headers), attempt)
 
-        def read() -> Response:
-            with self._client.open("GET", attempt, headers) as answer:
-                if answer.status_code == 416:
-                    raise failures.from_status(attempt, 416)
-                body = bytearray()
-                for chunk in answer.iter_bytes(CHUNK_BYTES):
-                    body += chunk
-                    attempt.done = len(body)
-                    if len(body) > self._settings.longest_body_bytes:
-                        raise failures.too_large(attempt, self._settings.longest_body_bytes)
-                if not wants_html and _is_web_page(answer.headers, bytes(body[:64])):
-                    raise failures.web_page(attempt)
-                return _response(answer, bytes(body))
+    def post(self, url: str, content: bytes, *, kind: str) -> Response:
+        """Send ``content`` and return the answer, which has the same media type ``kind``; errors as in `get`.
 
-        return self._retry(read, attempt)
+        It is sent again while a failure may pass: for questions, which change nothing where they are asked.
+        """
+        attempt = self._attempt(url, is_page=True)
+        headers = {"accept": kind, "content-type": kind}
+        return self._retry(lambda: self._read_page(attempt, headers, content), attempt)
 
     def head(self, url: str, *, tries: int | None = None) -> Response:
         """Return status and headers of a file without its body; errors as in `get`."""
@@ -194,6 +187,25 @@ class Downloader:
         plain, login = split_credentials(asked)
         what = urlsplit(redact(url)).path if is_page or url.endswith("/") else filename_of(url)
         return Attempt(url=url, asked=plain, what=f"`{what}`", login=login)
+
+    def _read_page(
+        self, attempt: Attempt, headers: Mapping[str, str], content: bytes | None = None
+    ) -> Response:
+        """Make one request, with ``content`` where something is sent, and hold the answer in memory."""
+        wants_html = "html" in headers["accept"] or "*/*" in headers["accept"]
+        method = "GET" if content is None else "POST"
+        with self._client.open(method, attempt, headers, content) as answer:
+            if answer.status_code == 416:
+                raise failures.from_status(attempt, 416)
+            body = bytearray()
+            for chunk in answer.iter_bytes(CHUNK_BYTES):
+                body += chunk
+                attempt.done = len(body)
+                if len(body) > self._settings.longest_body_bytes:
+                    raise failures.too_large(attempt, self._settings.longest_body_bytes)
+            if not wants_html and _is_web_page(answer.headers, bytes(body[:64])):
+                raise failures.web_page(attempt)
+            return _response(answer, bytes(body))
 
     def _fetch(self, attempt: Attempt, transfer: Transfer) -> None:
         if urlsplit(attempt.asked).scheme == "file":

@@ -1,0 +1,1 @@
+"""What is known against locked packages: advisories, archived projects, ends of life."""

@@ -1,0 +1,1 @@
+"""The OSV service: which advisories name a package's version."""
