@@ -5,8 +5,8 @@ import click
 from provisioner.cli.options import argument, flag, settings_flags
 from provisioner.install.activation import find_activation
 from provisioner.install.generations import EnvironmentHome
+from provisioner.install.launchers import mend_stable
 from provisioner.install.shells import SHELLS, format_activation, guess_shell
-from provisioner.install.stable import mend_stable
 from provisioner.pipeline.settings import Settings
 from provisioner.render.result import Result
 

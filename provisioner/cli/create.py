@@ -6,13 +6,16 @@ import click
 
 from provisioner.cli.options import argument, flag, lock_timeout_flag, settings_flags
 from provisioner.errors import UsageError
+from provisioner.install.tools import Tools
 from provisioner.pipeline.bundle_use import hold_bundle
 from provisioner.pipeline.create import CreateChoices, create
+from provisioner.pipeline.integrate import integrate
 from provisioner.pipeline.settings import Settings
 from provisioner.render.preview import render_preview
 from provisioner.render.progress import show_progress
 from provisioner.render.result import Result
 from provisioner.render.verdict import render_environment
+from provisioner.validate.model import Verdict
 
 
 @click.command("create")
@@ -35,6 +38,8 @@ from provisioner.render.verdict import render_environment
     is_flag=True,
     help="Make a virtual environment of a Python that is fetched, not of one on this machine.",
 )
+@flag("--jupyter", is_flag=True, help="Also write a kernel into your Jupyter's data folder.")
+@flag("--vscode", is_flag=True, help="Also write the interpreter into ./.vscode/settings.json.")
 @flag("--dry-run", is_flag=True, help="Tell what would be fetched and built; make nothing.")
 @lock_timeout_flag
 @settings_flags
@@ -51,6 +56,8 @@ def command(
     rebuild: bool,
     lock_first: bool,
     managed_python: bool,
+    jupyter: bool,
+    vscode: bool,
     dry_run: bool,
     lock_timeout: float,
 ) -> Result:
@@ -67,6 +74,7 @@ def command(
         rebuild=rebuild,
         lock=lock_first,
         managed_python=managed_python,
+        tools=Tools(jupyter=jupyter, vscode=vscode) if jupyter or vscode else None,
         lock_timeout_s=lock_timeout,
     )
     if bundle is None:
@@ -100,10 +108,13 @@ def _create(settings: Settings, profile_name: str, choices: CreateChoices, *, dr
         )
     with show_progress(settings.environ) as listener:
         created = create(settings, profile, choices, on_event=listener)
+    failed = created.report is not None and created.report.verdict is Verdict.FAILED
+    tools = None if failed else choices.tools
     return render_environment(
         created.profile,
         created.generation,
         created.report,
         matches=created.matches,
         up_to_date=created.up_to_date,
+        integrated=(tools, integrate(settings, created.generation, tools)) if tools else None,
     )

@@ -32,6 +32,7 @@ VERBS = {
     "report": "Write what was validated on this machine into one file, for sharing.",
     "list": "List profiles and environments.",
     "show": "Show a merged profile and where each value was written.",
+    "integrate": "Let Jupyter and VS Code start an environment.",
     "run": "Run a program inside an environment.",
     "shell": "Open a shell inside an environment.",
     "activate": "Print the commands that activate an environment in a shell.",

@@ -15,8 +15,10 @@ from provisioner.render.result import Result
 @settings_flags
 def command(*, settings: Settings, environment: str, lock_timeout: float) -> Result:
     """Remove an ENVIRONMENT with all its generations; downloads stay."""
-    freed = remove(settings, environment, lock_timeout_s=lock_timeout).freed_bytes
+    removed = remove(settings, environment, lock_timeout_s=lock_timeout)
+    freed = removed.freed_bytes
+    kernel = ", and its Jupyter kernel" if len(removed.removed) > 1 else ""
     return Result(
         data={"removed": environment, "freed_bytes": freed},
-        text=f"{environment}: removed, {format_bytes(freed)} freed; downloads are kept",
+        text=f"{environment}: removed{kernel}, {format_bytes(freed)} freed; downloads are kept",
     )

@@ -1,7 +1,7 @@
 """What a built prefix tells other tools: that we manage it, and which variables it needs.
 
 A virtual environment has none: pip and uv read the marker of Python's standard library, which a virtual
-environment borrows. There the programs of the stable path answer (`provisioner.install.stable`).
+environment borrows. There the programs of the stable path answer (`provisioner.install.launchers`).
 """
 
 import json

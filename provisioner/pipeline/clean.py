@@ -22,6 +22,7 @@ from provisioner.install.generations import (
     list_generations,
     remove_temporaries,
 )
+from provisioner.install.launchers import write_stable
 from provisioner.install.removal import (
     list_unbuilt,
     list_unpacked,
@@ -29,9 +30,10 @@ from provisioner.install.removal import (
     remove_generation,
     remove_leftovers,
 )
-from provisioner.install.stable import is_stable, write_stable
+from provisioner.install.stable import is_stable
 from provisioner.install.use import hold_unused, hold_unused_downloads
 from provisioner.lock.file import read_lock
+from provisioner.pipeline.integrate import remove_kernel
 from provisioner.pipeline.settings import Settings
 
 
@@ -70,7 +72,8 @@ def remove(settings: Settings, name: str, *, lock_timeout_s: float) -> Cleaned:
     ):
         freed = measure_tree(folder)
         remove_environment(home, name)
-    return Cleaned(removed=(folder,), freed_bytes=freed)
+    kernel = remove_kernel(settings, name)
+    return Cleaned(removed=(folder, *((kernel,) if kernel else ())), freed_bytes=freed)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

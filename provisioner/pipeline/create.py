@@ -10,14 +10,17 @@ from pathlib import Path
 from provisioner.diagnose.failures.answer import Match
 from provisioner.events import Listener, Notice
 from provisioner.install.generations import EnvironmentHome, Generation
+from provisioner.install.launchers import mend_stable
 from provisioner.install.plan import InstallPlan, plan_install
 from provisioner.install.receipt import Receipt
 from provisioner.install.snapshot import find_changed
-from provisioner.install.stable import is_stable, mend_stable
+from provisioner.install.stable import is_stable
+from provisioner.install.tools import Tools
 from provisioner.install.transaction import find_current, install_environment
 from provisioner.lock.file import read_lock, read_lock_head
 from provisioner.lock.freshness import check_freshness
 from provisioner.lock.model import Lock
+from provisioner.pipeline.integrate import check_tools
 from provisioner.pipeline.reports import read_report
 from provisioner.pipeline.settings import Settings, host_platform
 from provisioner.profile.model import Device, Platform, Profile
@@ -37,6 +40,7 @@ class CreateChoices:
         rebuild: Build anew although the environment is up to date.
         lock: Lock first where the lockfile is missing or stale.
         managed_python: Make a virtual environment of the managed Python that is brought along.
+        tools: What will be told of the environment; what they need is asked before anything is fetched.
         lock_timeout_s: How long to wait for another process that works on the environment.
     """
 
@@ -48,6 +52,7 @@ class CreateChoices:
     rebuild: bool = False
     lock: bool = False
     managed_python: bool = False
+    tools: Tools | None = None
     lock_timeout_s: float = 300.0
 
 
@@ -81,6 +86,8 @@ def create(settings: Settings, profile: Profile, choices: CreateChoices, *, on_e
     if choices.lock:
         _lock(settings, profile, on_event=on_event)
     plan = plan_environment(settings, profile, name=choices.name, gpu=gpu)
+    if choices.tools is not None:
+        check_tools(choices.tools, profile, [package.name for package in plan.installed])
     done = None if choices.rebuild else _find_done(settings, profile, plan, choices, on_event=on_event)
     if done is not None:
         return done

@@ -7,7 +7,9 @@ from typing import Any
 from provisioner.diagnose.failures.answer import Match
 from provisioner.errors import ExitCode, ProvisionError, UnvalidatedError, ValidateError
 from provisioner.install.generations import Generation
+from provisioner.install.tools import Integrated, Tools
 from provisioner.profile.model import Profile, State, TorchVariant
+from provisioner.render.integrate import as_data, describe_integrated
 from provisioner.render.result import Result
 from provisioner.validate.model import CheckRecord, Report, Status, Verdict
 
@@ -25,8 +27,12 @@ def render_environment(
     *,
     matches: Sequence[Match],
     up_to_date: bool,
+    integrated: tuple[Tools, Integrated] | None = None,
 ) -> Result:
-    """Return what `create` and `repair` answer; ``matches`` are recognised failures, the root first."""
+    """Return what `create` and `repair` answer.
+
+    ``matches`` are recognised failures, the root first; ``integrated`` the tools that start it now.
+    """
     receipt = generation.receipt
     data: dict[str, Any] = {
         "environment": receipt.environment,
@@ -46,10 +52,13 @@ def render_environment(
         **(summarise_report(report, profile) if report else {}),
         "report": report.as_json() if report else None,
         "matches": [asdict(match) for match in matches],
+        **({"integrated": as_data(integrated[1])} if integrated else {}),
     }
     return Result(
         data=data,
-        text=describe_environment(profile, generation, report, new=not up_to_date, known=matches),
+        text=describe_environment(
+            profile, generation, report, new=not up_to_date, known=matches, integrated=integrated
+        ),
         exit_code=exit_code_of(report) if report else ExitCode.OK,
         errors=report_errors(report) if report else (),
     )
@@ -103,10 +112,12 @@ def describe_environment(
     *,
     new: bool,
     known: Sequence[Match] = (),
+    integrated: tuple[Tools, Integrated] | None = None,
 ) -> str:
     """Return what `create` and `validate` print; ``known`` are recognised failures, the root first."""
     # The verdict last, where the eye is.
     lines = [*_lines(profile, generation, report, new=new), *_known_lines(known)]
+    lines += describe_integrated(*integrated) if integrated else ()
     if report is not None and new:
         lines.append(f"{report.environment}: {report.verdict.value} on {describe_device(report)}")
     return "\n".join(lines)

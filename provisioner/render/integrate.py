@@ -1,0 +1,36 @@
+"""What `integrate` and `create --jupyter --vscode` answer: which tools start an environment now."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from provisioner.install.tools import VSCODE_FILE, VSCODE_KEY, Integrated, Tools
+from provisioner.render.result import Result
+
+
+def render_integrated(name: str, tools: Tools, done: Integrated, *, removed: bool) -> Result:
+    """Return the answer of `integrate`."""
+    lines = [name, *describe_integrated(tools, done, removed=removed)]
+    return Result(data={"environment": name, "removed": removed, **as_data(done)}, text="\n".join(lines))
+
+
+def as_data(done: Integrated) -> dict[str, Any]:
+    """Return what was written, for programs."""
+    return {"jupyter": _text(done.jupyter), "vscode": _text(done.vscode)}
+
+
+def describe_integrated(tools: Tools, done: Integrated, *, removed: bool = False) -> Iterator[str]:
+    """Yield a line for each tool."""
+    if tools.jupyter and removed:
+        yield f"  Jupyter: {f'removed {done.jupyter}' if done.jupyter else 'there was no kernel of it'}"
+    elif tools.jupyter and done.jupyter:
+        yield f"  Jupyter: kernel `{done.jupyter.name}` in {done.jupyter}"
+    if tools.vscode and removed:
+        yield f"  VS Code: {f'`{VSCODE_KEY}` out of {done.vscode}' if done.vscode else 'no setting of it'}"
+    elif tools.vscode:
+        kept = "" if done.vscode else ", as it was"
+        yield f"  VS Code: `{VSCODE_KEY}` in {tools.folder / VSCODE_FILE}{kept}"
+
+
+def _text(path: Path | None) -> str | None:
+    return str(path) if path else None
