@@ -1,4 +1,4 @@
-"""One self-contained page: no script, nothing loaded; what every page of ours looks like."""
+"""What all pages share: one self-contained file, no script, nothing loaded, every foreign text escaped."""
 
 import importlib.resources
 from collections.abc import Iterable
@@ -6,24 +6,30 @@ from html import escape
 from string import Template
 
 
-def write_page(*, title: str, body: str, style: str = "") -> str:
-    """Return the page; ``title`` is text, ``body`` and ``style`` are markup and rules."""
+def fill_page(title: str, body: str, *, colour: str) -> str:
+    """Return the page.
+
+    Args:
+        title: As text.
+        body: As HTML, in which everything from elsewhere is escaped.
+        colour: Of the verdict: ``passed``, ``failed``, ``skipped`` or ``error``.
+    """
     page = importlib.resources.files("provisioner.render").joinpath("page.html").read_text("utf-8")
-    return Template(page).substitute(title=escape(title), style=style, body=body)
+    return Template(page).substitute(title=escape(title), colour=colour, body=body)
 
 
-def section(title: str, content: str) -> str:
-    """Return a section with its heading."""
+def write_section(title: str, content: str) -> str:
+    """Return HTML under a heading; ``content`` is HTML."""
     return f"<section><h2>{escape(title)}</h2>{content}</section>\n"
 
 
-def bullets(sentences: Iterable[str]) -> str:
-    """Return a list of sentences; nothing where there is none."""
-    items = "".join(f"<li>{prose(sentence)}</li>" for sentence in sentences)
+def write_bullets(sentences: Iterable[str]) -> str:
+    """Return sentences as a list, nothing for none."""
+    items = "".join(f"<li>{write_prose(sentence)}</li>" for sentence in sentences)
     return f"<ul>{items}</ul>" if items else ""
 
 
-def prose(text: str) -> str:
+def write_prose(text: str) -> str:
     """Return a sentence with its values in backticks set as code."""
     parts = escape(text).split("`")
     if len(parts) % 2 == 0:  # an unpaired backtick
