@@ -178,6 +178,21 @@ def test_a_grandchild_that_holds_the_output_is_not_waited_for(tmp_path: Path, pi
     assert wait_until_gone(int(pid_file.read_text(encoding="utf-8")))
 
 
+def test_a_grandchild_is_gone_when_the_call_returns(tmp_path: Path, pid_file: Path) -> None:
+    """Also one that the kernel takes long to clear away: whoever looks after our exit finds nothing."""
+    run(
+        f"""
+        import subprocess, sys
+        held = "import sys, time; held = b'x' * 300_000_000; print(flush=True); time.sleep(60)"
+        child = subprocess.Popen([sys.executable, "-c", held], stdout=subprocess.PIPE)
+        child.stdout.readline()
+        open({str(pid_file)!r}, "w").write(str(child.pid))
+        """,
+        tmp_path,
+    )
+    assert not alive(int(pid_file.read_text(encoding="utf-8")))
+
+
 def test_a_signal_is_a_negative_exit_code(tmp_path: Path) -> None:
     """A crash is told from an exit."""
     assert (

@@ -7,13 +7,16 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 CHANNEL_VARIABLE = "PROVISION_CHANNEL"
 """Tells a child where its private pipe is: a file descriptor, on Windows a handle."""
+
+_POLL_S = 0.005
 
 _PIPES = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
 
@@ -139,6 +142,9 @@ if sys.platform == "win32":
             if self._job is not None:
                 _kernel.TerminateJobObject(self._job, 1)
 
+        def wait_until_gone(self, *, timeout_s: float) -> None:
+            """Wait for nothing: what a job's end leaves of its processes runs no more code."""
+
         def close(self) -> None:
             """Close the job."""
             job, self._job, self._pid = self._job, None, None
@@ -187,6 +193,16 @@ else:
             """Send SIGKILL."""
             self._signal(signal.SIGKILL)
 
+        def wait_until_gone(self, *, timeout_s: float) -> None:
+            """Wait for the others of a killed group whose leader is reaped: their end takes milliseconds.
+
+            Their number is the group's until the last of them is gone. A zombie that nobody reaps, as in
+            containers whose first process does not, is gone all the same.
+            """
+            deadline = time.monotonic() + timeout_s
+            while self._pid is not None and _has_members(self._pid) and time.monotonic() < deadline:
+                time.sleep(_POLL_S)
+
         def close(self) -> None:
             """Forget the group: once reaped, its number may become another's."""
             self._pid = None
@@ -195,3 +211,24 @@ else:
             if self._pid is not None:
                 with suppress(ProcessLookupError, PermissionError):
                     os.killpg(self._pid, number)
+
+    def _has_members(group: int) -> bool:
+        """Tell whether a process of the group still runs; zombies do not."""
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:
+            return True
+        states = list(_list_states(group))
+        # Without /proc (other systems than Linux) the kernel's word is all there is.
+        return not Path("/proc/self/stat").exists() or any(state not in "ZX" for state in states)
+
+    def _list_states(group: int) -> Iterator[str]:
+        """Yield the state of every process of a group, as `ps` writes it."""
+        for path in Path("/proc").glob("[0-9]*/stat"):
+            with suppress(OSError, ValueError, IndexError):
+                # The name before may hold anything, also `)`.
+                state, _, member_of = path.read_text(errors="replace").rpartition(")")[2].split()[:3]
+                if int(member_of) == group:
+                    yield state

@@ -203,6 +203,7 @@ class ChildProcess:
         """Reap the ended program, kill what it left behind and let the readers see the end of their pipes."""
         self._group.kill()
         self.exit_code = self._process.wait()
+        self._group.wait_until_gone(timeout_s=_TERMINATION_GRACE_S)
         self._group.close()
         deadline = time.monotonic() + 1.0
         for reader in self._readers:
