@@ -15,9 +15,15 @@ from provisioner.render.progress import show_progress
 from provisioner.render.report_html import write_html
 from provisioner.render.report_junit import write_junit
 from provisioner.render.result import Result
-from provisioner.render.verdict import describe_environment, exit_code_of, report_errors, summarise_report
-
-_WRITERS = {"junit": write_junit, "html": write_html}
+from provisioner.render.verdict import (
+    describe_environment,
+    exit_code_of,
+    list_notices,
+    list_uses,
+    report_errors,
+    summarise_report,
+)
+from provisioner.validate.model import Verdict
 
 
 @click.command("validate")
@@ -65,8 +71,17 @@ def command(
     )
     with show_progress(settings.environ) as listener:
         done = validate(settings, environment, choices, on_event=listener)
+    passed = done.report.verdict is Verdict.PASSED
+    pages = {
+        "junit": lambda: write_junit(done.report),
+        "html": lambda: write_html(
+            done.report,
+            notices=list_notices(done.profile, done.matches),
+            uses=list_uses(environment, done.profile) if passed else [f"provision repair {environment}"],
+        ),
+    }
     for kind, path in files.items():
-        write_output(path, _WRITERS[kind](done.report), f"--{kind}")
+        write_output(path, pages[kind](), f"--{kind}")
     data: dict[str, Any] = {
         "environment": environment,
         "profile": done.profile.name,

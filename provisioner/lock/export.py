@@ -13,6 +13,7 @@ from enum import StrEnum
 from provisioner.errors import UsageError
 from provisioner.ground.yaml_writer import Item, Value, write_yaml
 from provisioner.lock.conda_lock_v1 import write_document
+from provisioner.lock.graph import order_by_need
 from provisioner.lock.head import render_metadata
 from provisioner.lock.model import Lock, LockedPlatform
 from provisioner.lock.pylock import describe_package, format_pylock
@@ -135,26 +136,10 @@ def _pylock(lock: Lock, platform: LockedPlatform, absolute: Address) -> str:
 
 
 def sort_by_need(packages: Collection[CondaPackage]) -> list[CondaPackage]:
-    """Return conda packages with what each depends on before it: conda links an explicit list in its order.
-
-    A cycle (which channels have: pip and python) is entered at the package that comes first.
-    """
+    """Return conda packages with what each needs before it: conda links an explicit list in its order."""
     known = {package.name: package for package in packages}
-    ordered: dict[str, CondaPackage] = {}
-    entered: set[str] = set()
-    for root in sorted(known):
-        stack = [(root, False)]
-        while stack:
-            name, left = stack.pop()
-            if left:
-                ordered.setdefault(name, known[name])
-            elif name not in entered:
-                entered.add(name)
-                stack.append((name, True))
-                stack += [
-                    (need, False) for need in sorted(known[name].dependencies, reverse=True) if need in known
-                ]
-    return list(ordered.values())
+    needs = {name: tuple(package.dependencies) for name, package in known.items()}
+    return [known[name] for name in order_by_need(needs)]
 
 
 def _installed(platform: LockedPlatform) -> list[PipPackage]:

@@ -4,7 +4,7 @@ The same lock gives the same bytes: the serial number is made from the platform'
 time of day. Package URLs follow https://github.com/package-url/purl-spec.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from uuid import NAMESPACE_URL, uuid5
 
 from cyclonedx.model import ExternalReference, ExternalReferenceType, HashAlgorithm, HashType, Property, XsUri
@@ -12,9 +12,9 @@ from cyclonedx.model.bom import Bom, BomMetaData
 from cyclonedx.model.component import Component, ComponentScope, ComponentType
 from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
-from packaging.utils import canonicalize_name
 
 from provisioner.ground.names import DEFAULT_INDEX
+from provisioner.lock.graph import find_needs, list_packages
 from provisioner.lock.model import Lock, LockedPlatform
 from provisioner.resolve.model import CondaPackage, PipPackage
 
@@ -29,15 +29,15 @@ def format_sbom(lock: Lock, platform: LockedPlatform) -> str:
     root = Component(
         name=lock.profile, type=ComponentType.APPLICATION, bom_ref=f"{lock.profile}@{platform.platform}"
     )
-    packages: tuple[Package, ...] = (*platform.conda, *platform.pip)
-    components = {_key(package): _make_component(package, lock.indexes) for package in packages}
+    packages = list_packages(platform)
+    components = {key: _make_component(package, lock.indexes) for key, package in packages.items()}
     bom = Bom(components=components.values(), serial_number=uuid5(NAMESPACE_URL, platform.fingerprint))
     bom.metadata = BomMetaData(
         component=root, properties=[Property(name="provision:platform", value=platform.platform)]
     )
     bom.register_dependency(root, components.values())
-    for package in packages:
-        bom.register_dependency(components[_key(package)], _find_needs(package, components))
+    for key, needs in find_needs(platform).items():
+        bom.register_dependency(components[key], [components[need] for need in needs])
     document = JsonV1Dot6(bom)
     # The library stamps the time of the call; what is described has not changed since it was locked.
     bom.metadata.timestamp = None  # type: ignore[assignment] # the format lets it be absent
@@ -80,17 +80,3 @@ def _make_component(package: Package, indexes: Mapping[str, str]) -> Component:
         external_references=references,
         properties=sizes,
     )
-
-
-def _find_needs(package: Package, components: Mapping[tuple[str, str], Component]) -> Iterable[Component]:
-    """Return what a package asks for, of its own kind first: a wheel may stand on a conda package."""
-    kind = _key(package)[0]
-    for name in package.dependencies:
-        key = (kind, canonicalize_name(name) if kind == "pip" else name)
-        found = components.get(key) or components.get(("conda", name))
-        if found is not None:
-            yield found
-
-
-def _key(package: Package) -> tuple[str, str]:
-    return ("conda" if isinstance(package, CondaPackage) else "pip", package.name)

@@ -1,4 +1,4 @@
-"""What all pages share: one self-contained file, no script, nothing loaded, every foreign text escaped."""
+"""One self-contained page: no script, nothing loaded; what every page of ours looks like."""
 
 import importlib.resources
 from collections.abc import Iterable
@@ -6,30 +6,24 @@ from html import escape
 from string import Template
 
 
-def fill_page(title: str, body: str, *, colour: str) -> str:
-    """Return the page.
-
-    Args:
-        title: As text.
-        body: As HTML, in which everything from elsewhere is escaped.
-        colour: Of the verdict: ``passed``, ``failed``, ``skipped`` or ``error``.
-    """
+def write_page(*, title: str, body: str, style: str = "") -> str:
+    """Return the page; ``title`` is text, ``body`` and ``style`` are markup and rules."""
     page = importlib.resources.files("provisioner.render").joinpath("page.html").read_text("utf-8")
-    return Template(page).substitute(title=escape(title), colour=colour, body=body)
+    return Template(page).substitute(title=escape(title), style=style, body=body)
 
 
-def write_section(title: str, content: str) -> str:
-    """Return HTML under a heading; ``content`` is HTML."""
+def section(title: str, content: str) -> str:
+    """Return a section with its heading."""
     return f"<section><h2>{escape(title)}</h2>{content}</section>\n"
 
 
-def write_bullets(sentences: Iterable[str]) -> str:
-    """Return sentences as a list, nothing for none."""
-    items = "".join(f"<li>{write_prose(sentence)}</li>" for sentence in sentences)
+def bullets(sentences: Iterable[str]) -> str:
+    """Return a list of sentences; nothing where there is none."""
+    items = "".join(f"<li>{prose(sentence)}</li>" for sentence in sentences)
     return f"<ul>{items}</ul>" if items else ""
 
 
-def write_prose(text: str) -> str:
+def prose(text: str) -> str:
     """Return a sentence with its values in backticks set as code."""
     parts = escape(text).split("`")
     if len(parts) % 2 == 0:  # an unpaired backtick

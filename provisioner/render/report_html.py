@@ -1,10 +1,11 @@
 """A report as one self-contained page that a person can send to a colleague: no script, nothing loaded."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
+from string import Template
 
-from provisioner.render.page import fill_page, write_bullets, write_prose, write_section
+from provisioner.render.page import bullets, prose, section, write_page
 from provisioner.validate.model import JSON, CheckRecord, Report, Status, Verdict
 from provisioner.validate.stages import STAGES
 
@@ -23,27 +24,51 @@ _FIRST_PACKAGES = (
     "accelerate",
     "numpy",
 )
-_BAR_LEFT, _BAR_WIDTH, _ROW_HEIGHT = 110, 480, 26
+_STYLE = """\
+:root { --verdict: var(--$colour); }
+.bars { list-style: none; margin: 0; padding: 0; }
+.bars li { display: grid; grid-template-columns: 8em 1fr 5em; gap: 10px; align-items: center; }
+.bars span { overflow-wrap: anywhere; }
+.bars .soft { text-align: right; font-variant-numeric: tabular-nums; }
+.bars i { display: block; height: 14px; border-radius: 2px; background: var(--bar); }
+.bars .failed i { background: var(--failed); }
+.bars .error i { background: var(--error); }
+@media (max-width: 640px) {
+  .bars li { grid-template-columns: 6.5em 1fr 4.5em; gap: 6px; }
+  .checks thead { display: none; }
+  .checks tr { display: grid; grid-template-columns: 1fr auto auto; border-bottom: 1px solid var(--line); }
+  .checks td { border: 0; padding: 6px 8px 2px 0; }
+  .checks td:last-child { grid-column: 1 / -1; min-width: 0; }
+}
+"""
 
 
-def write_html(report: Report) -> str:
-    """Return the page."""
+def write_html(report: Report, *, notices: Sequence[str] = (), uses: Sequence[str] = ()) -> str:
+    """Return the page.
+
+    Args:
+        report: What was measured.
+        notices: What the terminal tells besides: an archived stack, a recognised failure.
+        uses: Commands that use the environment.
+    """
     title = f"{report.environment}: {report.verdict.value}"
     colour = "error" if report.verdict is Verdict.UNVALIDATED else report.verdict.value
     body = "".join(
         (
             _header(report),
+            bullets(notices),
             _figures(report),
-            write_section("Where the time went", f'<div class="card scroll">{_chart(report.records)}</div>'),
-            write_section("Checks", f'<div class="card scroll">{_checks(report.records)}</div>'),
+            _use(uses),
+            section("Where the time went", f'<div class="card">{_chart(report.records)}</div>'),
+            section("Checks", f'<div class="card">{_checks(report.records)}</div>'),
             _not_proven(report),
-            write_section("Versions", f'<div class="card">{_versions(report.versions)}</div>'),
-            write_section("Device", f'<div class="card"><pre>{_json(report.device)}</pre></div>'),
+            section("Versions", f'<div class="card">{_versions(report.versions)}</div>'),
+            section("Device", f'<div class="card"><pre>{_json(report.device)}</pre></div>'),
             _output(report),
             _footer(report),
         )
     )
-    return fill_page(title, body, colour=colour)
+    return write_page(title=title, body=body, style=Template(_STYLE).substitute(colour=colour))
 
 
 def _header(report: Report) -> str:
@@ -55,8 +80,8 @@ def _header(report: Report) -> str:
         f"<p>{escape(report.environment)} · {escape(model)} · {escape(device)}</p>",
     ]
     if report.reason is not None:
-        parts.append(f"<p><strong>{escape(report.stage or '')}</strong>: {write_prose(report.reason)}</p>")
-    parts.append(write_bullets(report.hints))
+        parts.append(f"<p><strong>{escape(report.stage or '')}</strong>: {prose(report.reason)}</p>")
+    parts.append(bullets(report.hints))
     return "".join(parts) + "</header>\n"
 
 
@@ -83,31 +108,30 @@ def _figures(report: Report) -> str:
     return f'<dl class="card figures">{shown}</dl>\n'
 
 
+def _use(commands: Sequence[str]) -> str:
+    if not commands:
+        return ""
+    lines = escape("\n".join(commands))
+    return section("Use it", f'<div class="card"><pre>{lines}</pre></div>')
+
+
 def _chart(records: Iterable[CheckRecord]) -> str:
     """Draw one bar per check that ran, to one scale, with its seconds beside it."""
     ran = [record for record in records if record.status is not Status.SKIPPED]
     longest = max((record.seconds for record in ran), default=0.0) or 1.0
-    height = _ROW_HEIGHT * max(len(ran), 1)
-    rows = []
-    for number, record in enumerate(ran):
-        top = number * _ROW_HEIGHT
-        width = max(_BAR_WIDTH * record.seconds / longest, 1.5)
-        fill = "var(--bar)" if record.status is Status.PASSED else f"var(--{record.status.value})"
-        rows.append(
-            f'<text x="0" y="{top + 17}">{escape(record.name)}</text>'
-            f'<rect x="{_BAR_LEFT}" y="{top + 5}" width="{width:.1f}" height="16" rx="2" fill="{fill}"/>'
-            f'<text class="soft" x="{_BAR_LEFT + width + 8:.1f}" y="{top + 17}">{record.seconds:.2f} s</text>'
-        )
-    return (
-        f'<svg viewBox="0 0 {_BAR_LEFT + _BAR_WIDTH + 80} {height}" role="img" '
-        f'aria-label="seconds per check">{"".join(rows)}</svg>'
+    rows = (
+        f'<li class="{record.status.value}"><span>{escape(record.name)}</span>'
+        f'<span class="bar"><i style="width: {max(100 * record.seconds / longest, 0.5):.1f}%"></i></span>'
+        f'<span class="soft">{record.seconds:.2f} s</span></li>'
+        for record in ran
     )
+    return f'<ol class="bars">{"".join(rows)}</ol>'
 
 
 def _checks(records: Iterable[CheckRecord]) -> str:
     rows = []
     for record in records:
-        details = f"<p>{write_prose(record.reason)}</p>{write_bullets(record.hints)}" if record.reason else ""
+        details = f"<p>{prose(record.reason)}</p>{bullets(record.hints)}" if record.reason else ""
         if record.measured:
             details += f"<details><summary>measured</summary><pre>{_json(record.measured)}</pre></details>"
         meaning = escape(STAGES[record.name].meaning)
@@ -118,7 +142,7 @@ def _checks(records: Iterable[CheckRecord]) -> str:
             f'<td class="number">{seconds}</td><td><span class="soft">{meaning}</span>{details}</td></tr>'
         )
     head = '<tr><th>Check</th><th>Status</th><th class="number">Seconds</th><th>What it checks</th></tr>'
-    return f"<table><thead>{head}</thead><tbody>{''.join(rows)}</tbody></table>"
+    return f'<table class="checks"><thead>{head}</thead><tbody>{"".join(rows)}</tbody></table>'
 
 
 def _versions(versions: Mapping[str, str]) -> str:
@@ -139,15 +163,13 @@ def _pairs(values: Mapping[str, str]) -> str:
 def _not_proven(report: Report) -> str:
     if not report.not_proven:
         return ""
-    return write_section(
-        "What this does not prove", f'<div class="card">{write_bullets(report.not_proven)}</div>'
-    )
+    return section("What this does not prove", f'<div class="card">{bullets(report.not_proven)}</div>')
 
 
 def _output(report: Report) -> str:
     if not report.output:
         return ""
-    return write_section("Output of the probe", f'<div class="card"><pre>{escape(report.output)}</pre></div>')
+    return section("Output of the probe", f'<div class="card"><pre>{escape(report.output)}</pre></div>')
 
 
 def _footer(report: Report) -> str:

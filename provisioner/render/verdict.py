@@ -123,6 +123,23 @@ def describe_environment(
     return "\n".join(lines)
 
 
+def list_notices(profile: Profile, known: Sequence[Match]) -> list[str]:
+    """Return what a reader of the verdict has to know besides: the stack's life, a recognised failure."""
+    notice = _archive_notice(profile)
+    recognised = [
+        f"recognised: {match.title} (`{match.id}`, confidence {match.confidence}): {match.cause} {match.fix}"
+        for match in known[:1]
+    ]
+    return [*([notice] if notice else []), *recognised]
+
+
+def list_uses(name: str, profile: Profile) -> list[str]:
+    """Return the commands that use an environment."""
+    module = "openvino_genai" if profile.torch is TorchVariant.NONE else "torch"
+    program = f"python -c 'import {module}; print({module}.__version__)'"
+    return [f"provision run {name} -- {program}", f"provision shell {name}"]
+
+
 def _known_lines(known: Sequence[Match]) -> Iterator[str]:
     for match in known[:1]:
         yield f"  recognised: {match.title} (`{match.id}`, confidence {match.confidence})"
@@ -142,21 +159,23 @@ def _lines(profile: Profile, generation: Generation, report: Report | None, *, n
     else:
         yield f"{name}: checks on {describe_device(report)}"
         yield from _stage_lines(report, profile)
-    if new and profile.status.state is State.ARCHIVED:
-        since = f" since {profile.status.since}" if profile.status.since else ""
-        instead = f"; `{profile.status.replaced_by}` replaces it" if profile.status.replaced_by else ""
-        yield f"  notice: this stack is archived upstream{since}{instead}"
+    if new and (notice := _archive_notice(profile)):
+        yield f"  notice: {notice}"
     yield f"  folder: {generation.prefix}"
     if report is not None and report.verdict is not Verdict.PASSED:
         yield f"  it is kept; put back what was changed in it: provision repair {name}"
     else:
-        yield from _use_lines(name, profile)
+        first, *others = list_uses(name, profile)
+        yield f"  use it: {first}"
+        yield from (f"          {each}" for each in others)
 
 
-def _use_lines(name: str, profile: Profile) -> Iterator[str]:
-    module = "openvino_genai" if profile.torch is TorchVariant.NONE else "torch"
-    yield f"  use it: provision run {name} -- python -c 'import {module}; print({module}.__version__)'"
-    yield f"          provision shell {name}"
+def _archive_notice(profile: Profile) -> str | None:
+    if profile.status.state is not State.ARCHIVED:
+        return None
+    since = f" since {profile.status.since}" if profile.status.since else ""
+    instead = f"; `{profile.status.replaced_by}` replaces it" if profile.status.replaced_by else ""
+    return f"this stack is archived upstream{since}{instead}"
 
 
 def _stage_lines(report: Report, profile: Profile) -> Iterator[str]:

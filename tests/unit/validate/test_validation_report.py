@@ -2,8 +2,6 @@
 
 import json
 import re
-import shutil
-import subprocess
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -16,6 +14,7 @@ from provisioner.render.report_html import write_html
 from provisioner.render.report_junit import write_junit
 from provisioner.validate.model import CheckRecord, Report, Status, Verdict, parse_report
 from provisioner.validate.stages import STAGES
+from tests.browser import measure_page, picture_page
 
 HOSTILE = '<script>alert("1")</script> & \x1b[31m \x00 \ufffe `x'
 PASSED = Report(
@@ -128,32 +127,24 @@ def test_the_page_tells_the_verdict_and_the_numbers() -> None:
 
 
 @pytest.mark.browser
-def test_the_page_opens_in_a_browser(tmp_path: Path) -> None:
-    """Chromium renders the page and its chart."""
-    browser = shutil.which("chromium")
-    if browser is None:
-        pytest.skip(reason="Debian's chromium is not installed")
-    (tmp_path / "r.html").write_text(write_html(FAILED), encoding="utf-8", errors="replace")
-    command = [
-        browser,
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        f"--user-data-dir={tmp_path / 'profile'}",
-    ]
-    dump = subprocess.run(
-        [*command, "--dump-dom", (tmp_path / "r.html").as_uri()], check=True, capture_output=True, timeout=60
-    )
-    assert b"<rect" in dump.stdout
-    shot = tmp_path / "r.png"
-    subprocess.run(
-        [*command, f"--screenshot={shot}", "--window-size=1000,1600", (tmp_path / "r.html").as_uri()],
-        check=True,
-        capture_output=True,
-        timeout=60,
-    )
-    assert shot.read_bytes().startswith(b"\x89PNG")
-    assert shot.stat().st_size > 20_000
+@pytest.mark.parametrize("width", [380, 1280])
+@pytest.mark.parametrize("report", [PASSED, FAILED], ids=["passed", "failed"])
+def test_the_page_fits_a_telephone_and_a_screen(report: Report, width: int, tmp_path: Path) -> None:
+    """Chromium shows every bar, and nothing is wider than the window."""
+    html = write_html(report, notices=[HOSTILE, "this stack is archived upstream"], uses=["x" * 200])
+    bars = "return [...page.querySelectorAll('.bars i')].map(each => each.getBoundingClientRect().width);"
+    seen = measure_page(html.replace("\x00", ""), tmp_path, width=width, script=bars)
+    assert seen["scroll"] == seen["width"] == width
+    assert min(seen["more"]) > 0
+    assert picture_page(html.replace("\x00", ""), tmp_path, width=width).stat().st_size > 10_000
+
+
+def test_the_page_has_the_notices_and_the_commands_of_the_terminal() -> None:
+    """What `validate` prints about an archived stack and about using it stands on the page."""
+    page = Page()
+    page.feed(write_html(PASSED, notices=["it is `archived`"], uses=["provision shell llama3-arc"]))
+    assert "it is archived" in page.text
+    assert "provision shell llama3-arc" in page.text
 
 
 def test_junit_counts_and_names_the_checks() -> None:
