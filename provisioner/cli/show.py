@@ -2,18 +2,35 @@
 
 import click
 
-from provisioner.cli.options import argument, settings_flags
+from provisioner.cli.options import argument, flag, settings_flags
+from provisioner.cli.output import check_output, write_output
+from provisioner.ground.names import PLATFORMS
+from provisioner.pipeline.graph import read_graph
 from provisioner.pipeline.settings import Settings
+from provisioner.render.graph_html import write_graph
 from provisioner.render.profile import as_dict, show_rows
 from provisioner.render.result import Result
 
 
 @click.command("show")
 @argument("profile_name", metavar="PROFILE")
+@flag(
+    "--html",
+    metavar="FILE",
+    help="Also write the locked packages, who needs whom, as one self-contained page.",
+)
+@flag(
+    "--platform",
+    type=click.Choice(PLATFORMS),
+    help="The page's platform. Default: this machine's where the lock has it.",
+)
 @settings_flags
-def command(*, settings: Settings, profile_name: str) -> Result:
+def command(*, settings: Settings, profile_name: str, html: str | None, platform: str | None) -> Result:
     """Show PROFILE as its stacks and sections make it, and where each value was written."""
     profile = settings.load_profile(profile_name)
+    if html:
+        check_output(html, "--html")
+        write_output(html, write_graph(profile, *read_graph(settings, profile, platform)), "--html")
     rows = show_rows(profile)
     key_width = max(len(row.key) for row in rows)
     value_width = min(max(len(row.value) for row in rows), 48)
@@ -21,4 +38,6 @@ def command(*, settings: Settings, profile_name: str) -> Result:
         f"{row.key:<{key_width}}  {row.value:<{value_width}}  {row.origin or 'default'}".rstrip()
         for row in rows
     ]
+    if html:
+        lines.append(f"packages written to {html}")
     return Result(data=as_dict(profile), text="\n".join(lines))
