@@ -47,6 +47,7 @@ VERBS = {
     "audit": "Name known vulnerabilities and ends of life of locked versions.",
     "bundle": "Put everything that profiles need into one file, for machines without a network.",
     "mirror": "Serve locked files as package index and channels, or write them as a folder.",
+    "fleet": "Build and prove on many machines through Ansible, and read what they answered.",
     "schema": "Print the JSON Schema of profiles.",
     "completion": "Print the completion script of a shell.",
 }

@@ -31,30 +31,31 @@ def write_junit(report: Report) -> str:
         "device name": str(report.device.get("name", "")),
         **{f"version {package}": version for package, version in report.versions.items()},
     }
-    suite = ET.Element("testsuite", _clean_all(attributes))
+    suite = ET.Element("testsuite", clean_attributes(attributes))
     properties = ET.SubElement(suite, "properties")
     for name, value in facts.items():
-        ET.SubElement(properties, "property", _clean_all({"name": name, "value": value}))
+        ET.SubElement(properties, "property", clean_attributes({"name": name, "value": value}))
     for record in report.records:
         _add_case(suite, record)
-    ET.SubElement(suite, "system-err").text = _clean(report.output)
+    ET.SubElement(suite, "system-err").text = clean_text(report.output)
     ET.indent(suite)
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{ET.tostring(suite, encoding="unicode")}\n'
 
 
 def _add_case(suite: ET.Element, record: CheckRecord) -> None:
     attributes = {"classname": suite.get("name"), "name": record.name, "time": f"{record.seconds:.3f}"}
-    case = ET.SubElement(suite, "testcase", _clean_all(attributes))
+    case = ET.SubElement(suite, "testcase", clean_attributes(attributes))
     if record.status is not Status.PASSED:
         cause = {"message": record.reason or ""} | ({"type": record.code} if record.code else {})
-        problem = ET.SubElement(case, _TAGS[record.status], _clean_all(cause))
-        problem.text = _clean("\n".join(f"hint: {hint}" for hint in record.hints))
+        problem = ET.SubElement(case, _TAGS[record.status], clean_attributes(cause))
+        problem.text = clean_text("\n".join(f"hint: {hint}" for hint in record.hints))
 
 
-def _clean_all(attributes: Mapping[str, object]) -> dict[str, str]:
-    return {name: _clean(str(value)) for name, value in attributes.items()}
+def clean_attributes(attributes: Mapping[str, object]) -> dict[str, str]:
+    """Return attributes as texts that XML can carry."""
+    return {name: clean_text(str(value)) for name, value in attributes.items()}
 
 
-def _clean(text: str) -> str:
-    """Drop the characters that XML 1.0 cannot carry at all."""
+def clean_text(text: str) -> str:
+    """Return a text without the characters that XML 1.0 cannot carry at all."""
     return _NOT_XML.sub("", text)

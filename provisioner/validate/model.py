@@ -119,12 +119,14 @@ def parse_report(document: Mapping[str, JSON]) -> Report:
         values |= {name: tuple(map(str, values[name])) for name in ("hints", "not_proven")}
         values |= {name: dict(values[name]) for name in ("device", "versions")}
         return Report(**values)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise _unusable_report(f"is damaged: {error!r}") from error
 
 
 def _parse_record(document: Mapping[str, JSON]) -> CheckRecord:
     values = {name: document[name] for name in CheckRecord.__dataclass_fields__}
+    if not isinstance(values["name"], str):
+        raise TypeError("a check has no name")
     values["status"] = Status(values["status"])
     values["hints"] = tuple(map(str, values["hints"]))
     values |= {"seconds": float(values["seconds"]), "measured": dict(values["measured"])}
