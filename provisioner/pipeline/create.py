@@ -21,10 +21,10 @@ from provisioner.lock.file import read_lock, read_lock_head
 from provisioner.lock.freshness import check_freshness
 from provisioner.lock.model import Lock
 from provisioner.pipeline.integrate import check_tools
-from provisioner.pipeline.reports import read_report
+from provisioner.pipeline.reports import find_model, is_proven, read_report
 from provisioner.pipeline.settings import Settings, host_platform
 from provisioner.profile.model import Device, Platform, Profile
-from provisioner.validate.model import Report, Verdict
+from provisioner.validate.model import Report
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,6 +83,8 @@ def create(settings: Settings, profile: Profile, choices: CreateChoices, *, on_e
             lock are known to fail.
     """
     gpu = pass_gate(settings, profile, choices)
+    if choices.validate:
+        find_model(profile)  # before a byte is fetched for what could not be proven
     if choices.lock:
         _lock(settings, profile, on_event=on_event)
     plan = plan_environment(settings, profile, name=choices.name, gpu=gpu)
@@ -117,7 +119,7 @@ def create(settings: Settings, profile: Profile, choices: CreateChoices, *, on_e
         )
         untouched = not generation.new and not find_changed(generation.prefix)
         report = read_report(generation) if untouched else None
-        if choices.validate and not _is_proven(report, choices):
+        if choices.validate and not _is_proven(report, profile, choices):
             asked = validate.ValidationChoices(device=choices.device, width=choices.width)
             report = validate.validate_generation(
                 generation, profile, engines, choices=asked, on_event=on_event
@@ -220,7 +222,7 @@ def _find_done(
     changed = find_changed(generation.prefix)
     if changed:
         on_event(Notice(message=_describe_changes(plan.environment, changed), level="warning"))
-    proven = _is_proven(report, choices) and not changed
+    proven = _is_proven(report, profile, choices) and not changed
     if not proven and (choices.validate or report is not None):
         return None
     return Created(profile=profile, generation=generation, report=report, up_to_date=proven)
@@ -235,6 +237,6 @@ def _describe_changes(name: str, changed: Sequence[str]) -> str:
     )
 
 
-def _is_proven(report: Report | None, choices: CreateChoices) -> bool:
+def _is_proven(report: Report | None, profile: Profile, choices: CreateChoices) -> bool:
     asked = choices.device is not None or choices.width is not None
-    return report is not None and report.verdict is Verdict.PASSED and not asked
+    return is_proven(report, profile) and not asked

@@ -1,11 +1,13 @@
 """The stored account of a generation's last validation."""
 
 import json
+from pathlib import Path
 
-from provisioner.errors import ProvisionError
+from provisioner.errors import ProvisionError, UsageError
 from provisioner.ground.files import write_atomically
 from provisioner.install.generations import Generation
-from provisioner.validate.model import Report, parse_report
+from provisioner.profile.model import Profile
+from provisioner.validate.model import Report, Verdict, digest_validation, parse_report
 
 
 def read_report(generation: Generation) -> Report | None:
@@ -15,6 +17,33 @@ def read_report(generation: Generation) -> Report | None:
     except (OSError, ValueError, ProvisionError):
         return None
     return report if report.lock_fingerprint == generation.receipt.fingerprint else None
+
+
+def is_proven(report: Report | None, profile: Profile) -> bool:
+    """Tell whether a report shows what the profile asks for today."""
+    return (
+        report is not None and report.verdict is Verdict.PASSED and report.asked == digest_validation(profile)
+    )
+
+
+def find_model(profile: Profile) -> Path | None:
+    """Return the path of the model that a profile names; None where it names none.
+
+    Raises:
+        UsageError: ``usage.no_model``: it is not there.
+    """
+    named = profile.validation.model
+    if named is None:
+        return None
+    origin = profile.origins["validation.model"]
+    path = Path(origin.file).parent / named
+    if not path.exists():
+        raise UsageError(
+            "usage.no_model",
+            f"{origin}: there is no folder or file `{named}` for validation",
+            hints=["name a folder that holds safetensors and a tokenizer, or a GGUF file"],
+        )
+    return path
 
 
 def write_report(generation: Generation, report: Report) -> None:

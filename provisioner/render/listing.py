@@ -47,7 +47,7 @@ def _profile_row(entry: ProfileEntry, proof: Proof | None) -> dict[str, Any]:
         "name": entry.name,
         "stack": entry.stack,
         "description": entry.description,
-        "family": profile.family.value if profile else None,
+        "family": (profile.family or None) if profile else None,
         "device": profile.device.value if profile else None,
         "state": profile.status.state.value if profile else None,
         "since": profile.status.since if profile else None,
@@ -99,7 +99,7 @@ def _profile_lines(rows: list[dict[str, Any]]) -> list[str]:
             lines.append(f"  {row['name']:<{width}}  broken: {row['error'].splitlines()[0]}")
             continue
         state = f" [archived since {row['since']}]" if row["state"] == "archived" else ""
-        kind = "stack" if row["stack"] else f"{row['family']} on {row['device']}"
+        kind = "stack" if row["stack"] else f"{row['family'] or 'own model'} on {row['device']}"
         lines.append(f"  {row['name']:<{width}}  {kind}: {row['description']}{state}")
         if row["proof"]:
             lines.append(f"  {'':<{width}}  {row['proof']}")

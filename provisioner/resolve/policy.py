@@ -5,7 +5,7 @@ metadata and its documentation for Intel GPUs. The rules for packages around tor
 are in ``profile.torch_rules``.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
@@ -31,7 +31,7 @@ _IPEX_OF_EXTRA: dict[str, str | None] = {
     "xpu-2-6-arl": None,
 }
 # What ipex-llm 2.2.0 patches per family, as its examples pin it; a profile narrows this with `transformers`.
-_TRANSFORMERS_OF_FAMILY = {
+_TRANSFORMERS_OF_FAMILY: Mapping[str, SpecifierSet] = {
     Family.LLAMA3: SpecifierSet(">=4.37.0,<4.46"),
     Family.CHATGLM2: SpecifierSet(">=4.37.0,<4.45"),
 }

@@ -4,12 +4,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from provisioner.errors import ValidateError
 from provisioner.install.plan import VENV
-from provisioner.profile.model import TorchVariant
+from provisioner.profile.model import Profile, TorchVariant
 from provisioner.validate.stages import STAGES, START_DEADLINE_S
 from provisioner.validate.tolerances import OPENVINO_TOLERANCE, RANDOM_TOLERANCES, TOLERANCES
 
@@ -66,7 +67,8 @@ class Report:
         device: Asked, kind, name, driver and what else the device stage saw.
         versions: Distribution name, or ``python``, to version.
         environment: Name or folder of the environment.
-        family: ``llama3`` or ``chatglm2``.
+        family: The profile's, or empty.
+        asked: `digest_validation` of the profile.
         not_proven: Sentences: what a reader may expect of this report and it does not show.
         created_at: ISO 8601 in UTC.
         output: Tail of what the probe printed, only where it helps: not for a passed report.
@@ -85,6 +87,7 @@ class Report:
     backend: str = ""
     precision: str = ""
     lock_fingerprint: str | None = None
+    asked: str = ""
     not_proven: tuple[str, ...] = ()
     created_at: str = ""
     tool_version: str = ""
@@ -104,6 +107,12 @@ class Report:
         return {"schema": SCHEMA} | asdict(self)
 
 
+def digest_validation(profile: Profile) -> str:
+    """Return a digest of what a profile asks to be proven: another one makes a report one of the past."""
+    document = json.dumps([profile.family, asdict(profile.validation)], sort_keys=True)
+    return sha256(document.encode()).hexdigest()
+
+
 def parse_report(document: Mapping[str, JSON]) -> Report:
     """Read a report back.
 
@@ -113,7 +122,8 @@ def parse_report(document: Mapping[str, JSON]) -> Report:
     if document.get("schema") != SCHEMA:
         raise _unusable_report(f"has schema `{document.get('schema')}`, not `{SCHEMA}`")
     try:
-        values = {name: document[name] for name in Report.__dataclass_fields__}
+        values = {"asked": "", **document}  # which older reports lack
+        values = {name: values[name] for name in Report.__dataclass_fields__}
         values["verdict"] = Verdict(values["verdict"])
         values["records"] = tuple(_parse_record(record) for record in values["records"])
         values |= {name: tuple(map(str, values[name])) for name in ("hints", "not_proven")}
@@ -199,6 +209,7 @@ class ValidationRequest:
     trust_remote_code: bool = False
     environment: str = ""
     lock_fingerprint: str | None = None
+    asked: str = ""
 
     @property
     def is_windows(self) -> bool:

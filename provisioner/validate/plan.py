@@ -20,7 +20,7 @@ def settle_request(request: ValidationRequest) -> ValidationRequest:
     """
     kind, _, number = request.device.partition(":")
     known = kind in _DEVICES and (not number or number.isdecimal()) and request.precision in TOLERANCES
-    if not known or request.family not in tuple(Family):
+    if not known:
         raise UsageError(
             "validate.request",
             f"`{request.family}` in `{request.precision}` on `{request.device}` cannot be validated",
@@ -32,8 +32,6 @@ def settle_request(request: ValidationRequest) -> ValidationRequest:
             f"`{request.model_dir.name}` is a file, and the backend `{request.backend}` reads folders",
             hints=["name a folder that holds safetensors and a tokenizer"],
         )
-    if request.model_dir is not None:  # the profile's weights and expected answer belong together
-        request = replace(request, weights_dir=None, expected=None)
     if request.backend == "openvino" or request.precision in LOW_BIT:  # the same packages serve every device
         return request
     if request.device_kind == "cpu" and request.profile_device not in (None, "cpu"):
@@ -52,7 +50,8 @@ def list_probe_stages(request: ValidationRequest) -> list[str]:
 def find_impossible(request: ValidationRequest) -> dict[str, str]:
     """Return the stages that cannot be made with this model, with the reason."""
     if request.backend != "openvino":
-        return {}
+        reason = {"width": f"the sizes of a large model are not known of the family `{request.family}`"}
+        return {} if request.family in tuple(Family) else reason
     reasons = {"width": "OpenVINO runs model files, none of this size is at hand"}
     if request.model_dir is not None:
         reasons["conversion"] = "the weights of a model of your own are not read back"

@@ -238,6 +238,7 @@ def _write_report(request: ValidationRequest, records: list[CheckRecord], output
         backend=request.backend,
         precision=request.precision,
         lock_fingerprint=request.lock_fingerprint,
+        asked=request.asked,
         not_proven=_not_proven(request, reached) if bad is None else (),
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         tool_version=__version__,

@@ -13,6 +13,16 @@ def test_create_with_nothing_to_do_is_quiet(built: Lab) -> None:
     assert built.tree() == before
 
 
+def test_a_model_that_is_not_there_is_told_before_a_byte(lab: Lab) -> None:
+    """The profile's own model is proven after the build, so its path is looked at before."""
+    lab.lock_tiny(changes={"family: llama3\n": "validation: {model: models/mine}\n"})
+    shown = lab.run("create", "tiny", "--json")
+    assert (shown.code, shown.error["code"]) == (2, "usage.no_model")
+    assert shown.error["message"].endswith("there is no folder or file `models/mine` for validation")
+    assert not (lab.data / "environments").exists()
+    assert lab.run("create", "tiny", "--no-validate").code == 0
+
+
 def test_create_under_another_name(tiny: Lab) -> None:
     """One profile can have several environments."""
     assert (

@@ -107,6 +107,23 @@ def test_llama_says_paris(check: Callable[..., Report], request_cpu: ValidationR
     assert measured(report, "speed")["warm"]["decode_tokens_per_second"] > 0
 
 
+def test_any_family_of_transformers_is_proven_with_a_small_model(
+    check: Callable[..., Report], request_cpu: ValidationRequest
+) -> None:
+    """It is named as transformers names it; a name that transformers lacks is told as that."""
+    plain = {"backend": "transformers", "precision": "bf16", "weights_dir": None}
+    plain |= {"expected": None, "tolerance": None}
+    report = check(request_cpu, family="qwen2", width=True, **plain)
+    assert report.verdict is Verdict.PASSED, (report.stage, report.reason)
+    assert measured(report, "weights")["class"] == "Qwen2ForCausalLM"
+    width = report.find_record("width")
+    assert width is not None
+    assert "not known of the family `qwen2`" in str(width.reason)
+    report = check(request_cpu, family="qwen99", **plain)
+    assert (report.stage, report.code) == ("weights", "family"), report.reason
+    assert "has no architecture `qwen99`" in str(report.reason)
+
+
 def test_a_wrong_answer_fails(check: Callable[..., Report], request_cpu: ValidationRequest) -> None:
     """The numbers may be as close as they like: the wrong answer of the reference is told first."""
     report = check(request_cpu, expected="Rome")

@@ -29,8 +29,17 @@ _OWN_ERRORS: Mapping[str, Finding] = {
 }
 """The exceptions that the probe itself raises, by their type."""
 
-_MODEL_ERRORS = ("GgufError", "ModelFileError")
-"""Those whose message says what is wrong with the user's model."""
+_MODEL_FILE = ("model_file", "the model cannot be read", "name a complete file or folder")
+_MODEL_ERRORS: Mapping[str, tuple[str, str, str]] = {
+    "GgufError": _MODEL_FILE,
+    "ModelFileError": _MODEL_FILE,
+    "FamilyError": (
+        "family",
+        "no model can be made for the profile's family",
+        "name the `family` as transformers does, or a `model` of your own under `validation`",
+    ),
+}
+"""Those whose message says what is wrong with the model, to code, what comes of it, and hint."""
 
 _FUSED = re.compile(r"torch_ipex::\w+")
 
@@ -68,8 +77,8 @@ def explain_error(
     if own is not None:
         return own
     if error["type"] in _MODEL_ERRORS:
-        message = f"the model cannot be read: {error['message']}"
-        return Finding(code="model_file", message=message, hints=("name a complete file or folder",))
+        code, what, hint = _MODEL_ERRORS[error["type"]]
+        return Finding(code=code, message=f"{what}: {error['message']}", hints=(hint,))
     text = f"{error['type']}: {error['message']}"
     said = shorten(text, LONGEST_TEXT)
     known = recognise(text)

@@ -23,6 +23,10 @@ class RemoteCodeError(Exception):
     """A user's model folder wants to run its own code and was not allowed to."""
 
 
+class FamilyError(Exception):
+    """No small random model of a profile's family can be made."""
+
+
 class UnsafeWeightsError(Exception):
     """A user's model folder has weights only in a format that can run code."""
 
@@ -115,7 +119,7 @@ def load_prompt(request: dict[str, Any]) -> tuple[Any, str]:
     if getattr(tokenizer, "chat_template", None):
         turn = [{"role": "user", "content": prompt}]
         return tokenizer, tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True)
-    return tokenizer, _TEMPLATES[request["family"]].format(prompt=prompt)
+    return tokenizer, _TEMPLATES.get(request["family"], "{prompt}").format(prompt=prompt)
 
 
 def build_random(family: str, sizes: dict[str, Any]) -> Any:
@@ -140,10 +144,33 @@ def build_random(family: str, sizes: dict[str, Any]) -> Any:
 
         defaults.update(head_dim=128, pad_token_id=0, eos_token_id=2)
         return GlmForCausalLM(GlmConfig(**{**defaults, **sizes})).eval()
+    if family != "llama3":
+        return _build_by_name(family, defaults)
     from transformers import LlamaConfig, LlamaForCausalLM
 
     options: dict[str, Any] = {**defaults, "rope_theta": 500000.0, "architectures": ["LlamaForCausalLM"]}
     return LlamaForCausalLM(LlamaConfig(**{**options, **sizes})).eval()
+
+
+def _build_by_name(name: str, sizes: dict[str, Any]) -> Any:
+    """Return a small model of an architecture that transformers has under this name.
+
+    Raises:
+        FamilyError: It has none, or one that takes its sizes under other names.
+    """
+    import transformers
+    from transformers import CONFIG_MAPPING, AutoModelForCausalLM
+
+    if name not in CONFIG_MAPPING:
+        raise FamilyError(f"transformers {transformers.__version__} has no architecture `{name}`")
+    config = CONFIG_MAPPING[name](
+        **sizes, head_dim=128, pad_token_id=0, bos_token_id=1, eos_token_id=2, tie_word_embeddings=False
+    )
+    other = [key for key, value in sizes.items() if getattr(config, key, None) != value]
+    if other or type(config) not in AutoModelForCausalLM._model_mapping:  # noqa: SLF001 - it has no public reader
+        what = f"takes no `{other[0]}`" if other else "is no language model"
+        raise FamilyError(f"`{name}` of transformers {transformers.__version__} {what}")
+    return AutoModelForCausalLM.from_config(config).float().eval()
 
 
 def random_prompt(model: Any, length: int) -> Any:

@@ -119,7 +119,7 @@ def test_chatchat_says_what_wins_and_why(name: str) -> None:
         assert all(d.reason for d in platform.sdists)
         assert "langchain-chatchat==0.3.1.3" in platform.pip
     assert profile.validation.commands == (("chatchat", "--help"),)
-    assert profile.family is Family.CHATGLM2
+    assert profile.family == Family.CHATGLM2
 
 
 @pytest.mark.parametrize("name", ["llama3.1-arc", "glm4-arc"])

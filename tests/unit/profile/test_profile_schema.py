@@ -69,7 +69,7 @@ def test_both_take_a_good_profile(tmp_path: Path, change: dict[str, Any]) -> Non
         {"python": 3.11},
         {"python": "3"},
         {"python": None},
-        {"family": "gpt"},
+        {"family": "Llama 3"},
         {"platforms": "linux-64"},
         {"platforms": ["osx-64"]},
         {"stack": "true"},

@@ -6,17 +6,30 @@ import xml.etree.ElementTree as ET
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from provisioner.errors import ValidateError
+from provisioner.pipeline.reports import is_proven
+from provisioner.profile.model import Device, Profile, TorchVariant, Validation
 from provisioner.render.report_html import write_html
 from provisioner.render.report_junit import write_junit
-from provisioner.validate.model import CheckRecord, Report, Status, Verdict, parse_report
+from provisioner.validate.model import CheckRecord, Report, Status, Verdict, digest_validation, parse_report
 from provisioner.validate.stages import STAGES
 from tests.browser import measure_page, picture_page
 
 HOSTILE = '<script>alert("1")</script> & \x1b[31m \x00 \ufffe `x'
+PROFILE = Profile(
+    name="x",
+    description="x",
+    family="llama3",
+    device=Device.CPU,
+    torch=TorchVariant.CPU,
+    python="3.11",
+    platforms=(),
+    validation=Validation(backend="transformers", precision="bf16", prompt="x", expect="y"),
+)
 PASSED = Report(
     verdict=Verdict.PASSED,
     records=(
@@ -163,3 +176,31 @@ def test_every_stage_has_a_sentence_on_the_page() -> None:
     """No check is shown without what it means."""
     records = tuple(CheckRecord(name=stage, status=Status.PASSED, seconds=0.1) for stage in STAGES)
     assert '<span class="soft"></span>' not in write_html(replace(PASSED, records=records))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"precision": "nf4"},
+        {"expect": "z"},
+        {"tolerance": 0.5},
+        {"model": "m"},
+        {"commands": (("x", "--help"),)},
+    ],
+)
+def test_a_report_proves_what_the_profile_asked_then(changed: dict[str, Any]) -> None:
+    """Whoever asks for more in the profile gets a new validation, although the lock is the same."""
+    report = replace(PASSED, asked=digest_validation(PROFILE))
+    assert is_proven(report, PROFILE)
+    assert is_proven(report, replace(PROFILE, description="z"))
+    assert not is_proven(report, replace(PROFILE, validation=replace(PROFILE.validation, **changed)))
+    assert not is_proven(report, replace(PROFILE, family="qwen3"))
+    assert not is_proven(FAILED, PROFILE)
+    assert not is_proven(None, PROFILE)
+
+
+def test_a_report_of_an_older_version_is_read_and_proves_nothing() -> None:
+    """It lacks the digest of what was asked."""
+    document = json.loads(json.dumps(PASSED.as_json()))
+    del document["asked"]
+    assert not is_proven(parse_report(document), PROFILE)
