@@ -22,7 +22,7 @@ from provisioner.profile.rules import check_date
 
 _OUR_MIRRORS = Path(addresses.__file__).parent / "mirrors"
 
-_CONFIG = Record(
+CONFIG = Record(
     description="Settings of provision.",
     fields={
         "mirrors": MapOf(
@@ -124,7 +124,7 @@ def _read_config(named: str | None, user: Path) -> dict[str, Any]:
                 "usage.no_config", f"`--config`: there is no file `{named}`", hints=["name a YAML file"]
             )
         return {}
-    return _read(path, _CONFIG)
+    return _read(path, CONFIG)
 
 
 def _read_mapping(named: str, user: Path) -> dict[str, str]:

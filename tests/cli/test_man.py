@@ -1,4 +1,4 @@
-"""The manual page says what the command line says."""
+"""The manual page and the reference say what the code says."""
 
 import re
 import shutil
@@ -11,10 +11,11 @@ from provisioner.cli.main import VERBS
 from tests.cli.lab import REPOSITORY
 
 PAGE = REPOSITORY / "docs" / "man" / "provision.1"
+REFERENCE = REPOSITORY / "docs" / "reference.md"
 
 
-def test_the_page_is_current() -> None:
-    """`scripts/man` would write the same page; it has every verb."""
+def test_the_pages_are_current() -> None:
+    """`scripts/man` would write the same pages; both have every verb, and the reference flags and keys."""
     done = subprocess.run(
         [sys.executable, REPOSITORY / "scripts" / "man", "--check"],
         capture_output=True,
@@ -24,6 +25,15 @@ def test_the_page_is_current() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     text = PAGE.read_text(encoding="utf-8")
     assert all(f".SS provision {verb}" in text for verb in VERBS)
+    reference = REFERENCE.read_text(encoding="utf-8")
+    assert all(f"### {verb}" in reference for verb in VERBS)
+    for told in (
+        "`PROVISION_FIND_LINKS`",
+        "`validation.tolerance`",
+        "`audit.ignore.….until`",
+        "| 9 | busy |",
+    ):
+        assert told in reference, told
 
 
 @pytest.mark.skipif(shutil.which("groff") is None, reason="there is no groff")
