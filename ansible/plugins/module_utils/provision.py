@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 SCHEMA = "provision.result/1"
 STATUS_OF_EXIT = {0: "passed", 6: "failed", 7: "unvalidated"}
@@ -30,7 +31,8 @@ def ask_provision(module, verb, *arguments):
     command = [options["executable"], verb, *arguments, "--json"]
     for name in ("data_dir", "envs", "lockfiles", "config", "mirrors"):
         if options[name]:
-            command += ["--" + name.replace("_", "-"), options[name]]
+            # the map of mirrors may be a name, so Ansible does not know it for a path
+            command += ["--" + name.replace("_", "-"), str(Path(options[name]).expanduser())]
     for place in options["find_links"]:
         command += ["--find-links", place]
     if options["offline"]:
