@@ -231,11 +231,11 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def serve(files: Mapping[str, bytes] | None = None) -> Iterator[Loopback]:
-    """Serve for the length of a ``with`` block."""
+def serve(files: Mapping[str, bytes] | None = None, *, address: str = "127.0.0.1") -> Iterator[Loopback]:
+    """Serve for the length of a ``with`` block; ``address``: another one of this machine's."""
     handler = type("Handler", (_Handler,), {})
-    server = _Server(("127.0.0.1", 0), handler)
-    loopback = Loopback(url=f"http://127.0.0.1:{server.server_address[1]}", files=dict(files or {}))
+    server = _Server((address, 0), handler)
+    loopback = Loopback(url=f"http://{address}:{server.server_address[1]}", files=dict(files or {}))
     handler.loopback = loopback  # type: ignore[attr-defined] # declared on the base class
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()

@@ -117,6 +117,8 @@ class Control:
             "ANSIBLE_LOCAL_TEMP": str(self.root / "ansible"),
             "ANSIBLE_HOME": str(self.root / "ansible"),
             "ANSIBLE_NOCOLOR": "1",
+            "ANSIBLE_PIPELINING": "1",
+            "ANSIBLE_SSH_ARGS": "-o ControlMaster=auto -o ControlPersist=20s",
             "LC_ALL": "C.UTF-8",
         }
 
