@@ -23,7 +23,7 @@ from provisioner.resolve.target import find_target, marker_environment
 
 DISTRIBUTION = "provision-arc"
 _LOCKFILE = "provision.txt"
-_BUILTIN = ("envs", "lockfiles", "docs/evidence")
+_BUILTIN = ("ansible", "envs", "lockfiles", "docs/evidence")
 _METADATA = frozenset({"METADATA", "WHEEL", "entry_points.txt"})
 _PLAIN_FILE = 0o100644 << 16
 # Markers ask for the third number too, and nobody knows which one a machine has.

@@ -28,6 +28,7 @@ def test_our_own_wheel_is_the_same_from_a_checkout_and_from_itself(tmp_path: Pat
         record = opened.read(f"{name.rsplit('-', 3)[0]}.dist-info/RECORD").decode()
     assert "provisioner/builtin/envs/known.yaml,sha256=" in record
     assert "provisioner/builtin/lockfiles/provision.txt,sha256=" in record
+    assert "provisioner/builtin/ansible/playbooks/workstation.yml,sha256=" in record
     code = (
         "import hashlib, provisioner; from provisioner.pipeline.own_package import pack_own_wheel;"
         "print(provisioner.__file__, hashlib.sha256(pack_own_wheel()[1]).hexdigest())"
