@@ -10,6 +10,8 @@ from provisioner.errors import InstallError
 SCHEMA = "provision.receipt/1"
 RECEIPT_NAME = "provision-receipt.json"
 REPORT_NAME = "provision-report.json"
+OTHER_REPORT_NAME = "provision-report-other.json"
+"""The last validation on a device that the profile is not for: it proves less, and is kept beside."""
 RECORD_NAME = "provision-record"
 """Folder with copies of the profile's files in ``envs`` and of the lockfile in ``lockfiles``."""
 

@@ -32,18 +32,17 @@ def make_evidence(settings: Settings, name: str | None) -> dict[str, Any]:
         name: The environment; None: the only one.
 
     Raises:
-        UnvalidatedError: ``report.unvalidated``: it was not validated on the device of its profile.
+        UnvalidatedError: ``report.unvalidated``: it was never validated.
         UsageError: There is no such environment, or a name is needed.
     """
     generation = settings.load_environment(name or _find_only(settings))
     profile = settings.load_profile_of(generation)
-    report = read_report(generation)
+    report = read_report(generation) or read_report(generation, other=True)
     environment = generation.receipt.environment
     if report is None:
         raise UnvalidatedError(
             "report.unvalidated",
-            f"environment `{environment}` cannot be reported: it has no validation on"
-            f" `{profile.device.value}`, the device of its profile",
+            f"environment `{environment}` cannot be reported: it was never validated",
             hints=[f"run `provision validate {environment}`"],
         )
     facts = gather_host(target=generation.prefix, variables=settings.environ)

@@ -6,14 +6,20 @@ from pathlib import Path
 from provisioner.errors import ProvisionError, UsageError
 from provisioner.ground.files import write_atomically
 from provisioner.install.generations import Generation
+from provisioner.install.receipt import OTHER_REPORT_NAME
 from provisioner.profile.model import Profile
 from provisioner.validate.model import Report, Verdict, digest_validation, parse_report
 
 
-def read_report(generation: Generation) -> Report | None:
-    """Return a generation's stored report; None where there is none, or it is of another lock."""
+def read_report(generation: Generation, *, other: bool = False) -> Report | None:
+    """Return a generation's stored report; None where there is none, or it is of another lock.
+
+    Args:
+        generation: The generation.
+        other: The last one on a device that the profile is not for.
+    """
     try:
-        report = parse_report(json.loads(generation.report.read_text(encoding="utf-8")))
+        report = parse_report(json.loads(_find_path(generation, other=other).read_text(encoding="utf-8")))
     except (OSError, ValueError, ProvisionError):
         return None
     return report if report.lock_fingerprint == generation.receipt.fingerprint else None
@@ -46,6 +52,11 @@ def find_model(profile: Profile) -> Path | None:
     return path
 
 
-def write_report(generation: Generation, report: Report) -> None:
-    """Store a report beside the receipt."""
-    write_atomically(generation.report, json.dumps(report.as_json(), indent=1) + "\n")
+def write_report(generation: Generation, report: Report, *, other: bool) -> None:
+    """Store a report beside the receipt; ``other`` as in `read_report`."""
+    path = _find_path(generation, other=other)
+    write_atomically(path, json.dumps(report.as_json(), indent=1) + "\n")
+
+
+def _find_path(generation: Generation, *, other: bool) -> Path:
+    return generation.prefix / OTHER_REPORT_NAME if other else generation.report

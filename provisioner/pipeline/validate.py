@@ -78,7 +78,7 @@ def validate_generation(
     choices: ValidationChoices,
     on_event: Listener,
 ) -> Report:
-    """Prove one generation; the report is stored beside the receipt where it speaks for the environment."""
+    """Prove one generation; the report is stored beside the receipt where it is about the profile's model."""
     own = choices.model or find_model(profile)
     weights = None if own else _prepare_weights(generation, profile, engines, on_event=on_event)
     environ = engines.settings.environ
@@ -90,10 +90,9 @@ def validate_generation(
         report = validate_environment(
             request, process=start_program, recognise=recognise_error, on_event=on_event
         )
-        kind = (choices.device or profile.device.value).partition(":")[0]
-        # A user's own model or another device says nothing about the profile's.
-        if choices.model is None and kind == profile.device.value:
-            write_report(generation, report)
+        if choices.model is None:  # a user's own model says nothing about the profile's
+            kind = (choices.device or profile.device.value).partition(":")[0]
+            write_report(generation, report, other=kind != profile.device.value)
     return report
 
 

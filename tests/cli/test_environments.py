@@ -230,6 +230,17 @@ def test_repair_needs_no_profile_at_hand(tiny: Lab) -> None:
     assert tiny.run("repair", "tiny", "--no-validate", "--rebuild").code == 0
 
 
+def test_a_validation_on_another_device_can_be_reported(built: Lab) -> None:
+    """It says on which device; the environment is not proven by it, and `verify` knows the file."""
+    assert built.run("report", "tiny", "--json").code == 7
+    assert built.run("validate", "tiny", "--device", "cuda").code != 0
+    shown = built.run("report", "tiny", "--json")
+    assert shown.code == 0, shown.err
+    assert shown.data["evidence"]["device"]["kind"] == "cuda"
+    assert built.run("verify", "tiny").code == 0
+    assert built.run("list", "--json").data["environments"][0]["verdict"] is None
+
+
 def test_report_names_what_it_needs(lab: Lab) -> None:
     """Without an environment, or with one that was never validated, `report` says what to do first."""
     shown = lab.run("report", "--json")
