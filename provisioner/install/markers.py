@@ -8,6 +8,8 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from provisioner.install.conda_scripts import format_conda_scripts, split_variables
+from provisioner.install.layout import WINDOWS
 from provisioner.install.plan import InstallPlan
 
 _WORDS = (
@@ -21,7 +23,8 @@ def format_markers(plan: InstallPlan, prefix: Path, *, stdlib: Path) -> dict[Pat
     """Return the markers of a conda prefix: file to text.
 
     ``EXTERNALLY-MANAGED`` stops pip and uv (PEP 668), ``conda-meta/frozen`` conda and mamba (CEP 22);
-    ``conda-meta/state`` has the variables that they set on activation.
+    ``conda-meta/state`` has the variables that they set on activation, and scripts in ``etc/conda`` set those
+    that they would not take literally.
 
     Args:
         plan: What was built.
@@ -30,8 +33,10 @@ def format_markers(plan: InstallPlan, prefix: Path, *, stdlib: Path) -> dict[Pat
     """
     words = _WORDS.format(name=plan.environment, profile=plan.profile)
     variables = {key: value.replace("{prefix}", str(prefix)) for key, value in plan.env.items()}
-    state = {"version": _STATE_VERSION, "env_vars": variables | {"PYTHONNOUSERSITE": "1"}}
-    return {
+    literal, others = split_variables(variables, windows=plan.platform == WINDOWS)
+    state = {"version": _STATE_VERSION, "env_vars": literal | {"PYTHONNOUSERSITE": "1"}}
+    scripts = {prefix / "etc" / "conda" / place: text for place, text in format_conda_scripts(others).items()}
+    return scripts | {
         stdlib / "EXTERNALLY-MANAGED": f"[externally-managed]\nError={words.replace('%', '%%')}\n",
         prefix / "conda-meta" / "frozen": json.dumps({"message": words}) + "\n",
         prefix / "conda-meta" / "state": json.dumps(state) + "\n",
@@ -45,5 +50,6 @@ def write_markers(markers: Mapping[Path, str]) -> None:
         OSError: One could not be written.
     """
     for path, text in markers.items():
-        if path.parent.is_dir() and not path.exists():
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8", newline="\n")

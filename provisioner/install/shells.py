@@ -162,10 +162,10 @@ def _powershell(activation: Activation) -> list[str]:
         "  }",
     ]
     lines += ["  Remove-Item Function:provision_deactivate", "}", "try {"]
-    lines += [f"  $Env:{name} = {_quote_powershell(value)}" for name, value in activation.variables.items()]
+    lines += [f"  $Env:{name} = {quote_powershell(value)}" for name, value in activation.variables.items()]
     lines += [f"  Remove-Item Env:{name} -ErrorAction SilentlyContinue" for name in activation.unset]
     for folder in reversed(activation.path):
-        lines.append(f"  $Env:PATH = {_quote_powershell(folder)} + [IO.Path]::PathSeparator + $Env:PATH")
+        lines.append(f"  $Env:PATH = {quote_powershell(folder)} + [IO.Path]::PathSeparator + $Env:PATH")
     lines += [
         f"  if (-not $Env:{_NO_PROMPT}) {{",
         "    $global:_PROVISION_PROMPT = $function:prompt",
@@ -185,9 +185,9 @@ def _cmd(activation: Activation) -> list[str]:
     )
     lines.append(f"doskey provision_deactivate={restored}")
     lines.append(f'set "PROMPT=({activation.name}) %PROMPT%"')
-    lines += [_set_cmd(name, value) for name, value in activation.variables.items()]
+    lines += [set_cmd(name, value) for name, value in activation.variables.items()]
     lines += [f'set "{name}="' for name in activation.unset]
-    return [*lines, _set_cmd("PATH", ";".join(activation.path), tail=";%PATH%")]
+    return [*lines, set_cmd("PATH", ";".join(activation.path), tail=";%PATH%")]
 
 
 def _nu(activation: Activation) -> list[str]:
@@ -221,12 +221,12 @@ def quote_fish(value: str) -> str:
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
-def _quote_powershell(value: str) -> str:
+def quote_powershell(value: str) -> str:
     """Quote for PowerShell, which takes the typographic quotes for single quotes too."""
     return "'" + re.sub(r"(['\u2018-\u201b])", r"\1\1", value) + "'"
 
 
-def _set_cmd(name: str, value: str, *, tail: str = "") -> str:
+def set_cmd(name: str, value: str, *, tail: str = "") -> str:
     """Return a batch file's line that sets a variable to the value, literally."""
     if "\n" in value or "\r" in value:
         raise refuse_variable(name, "has a value of several lines, which `cmd` cannot hold")
