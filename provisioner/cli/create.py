@@ -28,10 +28,10 @@ from provisioner.validate.model import Verdict
 @flag("--no-gate", is_flag=True, help="Build an XPU profile although no supported GPU is seen.")
 @flag("--rebuild", is_flag=True, help="Build anew although the environment is up to date.")
 @flag(
-    "--lock",
+    "--lock/--locked",
     "lock_first",
-    is_flag=True,
-    help="Resolve and write the lockfile first if it is missing or stale.",
+    default=False,
+    help="Resolve and write the lockfile first if it is missing or stale; --locked: never.",
 )
 @flag(
     "--managed-python",

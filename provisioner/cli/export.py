@@ -8,11 +8,13 @@ from provisioner.cli.options import argument, flag, settings_flags
 from provisioner.cli.output import check_output, write_output
 from provisioner.errors import UsageError
 from provisioner.ground.names import PLATFORMS
+from provisioner.lock.container import ContainerForm
 from provisioner.lock.export import Format
-from provisioner.pipeline.export import export
+from provisioner.pipeline.export import export, export_container
 from provisioner.pipeline.settings import Settings
 from provisioner.render.result import Result
 
+_CONTAINERS = {form.value: form for form in ContainerForm}
 _FORMATS = {**{form.value: form for form in Format}, "pip": Format.REQUIREMENTS}
 
 
@@ -21,7 +23,7 @@ _FORMATS = {**{form.value: form for form in Format}, "pip": Format.REQUIREMENTS}
 @flag(
     "--format",
     "form",
-    type=click.Choice(tuple(_FORMATS)),
+    type=click.Choice((*_FORMATS, *_CONTAINERS)),
     required=True,
     help="The other tool's format; pip is requirements.",
 )
@@ -42,14 +44,23 @@ def command(
     platforms: tuple[str, ...],
     output: str | None,
 ) -> Result:
-    """Write the lockfile of PROFILE for another tool, with absolute addresses."""
-    files = export(settings, settings.load_profile(profile_name), _FORMATS[form], platforms=platforms)
+    """Write the lockfile of PROFILE for another tool, with absolute addresses.
+
+    A Dockerfile and a dev container build the environment of a bundle, which `provision bundle` writes.
+    """
+    profile = settings.load_profile(profile_name)
+    if form in _CONTAINERS:
+        files = export_container(settings, profile, _CONTAINERS[form], platforms=platforms)
+    else:
+        files = export(settings, profile, _FORMATS[form], platforms=platforms)
     if output is None:
         if len(files) > 1:
             raise UsageError(
                 "usage.export_one",
-                f"`--format {_FORMATS[form]}` gives one file for each of {len(files)} platforms",
-                hints=["name one with `--platform`, or a folder with `--output`"],
+                f"`--format {form}` gives {len(files)} files: {', '.join(f'`{name}`' for name in files)}",
+                hints=["name a folder for them with `--output`"]
+                if form in _CONTAINERS
+                else ["name one platform with `--platform`, or a folder with `--output`"],
             )
         name, text = next(iter(files.items()))
         return Result(data={"files": {name: text}}, text=text)
@@ -57,6 +68,7 @@ def command(
     check_output(output, "--output")
     folder.mkdir(exist_ok=True)
     for name, text in files.items():
+        (folder / name).parent.mkdir(exist_ok=True)
         write_output(folder / name, text, "--output")
     written = [(folder / name).as_posix() for name in files]
     return Result(data={"files": written}, text="\n".join(written))

@@ -1,21 +1,25 @@
-"""The jobs that need every locked file's address: `provision export` and `provision lock --verify-urls`."""
+"""The jobs of `provision export` and `provision lock --verify-urls`, which need the files' addresses."""
 
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from hashlib import sha256
 
 from provisioner.engines.index.files import IndexFiles
 from provisioner.engines.net.download import Downloader
-from provisioner.errors import InstallError, ProvisionError, UnavailableError
+from provisioner.errors import InstallError, ProvisionError, UnavailableError, UsageError
+from provisioner.lock.container import Container, ContainerForm, format_container
 from provisioner.lock.export import Format, export_lock
 from provisioner.lock.file import read_lock
 from provisioner.lock.verify_urls import HeadAnswer, judge_answer, plan_file_checks
 from provisioner.pipeline.engines import Engines
+from provisioner.pipeline.locked_files import read_fresh_lock
 from provisioner.pipeline.settings import Settings, host_platform
-from provisioner.profile.model import Profile
+from provisioner.profile.model import Device, Profile
 from provisioner.resolve.model import PipPackage
 
 _JOBS = 8
+LINUX = "linux-64"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,6 +50,29 @@ def export(
             absolute=lambda package: files.find_in_default_index(package).url,
             platforms=platforms,
         )
+
+
+def export_container(
+    settings: Settings, profile: Profile, form: ContainerForm, *, platforms: Collection[str] = ()
+) -> Mapping[str, str]:
+    """Return what a container of a profile's environment is built with: file names and texts.
+
+    Raises:
+        LockError: The lockfile is missing, stale or damaged, or has nothing for Linux.
+        UsageError: Another platform was asked for.
+    """
+    if set(platforms) - {LINUX}:
+        raise UsageError("usage.export", f"`--format {form}` is for Linux", hints=["leave out `--platform`"])
+    part = read_fresh_lock(settings, profile).find_platform(LINUX)
+    lockfile = settings.find_lockfile(profile)
+    container = Container(
+        profile=profile.name,
+        python=".".join(profile.python.split(".")[:2]),
+        conda=bool(part.conda),
+        xpu=profile.device is Device.XPU,
+        lock_sha256=sha256(lockfile.read_bytes()).hexdigest(),
+    )
+    return format_container(container, form)
 
 
 def verify_urls(settings: Settings, profiles: Sequence[Profile]) -> tuple[Verified, ...]:
