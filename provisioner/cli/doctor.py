@@ -34,7 +34,7 @@ def command(
 ) -> Result:
     """Judge this machine layer by layer, from the GPU on the bus to a kernel that ran.
 
-    Without a name the machine is judged for an XPU profile.
+    Without a name the machine is judged for an XPU profile; without a GPU it names the profile for the CPU.
     """
     if list_them:
         return render_layers()

@@ -13,7 +13,7 @@ from typing import Any
 from provisioner.diagnose.machine.doctor import judge_layers
 from provisioner.diagnose.machine.facts import EnvironmentFacts, HostFacts, Reach
 from provisioner.diagnose.machine.facts_json import as_json, parse_facts, scrub
-from provisioner.diagnose.machine.gate import wanted_host
+from provisioner.diagnose.machine.gate import find_install_bytes, wanted_host
 from provisioner.diagnose.machine.known import Known
 from provisioner.diagnose.machine.last_validation import read_torch_facts
 from provisioner.diagnose.machine.layers.model import LayerResult, WantedHost
@@ -28,13 +28,14 @@ from provisioner.lock.file import read_lock
 from provisioner.pipeline.engines import Engines
 from provisioner.pipeline.ledger import list_known
 from provisioner.pipeline.preview import find_wanted
-from provisioner.pipeline.proposal import find_better
+from provisioner.pipeline.proposal import find_better, propose_profile
 from provisioner.pipeline.reports import read_report
 from provisioner.pipeline.settings import Settings, host_platform
 from provisioner.profile.model import Profile
 from provisioner.resolve.model import CondaPackage, PipPackage
 
 _MAX_FACTS_BYTES = 8 * 1024 * 1024
+_FAMILY = "llama3"  # of whose profiles one is proposed where no profile was named
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,6 +98,8 @@ def diagnose(
             wanted = replace(wanted, indexes=tuple(answer.name for answer in reach))
     if profile is not None:
         wanted = replace(wanted, better=find_better(settings, profile, facts))
+    elif proposed := propose_profile(settings, facts, family=_FAMILY).profile:
+        wanted = replace(wanted, better=proposed.name, install_bytes=find_install_bytes(proposed))
     return Diagnosis(
         subject=f"`{target}`" if target else "this machine",
         environment=generation.receipt.environment if generation else None,

@@ -111,7 +111,7 @@ def test_explain_of_a_healthy_environment_says_so(built: Lab) -> None:
 
 
 def test_doctor_says_that_there_is_no_gpu(lab: Lab) -> None:
-    """A machine without an Intel GPU: exit 7 in under two seconds, and nothing is written."""
+    """A machine without an Intel GPU: exit 7 in under two seconds, what can be used; nothing is written."""
     if any(Path("/sys/class/drm").glob("renderD*")):
         pytest.skip("this machine has a GPU")
     started = time.monotonic()
@@ -119,6 +119,9 @@ def test_doctor_says_that_there_is_no_gpu(lab: Lab) -> None:
     assert time.monotonic() - started < 2.0
     assert (shown.code, shown.data["outcome"]) == (7, "unsupported")
     assert shown.error["context"]["layer"] == "gpu"
+    assert "`provision create llama3-torch-cpu`" in shown.error["hints"][0]
+    disk = next(layer for layer in shown.data["layers"] if layer["name"] == "disk")
+    assert "3.0 GiB needed" in disk["evidence"]
     assert not lab.data.exists()
 
 

@@ -3,6 +3,9 @@
 import re
 from pathlib import Path
 
+from provisioner.diagnose.machine.gate import find_install_bytes
+from provisioner.profile.load import load_profile
+
 ROOT = Path(__file__).parents[2]
 MAP = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 
@@ -32,3 +35,10 @@ def test_every_room_is_on_the_map() -> None:
     rooms = {path.parent for path in package.rglob("*.py") if path.name != "__init__.py"} - {package}
     missing = [room for room in rooms if f"`{room.relative_to(ROOT).as_posix()}/" not in MAP]
     assert [room.relative_to(package).as_posix() for room in sorted(missing)] == []
+
+
+def test_readme_says_what_the_gate_counts_with() -> None:
+    """The disk that README asks for is the figure of `doctor` and `create` for a profile for the CPU."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    counted = find_install_bytes(load_profile("llama3-cpu", folders=(ROOT / "envs",)))
+    assert f"{counted >> 30} GiB of free disk" in text

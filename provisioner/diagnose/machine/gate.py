@@ -25,9 +25,7 @@ def wanted_host(profile: Profile, *, platform: str, built: bool = False) -> Want
     return WantedHost(
         device=profile.device.value,
         stack=profile.stacks[0] if profile.stacks else profile.name,
-        install_bytes=_INSTALL_BYTES_WITHOUT_TORCH
-        if profile.torch is TorchVariant.NONE
-        else _INSTALL_BYTES[profile.device],
+        install_bytes=find_install_bytes(profile),
         indexes=tuple(index.name for index in profile.indexes),
         variables=next((each.env for each in profile.platforms if each.name == platform), {}),
         system_oneapi="ipex-llm-2.1" in profile.stacks,
@@ -37,6 +35,13 @@ def wanted_host(profile: Profile, *, platform: str, built: bool = False) -> Want
         gpus=list_classes(profile, platform=platform),
         torch=profile.torch,
     )
+
+
+def find_install_bytes(profile: Profile) -> int:
+    """Return what a profile's environment takes of the disk with its downloads, rounded up."""
+    if profile.torch is TorchVariant.NONE:
+        return _INSTALL_BYTES_WITHOUT_TORCH
+    return _INSTALL_BYTES[profile.device]
 
 
 def list_classes(profile: Profile, *, platform: str) -> tuple[str, ...]:
