@@ -47,6 +47,15 @@ def read_fleet(settings: Settings, folders: Sequence[Path]) -> Fleet:
         UsageError: ``fleet.no_folder``, ``fleet.no_hosts``, ``fleet.bad_hosts``.
     """
     found = [machine for folder in folders for machine in _read_folder(folder)]
+    return judge_machines(settings, found, folders)
+
+
+def judge_machines(settings: Settings, found: Sequence[Machine], folders: Sequence[Path]) -> Fleet:
+    """Order what was read of some folders, and recognise why machines did not pass.
+
+    Raises:
+        UsageError: ``fleet.no_hosts``.
+    """
     if not found:
         raise UsageError(
             "fleet.no_hosts",
@@ -76,7 +85,7 @@ def _read_folder(folder: Path) -> Iterator[Machine]:
             hints=["name the folder that `provision_verdicts_dir` named"],
             context={"path": str(folder)},
         ) from error
-    found = [_read_host(path) for path in paths]
+    found = [read_host(path) for path in paths]
     yield from found
     profiles = sorted({machine.profile for machine in found if machine.profile}) or [""]
     there = {machine.host for machine in found}
@@ -85,7 +94,8 @@ def _read_folder(folder: Path) -> Iterator[Machine]:
             yield missing(host, profiles[0] if len(profiles) == 1 else "")
 
 
-def _read_host(path: Path) -> Machine:
+def read_host(path: Path) -> Machine:
+    """Return what a host's file says, which `provisioner.diagnose.fleet.host_file` judges."""
     host = path.name.removesuffix(".json")
     try:
         return read_host_file(read_file(path, max_bytes=MAX_BYTES, follow_links=False), host)
@@ -114,15 +124,25 @@ def list_expected(folder: Path) -> tuple[str, ...]:
         ) from error
     names = (line.strip() for line in text.splitlines())
     listed = dict.fromkeys(name for name in names if name and not name.startswith("#"))
+    return check_hosts(listed, place=str(path))
+
+
+def check_hosts(names: Iterable[str], *, place: str) -> tuple[str, ...]:
+    """Return the names, each of which becomes a file's.
+
+    Raises:
+        UsageError: ``fleet.bad_hosts``.
+    """
+    listed = tuple(names)
     for name in listed:
-        if not name.isprintable() or len(name) > 255 or "/" in name:
+        if not name.isprintable() or len(name) > 200 or "/" in name or name.startswith("."):
             raise UsageError(
                 "fleet.bad_hosts",
-                f"`{path}` names a host {shown(name)}, which is no host's name",
-                hints=["write the name of one host a line into it"],
-                context={"path": str(path)},
+                f"`{place}` names a host {shown(name)}, which cannot be the name of a file",
+                hints=["give the host another name there; `ansible_host` says its address"],
+                context={"place": place},
             )
-    return tuple(listed)
+    return listed
 
 
 def _load_profiles(settings: Settings, names: Iterable[str]) -> Iterator[tuple[str, Profile]]:

@@ -101,9 +101,13 @@ def start_program(
     cwd: Path,
     stdin: bytes = b"",
     with_channel: bool = False,
+    grace_s: float = _TERMINATION_GRACE_S,
 ) -> Iterator["ChildProcess"]:
-    """Start a program for the length of a ``with`` block; its group is killed at the end of the block."""
-    child = ChildProcess(argv, env=env, cwd=cwd, stdin=stdin, with_channel=with_channel)
+    """Start a program for the length of a ``with`` block; its group is killed at the end of the block.
+
+    One that has children in other groups gets more time, ``grace_s``, to end them when it is asked to stop.
+    """
+    child = ChildProcess(argv, env=env, cwd=cwd, stdin=stdin, with_channel=with_channel, grace_s=grace_s)
     try:
         yield child
     finally:
@@ -125,9 +129,11 @@ class ChildProcess:
         cwd: Path,
         stdin: bytes,
         with_channel: bool,
+        grace_s: float,
     ) -> None:
-        """Start the program; see `run_program` for the arguments."""
+        """Start the program; see `run_program` and `start_program` for the arguments."""
         self.exit_code: int | None = None
+        self._grace_s = grace_s
         self._events: queue.Queue[tuple[str, bytes | None]] = queue.Queue(maxsize=4096)
         self._output = {"stdout": _HeadAndTail(), "stderr": _HeadAndTail()}
         self._process, self._group, channel = _spawn(argv, env, cwd, with_channel=with_channel)
@@ -190,7 +196,7 @@ class ChildProcess:
         """End the program and its group: politely, soon after for good. An ended one stays ended."""
         if self.exit_code is None:
             self._group.terminate()
-            deadline = time.monotonic() + _TERMINATION_GRACE_S
+            deadline = time.monotonic() + self._grace_s
             for _ in self.lines(deadline):
                 pass  # a full queue would keep the readers, and so the program, from ending
         if self.exit_code is None:

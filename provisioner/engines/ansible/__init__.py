@@ -1,0 +1,1 @@
+"""Ansible: which machines an inventory names, and a playbook on them."""
