@@ -3,23 +3,25 @@
 files of the hosts -> machines -> those that are missing -> known failures, rows of the ledger -> the account
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from provisioner.diagnose.failures.catalogue import load_catalogue
 from provisioner.diagnose.failures.explain import explain_text
+from provisioner.diagnose.failures.model import Catalogue
 from provisioner.diagnose.fleet.host_file import MAX_BYTES, missing, read_host_file
 from provisioner.diagnose.fleet.machine import Machine, Status
+from provisioner.diagnose.machine.known import Stack, find_known
 from provisioner.diagnose.machine.known_rows import Row
 from provisioner.errors import ProvisionError, UsageError
 from provisioner.ground.files import read_file
 from provisioner.ground.names import check_profile_name
 from provisioner.ground.text import shown
-from provisioner.pipeline.ledger import load_ledger
+from provisioner.pipeline.ledger import describe_lock, load_ledger
 from provisioner.pipeline.settings import Settings
 from provisioner.pipeline.validate import recognise_report
-from provisioner.profile.model import Profile
+from provisioner.profile.model import Device, Profile
 
 HOSTS_FILE = "hosts.txt"
 """Names of the hosts that should have a file in the folder, one a line."""
@@ -65,9 +67,15 @@ def judge_machines(settings: Settings, found: Sequence[Machine], folders: Sequen
             ],
         )
     profiles = dict(_load_profiles(settings, {machine.profile for machine in found}))
-    judged = [_explain(_doubt_device(machine, profiles.get(machine.profile))) for machine in found]
+    rows, stacks = load_ledger(), _Stacks(settings, profiles)
+    judged = [
+        _ask_ledger(_doubt_device(machine, profiles.get(machine.profile)), rows, stacks) for machine in found
+    ]
+    if any(machine.status is not Status.PASSED for machine in judged):
+        catalogue = load_catalogue()
+        judged = [_explain(machine, catalogue) for machine in judged]
     order = list(Status)
-    ledger = {row.id: row for row in load_ledger()}
+    ledger = {row.id: row for row in rows}
     applied = {row for machine in judged for row in machine.known}
     return Fleet(
         machines=tuple(sorted(judged, key=lambda each: (order.index(each.status), each.profile, each.host))),
@@ -155,6 +163,35 @@ def _load_profiles(settings: Settings, names: Iterable[str]) -> Iterator[tuple[s
                 continue
 
 
+class _Stacks:
+    """What the ledger is asked about of each profile's lock: read once, for thousands of machines."""
+
+    def __init__(self, settings: Settings, profiles: Mapping[str, Profile]) -> None:
+        self._settings = settings
+        self._profiles = profiles
+        self._found: dict[tuple[str, str], Stack] = {}
+
+    def find(self, name: str, platform: str) -> Stack | None:
+        """Return the stack; None for a profile that is not here, or that meets no GPU driver."""
+        profile = self._profiles.get(name)
+        if profile is None or profile.device is not Device.XPU:
+            return None
+        if (name, platform) not in self._found:
+            self._found[name, platform] = describe_lock(self._settings, profile, platform)
+        return self._found[name, platform]
+
+
+def _ask_ledger(machine: Machine, rows: Sequence[Row], stacks: _Stacks) -> Machine:
+    """Add the rows that this version's ledger has for the card, the driver and the lock."""
+    if machine.facts is None:
+        return machine
+    stack = stacks.find(machine.profile, "win-64" if machine.facts.os == "windows" else "linux-64")
+    if stack is None:
+        return machine
+    applied = [each.row.id for each in find_known(rows, stack, machine.facts) if each.sure]
+    return replace(machine, known=tuple(dict.fromkeys((*machine.known, *applied))))
+
+
 def _doubt_device(machine: Machine, profile: Profile | None) -> Machine:
     """Take a machine's ``passed`` back where it ran on another kind of device than the profile is for."""
     if machine.status is not Status.PASSED or profile is None:
@@ -166,11 +203,11 @@ def _doubt_device(machine: Machine, profile: Profile | None) -> Machine:
     return replace(machine, status=Status.UNKNOWN, reason=reason)
 
 
-def _explain(machine: Machine) -> Machine:
+def _explain(machine: Machine, catalogue: Catalogue) -> Machine:
     """Recognise the failure by this version's catalogue: what the machine says of it is not asked."""
     if machine.status is Status.PASSED:
         return machine
-    matches = recognise_report(machine.report) if machine.report else ()
+    matches = recognise_report(machine.report, catalogue) if machine.report else ()
     if not matches and machine.log:
-        matches = explain_text([machine.log], load_catalogue())
+        matches = explain_text([machine.log], catalogue)
     return replace(machine, matches=matches)

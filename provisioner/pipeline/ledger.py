@@ -51,14 +51,15 @@ def list_known(
     platform = "win-64" if facts.os == "windows" else "linux-64"
     stack = Stack(platform=platform)
     if profile is not None:
-        stack = _describe_lock(settings, profile, platform)
+        stack = describe_lock(settings, profile, platform)
     if generation is not None:
         wheels = {each.name: each.version for each in generation.receipt.packages if each.kind == "wheel"}
         stack = replace(stack, packages=wheels, variables=generation.receipt.env)
     return find_known(load_ledger(), stack, facts)
 
 
-def _describe_lock(settings: Settings, profile: Profile, platform: str) -> Stack:
+def describe_lock(settings: Settings, profile: Profile, platform: str) -> Stack:
+    """Return what the ledger is asked about of a profile's lock; without one its packages are not known."""
     env = next((each.env for each in profile.platforms if each.name == platform), {})
     try:
         part = read_lock(settings.find_lockfile(profile)).find_platform(platform)

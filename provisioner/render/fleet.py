@@ -23,7 +23,9 @@ _HINTS = {
     Status.UNKNOWN: "do not trust it: look at its file, and validate that machine again",
 }
 _PLAIN = tuple(
-    name for name in Machine.__dataclass_fields__ if name not in {"report", "log", "matches", "known"}
+    name
+    for name in Machine.__dataclass_fields__
+    if name not in {"report", "log", "facts", "matches", "known"}
 )
 
 # The worst first: each exit code says that nothing worse is true of any machine.

@@ -12,7 +12,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from provisioner.diagnose.fleet.machine import Machine, Status
-from provisioner.errors import ProvisionError
+from provisioner.diagnose.machine.facts import HostFacts
+from provisioner.diagnose.machine.facts_json import SCHEMA as FACTS_SCHEMA
+from provisioner.diagnose.machine.facts_json import parse_facts
+from provisioner.errors import ProvisionError, UsageError
 from provisioner.ground.names import check_profile_name
 from provisioner.ground.text import shorten
 from provisioner.validate.model import Report, Verdict, parse_report, parse_strict_json
@@ -77,7 +80,7 @@ def _judge(document: Mapping[str, Any], *, host: str, profile: str) -> Machine:
     status = Status(str(document["status"]))
     doubt = _find_doubt(document, result, report, profile=profile) if status is Status.PASSED else None
     errors = [*_list_errors(result), *_list_errors(document)]
-    first = errors[0] if errors else {}
+    first = errors[0] if errors and status is not Status.PASSED else {}
     speed = _object(_object(_find_measured(report, "speed")).get("warm"))
     gathered_at = _time(document.get("gathered_at"))
     return Machine(
@@ -97,10 +100,11 @@ def _judge(document: Mapping[str, Any], *, host: str, profile: str) -> Machine:
         lock_fingerprint=_match(_FINGERPRINT, report.lock_fingerprint if report else data.get("fingerprint")),
         tool_version=_name(report.tool_version) if report else None,
         gathered_at=gathered_at.isoformat() if gathered_at else None,
+        facts=_read_facts(doctor),
         known=tuple(_list_rows(doctor, errors)),
         report=report,
         log="\n".join(str(error.get("message") or "") for error in errors)[:_LOG_CHARS],
-        notes=tuple(_list_notes(report, gathered_at)),
+        notes=(*_list_notes(report, gathered_at), *_list_asides(document, first)),
     )
 
 
@@ -191,6 +195,36 @@ def _list_notes(report: Report | None, gathered_at: datetime | None) -> Iterator
         ahead = str(validated_at - gathered_at).partition(".")[0]
         said = validated_at.isoformat()
         yield f"its clock is ahead by {ahead} or more: it says that it was validated at {said}"
+
+
+def _list_asides(document: Mapping[str, Any], reason: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what the control node noticed beside the reason: a wrong clock, for example."""
+    for error in _list_errors(document):
+        if error is not reason and error.get("message"):
+            yield _line(error["message"])
+
+
+def _read_facts(doctor: Mapping[str, Any]) -> HostFacts | None:
+    """Return what `doctor` says of the machine in the form that the ledger is asked in; None for nonsense."""
+    host = _object(_object(doctor.get("data")).get("host"))
+    gpus, libraries = host.get("gpus"), _object(host.get("libraries"))
+    displays = []
+    for gpu in gpus[:_MOST] if isinstance(gpus, list) else ():
+        vendor, _, device = str(_object(gpu).get("pci")).partition(":")
+        known = {name: gpu[name] for name in ("driver", "driver_version") if _object(gpu).get(name)}
+        displays.append({"vendor": vendor, "device": device, **known})
+    document = {
+        "schema": FACTS_SCHEMA,
+        **{name: host[name] for name in ("os", "release", "kernel") if host.get(name)},
+        "displays": displays,
+        "libraries": [
+            {"kind": kind, "path": "", "version": version} for kind, version in libraries.items() if version
+        ],
+    }
+    try:
+        return parse_facts(document)
+    except UsageError:
+        return None
 
 
 def _document(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from provisioner.diagnose.failures.answer import Match
+from provisioner.diagnose.machine.facts import HostFacts
 from provisioner.validate.model import Report
 
 
@@ -38,7 +39,8 @@ class Machine:
         decode_tokens_per_second: The same, for one sequence.
         lock_fingerprint: Of what was installed.
         gathered_at: When the file was written, ISO 8601 in UTC.
-        known: Rows of the ledger that applied there, by their id.
+        facts: System, cards and drivers, as far as `doctor` told them.
+        known: Rows of the ledger that apply there, by their id.
         log: What there is to recognise a failure in, where there is no report; it may have many lines.
         matches: Known failures that report or log show, the root first.
         notes: What a reader should know beside the verdict, one sentence each.
@@ -60,6 +62,7 @@ class Machine:
     lock_fingerprint: str | None = None
     tool_version: str | None = None
     gathered_at: str | None = None
+    facts: HostFacts | None = None
     known: tuple[str, ...] = ()
     report: Report | None = None
     log: str = ""

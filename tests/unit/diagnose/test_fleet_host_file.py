@@ -25,7 +25,9 @@ def read(document: object, host: str = "ws-01") -> Machine:
 def list_texts(machine: Machine) -> Iterator[str]:
     """Yield every text of a machine that a page or a table shows."""
     values = [
-        getattr(machine, name) for name in Machine.__dataclass_fields__ if name not in {"report", "log"}
+        getattr(machine, name)
+        for name in Machine.__dataclass_fields__
+        if name not in {"report", "log", "facts"}
     ]
     yield from (value for value in values if isinstance(value, str))
     yield from (*machine.hints, *machine.notes, *machine.known)
@@ -179,6 +181,17 @@ def test_a_clock_that_is_ahead_is_told() -> None:
     assert note.startswith("its clock is ahead by 23:59:00 or more")
     assert read(host_document("ws-01", replace(PASSED, created_at="2020-01-01T00:00:00+00:00"))).notes == ()
     assert read(host_document("ws-01", PASSED, gathered_at="yesterday")).notes == ()
+
+
+def test_what_the_control_node_noticed_is_told_beside_the_verdict() -> None:
+    """A clock that Ansible compared is no reason to doubt a proof, and is not lost."""
+    clock = {"code": "fleet.clock", "message": "the clock is 7200 s behind"}
+    machine = read(host_document("ws-01", PASSED, errors=[clock]))
+    assert (machine.status, machine.notes, machine.code) == (Status.PASSED, (clock["message"],), None)
+    machine = read(host_document("ws-01", FAILED, errors=[clock]))
+    assert (machine.code, machine.notes) == ("validate.device_lost", (clock["message"],))
+    machine = read(host_document("ws-01", None, errors=[{"message": "no route"}, clock]))
+    assert (machine.reason, machine.notes) == ("no route", (clock["message"],))
 
 
 def test_a_machine_that_answered_nothing_has_a_reason() -> None:
