@@ -183,6 +183,7 @@ def _play(
         "provision_profile": profile.name,
         "provision_verdicts_dir": str(verdicts),
         "provision_lockfile": str(lockfile.absolute()),
+        "provision_envs_dir": str(Path(profile.file).absolute().parent),
     }
     started = time.monotonic()
     on_event(StageStarted(stage="fleet", detail=f"{len(hosts)} machines, {choices.forks} at a time"))
