@@ -238,7 +238,8 @@ def test_a_validation_on_another_device_can_be_reported(built: Lab) -> None:
     assert shown.code == 0, shown.err
     assert shown.data["evidence"]["device"]["kind"] == "cuda"
     assert built.run("verify", "tiny").code == 0
-    assert built.run("list", "--json").data["environments"][0]["verdict"] is None
+    assert shown.data["evidence"]["verdict"] == "failed"
+    assert built.run("list", "--json").data["environments"][0]["verdict"] == "unvalidated"
 
 
 def test_report_names_what_it_needs(lab: Lab) -> None:
