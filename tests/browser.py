@@ -33,11 +33,24 @@ def measure_page(html: str, folder: Path, *, width: int, script: str = "return n
     """
     wrapper = folder / f"frame-{width}.html"
     wrapper.write_text(_WRAPPER.format(width=width, page=escape(html), script=script), encoding="utf-8")
-    shown = _run(folder, "--dump-dom", "--virtual-time-budget=5000", wrapper.as_uri())
+    return _read_answer(_run(folder, "--dump-dom", "--virtual-time-budget=5000", wrapper.as_uri()))
+
+
+def _read_answer(shown: bytes) -> dict[str, Any]:
     found = re.search(r'<pre id="answer">(.*?)</pre>', shown.decode(), re.DOTALL)
     assert found, "the page was not loaded"
     answer: dict[str, Any] = json.loads(unescape(found[1]))
     return answer
+
+
+def measure_address(page: str, site: Path, port: int, folder: Path, *, width: int) -> dict[str, Any]:
+    """Return the widths of a page that a server on loopback shows from the folder ``site``."""
+    name = f"frame-{width}.html"
+    text = _WRAPPER.format(width=width, page="", script="return null;").replace('srcdoc=""', f'src="{page}"')
+    # Pages with their own scripts lay themselves out by the window's height.
+    (site / name).write_text(text.replace('height="30000"', 'height="900"'), encoding="utf-8")
+    shown = _run(folder, "--dump-dom", "--virtual-time-budget=8000", f"http://127.0.0.1:{port}/{name}")
+    return _read_answer(shown)
 
 
 def picture_page(html: str, folder: Path, *, width: int, height: int = 1600) -> Path:
