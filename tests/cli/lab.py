@@ -205,11 +205,12 @@ class Lab:
         return subprocess.Popen([*COMMAND, *arguments], **(chosen | options))
 
     def spawn(self, *arguments: str, data: bytes | None = None, **options: Any) -> Outcome:
-        """Run a command as a process to its end; ``data`` is its standard input."""
+        """Run a command as a process to its end; ``data`` is its standard input, ``timeout_s`` its time."""
+        timeout_s = options.pop("timeout_s", 60)
         if data is not None:
             options["stdin"] = subprocess.PIPE
         with self.start(*arguments, **options) as process:
-            out, err = process.communicate(data, timeout=60)
+            out, err = process.communicate(data, timeout=timeout_s)
         return Outcome(code=process.returncode, out=_text(out), err=_text(err))
 
     def copy_tiny(self, other: "Lab") -> None:

@@ -56,14 +56,16 @@ class Control:
     ) -> Played:
         """Run a playbook, or plays that are given here, to its end."""
         self.link_collection()
-        command = [str(PLAYBOOK), "-i", self._write("inventory.json", inventory)]
+        command = [str(PLAYBOOK), "-i", str(self.write("inventory.json", inventory))]
         if variables:
-            command += ["-e", f"@{self._write('variables.json', variables)}"]
-        named = str(playbook) if isinstance(playbook, str | Path) else self._write("playbook.json", playbook)
+            command += ["-e", f"@{self.write('variables.json', variables)}"]
+        named = (
+            str(playbook) if isinstance(playbook, str | Path) else str(self.write("playbook.json", playbook))
+        )
         done = subprocess.run(
             [*command, named, *arguments],
             cwd=self.root,
-            env=self._environment(),
+            env=self.environment(),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -105,12 +107,14 @@ class Control:
         told: dict[str, Any] = json.loads(answer.read_text(encoding="utf-8"))
         return told | {"_out": played.out}
 
-    def _write(self, name: str, value: Any) -> str:
+    def write(self, name: str, value: Any) -> Path:
+        """Write a file of JSON, which is YAML, too."""
         path = self.root / name
         path.write_text(json.dumps(value), encoding="utf-8")
-        return str(path)
+        return path
 
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
+        """Return the environment of Ansible's programs, with nothing of the user's."""
         return dict(self.environ) | {
             "ANSIBLE_CONFIG": str(self.root / "ansible.cfg"),
             "ANSIBLE_COLLECTIONS_PATH": str(self.root / "collections"),

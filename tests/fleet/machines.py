@@ -100,7 +100,12 @@ class Machine:
 
     def start(self, *command: str) -> subprocess.Popen[bytes]:
         """Start a command inside."""
-        return subprocess.Popen([*self._enter, *command], stdin=subprocess.DEVNULL)
+        return subprocess.Popen(
+            [*self._enter, *command],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
 
     @property
     def _enter(self) -> list[str]:
@@ -116,6 +121,29 @@ class Machine:
         """Put a disk with hardly any room there; ``size`` as tmpfs writes it."""
         folder.mkdir(parents=True)
         self.run("mount", "-t", "tmpfs", "-o", f"size={size},mode=0700", "none", str(folder))
+
+    def serve(self, site: Path) -> None:
+        """Let an nginx of its own serve a site; ``site`` is the file that says it."""
+        configuration = self.home / "nginx.conf"
+        scratch = "".join(
+            f"{kind}_temp_path {self.home}/{kind};\n"
+            for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        )
+        configuration.write_text(
+            f"user root;\npid {self.home}/nginx.pid;\nevents {{}}\n"
+            f"http {{\naccess_log {self.access_log};\n{scratch}include {site};\n}}\n"
+        )
+        self.run(str(NGINX), "-e", f"{self.home}/error.log", "-c", str(configuration))
+
+    @property
+    def access_log(self) -> Path:
+        """Return the file in which its nginx notes every request."""
+        return self.home / "access.log"
+
+    def limit_rate(self, megabits_per_second: int) -> None:
+        """Let it send no faster than its share of a real network."""
+        rate = ("rate", f"{megabits_per_second}mbit", "burst", "64kb", "latency", "200ms")
+        self.run("tc", "qdisc", "add", "dev", "eth0", "root", "tbf", *rate)
 
     def lose_power(self) -> None:
         """End it without a last word: the cable first, then every process."""

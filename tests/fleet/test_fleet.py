@@ -15,7 +15,7 @@ import pytest
 
 from tests.cli.lab import ENVELOPE, REPOSITORY, Lab, check_error
 from tests.fleet.control import COLLECTION, Control, Played, write_command
-from tests.fleet.machines import NGINX, Machine, Network, find_faketime, find_obstacle, open_network
+from tests.fleet.machines import Machine, Network, find_faketime, find_obstacle, open_network
 from tests.fleet.standin_torch import STANDIN_TORCH
 from tests.loopback import Loopback, serve
 
@@ -63,6 +63,7 @@ class Fleet:
             host["provision_executable"] = str(self.network.machines[name].folder / "bin" / "provision")
         hosts["ws-full"]["provision_data_dir"] = str(self.network.machines["ws-full"].home / "small")
         hosts["ws-nvidia"]["provision_device"] = "xpu"
+        hosts["ws-a770"]["provision_user"] = "games"
         return {
             "mirrors": {
                 "hosts": {
@@ -94,17 +95,8 @@ class Fleet:
         """Fill the mirror with the role, and let its nginx serve the site that the role has written."""
         played = self.control.play(COLLECTION / "playbooks" / "mirror.yml", inventory=self.inventory)
         mirror = self.network.machines["mirror"]
-        configuration = mirror.home / "nginx.conf"
-        if not configuration.exists():
-            scratch = "".join(
-                f"{kind}_temp_path {mirror.home}/{kind};\n"
-                for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-            )
-            configuration.write_text(
-                f"user root;\npid {mirror.home}/nginx.pid;\nevents {{}}\nhttp {{\n"
-                f"access_log {mirror.home}/access.log;\n{scratch}include {mirror.home}/site.conf;\n}}\n"
-            )
-            mirror.run(str(NGINX), "-e", f"{mirror.home}/error.log", "-c", str(configuration))
+        if not mirror.access_log.exists():
+            mirror.serve(mirror.home / "site.conf")
         return played
 
     def run(self, *arguments: str, hosts: str = "workstations") -> Played:
@@ -257,6 +249,16 @@ def test_cards_are_told_beside_the_verdict(fleet: Fleet, first: Played) -> None:
     assert classes == {"ws-a770": "arc-a", "ws-b580": "arc-b", "ws-two": "arc-b", "ws-nvidia": None}
 
 
+def test_the_account_may_reach_the_gpu(fleet: Fleet, first: Played) -> None:
+    """It is in the groups that the machine has, and keeps its own; other machines are not touched."""
+    del first
+    groups = {
+        name: set(fleet.network.machines[name].run("id", "-Gn", "games").stdout.split())
+        for name in ("ws-a770", "ws-two")
+    }
+    assert groups["ws-a770"] == groups["ws-two"] | {"render", "video"}
+
+
 def test_each_file_came_from_outside_once(fleet: Fleet, first: Played) -> None:
     """The mirror asked for each file once, and no machine asked anybody but the mirror."""
     del first
@@ -264,7 +266,7 @@ def test_each_file_came_from_outside_once(fleet: Fleet, first: Played) -> None:
         "torch-2.13.0+cpu-py3-none-any.whl": 1,
         "tinyapp-1.1-py3-none-any.whl": 1,
     }
-    log = (fleet.network.machines["mirror"].home / "access.log").read_text()
+    log = fleet.network.machines["mirror"].access_log.read_text()
     clients = {line.split()[0] for line in log.splitlines() if "tinyapp-1.1" in line and ".whl" in line}
     sound = {fleet.network.machines[name].address for name in (*SOUND, "ws-nvidia")}
     assert sound <= clients
@@ -282,3 +284,22 @@ def test_a_second_run_changes_nothing(fleet: Fleet, first: Played) -> None:
     assert {name: found[name]["status"] for name in SOUND} == dict.fromkeys(SOUND, "passed")
     assert {found[name]["changed"] for name in SOUND} == {False}
     assert set(fleet.count_transfers().values()) == {1}
+
+
+def test_the_verb_asks_those_that_are_not_proven(fleet: Fleet, first: Played) -> None:
+    """`provision fleet run` goes on where the playbook ended, and names every machine that did not pass."""
+    del first
+    inventory = fleet.control.write("inventory.json", fleet.inventory)
+    asked = fleet.lab.spawn(
+        *("fleet", "run", str(inventory), "tiny", "--limit", "workstations", "--forks", "10", "--json"),
+        *("--envs", str(fleet.lab.envs), "--verdicts", str(fleet.verdicts)),
+        variables=fleet.control.environment(),
+        timeout_s=300,
+    )
+    assert "4 of 9 machines are proven for this lock already" in asked.err
+    assert {row["host"]: row["status"] for row in asked.data["machines"]} == STATUS
+    log = (fleet.verdicts / "ansible.log").read_text()
+    assert not any(f"[{name}]" in log for name in SOUND)
+    assert asked.code != 0
+    cards = {row["host"]: row["card"] for row in asked.data["machines"]}
+    assert cards["ws-two"].startswith("a CPU")
