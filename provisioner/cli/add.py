@@ -3,6 +3,7 @@
 import click
 
 from provisioner.cli.options import argument, flag, lock_timeout_flag, settings_flags
+from provisioner.cli.unfinished import undo_killed_changes
 from provisioner.pipeline.add import Change, change_packages
 from provisioner.pipeline.create import CreateChoices
 from provisioner.pipeline.settings import Settings
@@ -47,6 +48,7 @@ def command(
     choices = CreateChoices(
         name=name, device=device, validate=not no_validate, gate=not no_gate, lock_timeout_s=lock_timeout
     )
+    undo_killed_changes(settings)
     with show_progress(settings.environ) as listener:
         changed = change_packages(
             settings, profile_name, change, None if no_create else choices, on_event=listener

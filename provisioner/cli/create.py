@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from provisioner.cli.options import argument, flag, lock_timeout_flag, settings_flags
+from provisioner.cli.unfinished import undo_killed_changes
 from provisioner.errors import UsageError
 from provisioner.install.tools import Tools
 from provisioner.pipeline.bundle_use import hold_bundle
@@ -90,6 +91,7 @@ def command(
 
 
 def _create(settings: Settings, profile_name: str, choices: CreateChoices, *, dry_run: bool) -> Result:
+    undo_killed_changes(settings)
     profile = settings.load_profile(profile_name)
     if dry_run:
         from provisioner.pipeline.dry_run import preview_create  # noqa: PLC0415 - 0.1 s that other runs save

@@ -3,6 +3,7 @@
 import click
 
 from provisioner.cli.options import argument, flag, settings_flags
+from provisioner.cli.unfinished import undo_killed_changes
 from provisioner.errors import ProvisionError, UsageError
 from provisioner.pipeline.attestations import verify_attestations as attest
 from provisioner.pipeline.export import verify_urls as verify
@@ -60,6 +61,7 @@ def command(
             "name the profiles to lock, or `--all`, not both" if every else "name a profile, or `--all`",
             hints=["`provision list` shows the profiles"],
         )
+    undo_killed_changes(settings)
     named = [settings.load_profile(name) for name in profiles]
     wanted = load_all_profiles(settings) if every else named
     if check:

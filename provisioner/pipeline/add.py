@@ -3,25 +3,23 @@
 edit the YAML -> lock what moved -> build -> validate -> keep all, or put back YAML, lockfile and environment
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from provisioner.errors import UsageError
-from provisioner.events import Listener, Notice
+from provisioner.events import Listener
 from provisioner.ground.files import read_file, write_atomically
 from provisioner.ground.names import PLATFORMS
 from provisioner.ground.yaml_edit import UneditableError, remove_item, set_item
 from provisioner.ground.yaml_reader import MAX_BYTES
-from provisioner.install.generations import EnvironmentHome
-from provisioner.install.transaction import remember_environment, restore_environment
 from provisioner.lock.file import lockfile_path
 from provisioner.pipeline.create import CreateChoices, Created, create
 from provisioner.pipeline.engines import Engines
 from provisioner.pipeline.lock import Locked, lock_profile
 from provisioner.pipeline.settings import Settings, builtin_folder
+from provisioner.pipeline.undo import all_or_nothing
 from provisioner.profile.model import Profile
 from provisioner.profile.rules import check_conda_spec, check_requirement, conda_name, requirement_name
 from provisioner.validate.model import Verdict
@@ -77,7 +75,10 @@ def change_packages(
     before = read_file(file, max_bytes=MAX_BYTES)
     after = edit_packages(before.decode(), change, file=profile.file)
     environment = (choices.name if choices else None) or profile.name
-    with _all_or_nothing(settings, profile, environment, on_event=on_event) as put_back:
+    lockfile = lockfile_path(settings.choose_lockfile_folder(profile), profile.name)
+    with all_or_nothing(
+        settings, Path(profile.file), lockfile, environment, edited=after.encode(), on_event=on_event
+    ) as put_back:
         if after != before.decode():
             write_atomically(file, after, mode=file.stat().st_mode & 0o777)
         profile = settings.load_profile(name)
@@ -89,33 +90,6 @@ def change_packages(
         if not kept:
             put_back()
     return Changed(profile=profile, locked=locked, created=created, kept=kept)
-
-
-@contextmanager
-def _all_or_nothing(
-    settings: Settings, profile: Profile, environment: str, *, on_event: Listener
-) -> Iterator[Callable[[], None]]:
-    """Put profile, lockfile and environment back where the block fails, or calls what it gets."""
-    home = EnvironmentHome(data=settings.data)
-    lockfile = lockfile_path(settings.choose_lockfile_folder(profile), profile.name)
-    files = [(path, path.read_bytes() if path.is_file() else None) for path in (Path(profile.file), lockfile)]
-    standing = remember_environment(home, environment)
-
-    def put_back() -> None:
-        for path, content in files:
-            if content is None:
-                path.unlink(missing_ok=True)
-            elif path.read_bytes() != content:
-                write_atomically(path, content, mode=path.stat().st_mode & 0o777)
-        restore_environment(home, environment, standing)
-        told = f"`{profile.file}`, `{lockfile}` and the environment `{environment}` are as they were"
-        on_event(Notice(message=told, level="warning"))
-
-    try:
-        yield put_back
-    except BaseException:
-        put_back()
-        raise
 
 
 def edit_packages(text: str, change: Change, *, file: str) -> str:

@@ -1,6 +1,8 @@
 """`provision add`: profile, lockfile and environment change together or not at all."""
 
 import os
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -125,3 +127,48 @@ def test_only_the_lock_is_written_where_nothing_is_built(grown: Lab) -> None:
     assert grown.run("add", "tiny", "tinyextra", "--no-create").code == 0
     assert grown.run("lock", "--check", "tiny").code == 0
     assert list_tree(grown.data / "environments") == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is POSIX's")
+@pytest.mark.parametrize("moment", ["edited", "locked", "switched"])
+@pytest.mark.parametrize("verb", ["create", "add", "lock"])
+def test_a_killed_change_is_put_back_by_the_next_verb(moment: str, verb: str, grown: Lab) -> None:
+    """SIGKILL after the profile, the lockfile or the environment is written: the next verb puts all back."""
+    before = state(grown)
+    current = grown.data / "environments" / "tiny" / "current"
+    watched = {"edited": grown.envs / "tiny.yaml", "locked": grown.lockfile, "switched": current}[moment]
+    old = watched.read_bytes()
+    with grown.start("add", "tiny", "tinyextra") as process:
+        deadline = time.monotonic() + 60
+        while watched.read_bytes() == old and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.001)
+        process.kill()
+        process.communicate()
+    assert process.returncode == -9
+    assert watched.read_bytes() != old
+    words = {"create": ("--no-validate",), "add": ("tinynothing", "--no-validate"), "lock": ()}[verb]
+    answer = grown.run(verb, "tiny", *words)
+    assert "was killed" in answer.err
+    assert answer.code == (3 if verb == "add" else 0), answer.err
+    assert grown.run("create", "tiny", "--no-validate").code == 0
+    after = state(grown)
+    locks = {path for path in after[str(grown.data / "environments")] if "provision-tmp" in path}  # type: ignore[attr-defined] # a dictionary
+    assert not locks
+    assert after == before
+    assert not list((grown.data / "undo").glob("*.json"))
+
+
+def test_what_a_user_changed_after_a_killed_change_stays(grown: Lab) -> None:
+    """Who edits the profile after a killed `add` keeps that; nothing is put back over it."""
+    path = grown.envs / "tiny.yaml"
+    old = path.read_bytes()
+    with grown.start("add", "tiny", "tinyextra") as process:
+        deadline = time.monotonic() + 60
+        while path.read_bytes() == old and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.001)
+        process.kill()
+        process.communicate()
+    mine = old + b"# mine\n"
+    path.write_bytes(mine)
+    assert grown.run("lock", "tiny").code == 0
+    assert path.read_bytes() == mine
