@@ -197,7 +197,7 @@ def _stopped(name: str) -> StoppedError:
     error = StoppedError(
         f"signal.{code.name.lower()}",
         f"stopped by {name}; nothing half-made is in use",
-        hints=["run the same command again: what was fetched and built so far is kept"],
+        hints=["run the same command again: what was fetched and built is kept, a validation begins anew"],
     )
     error.exit_code = code  # type: ignore[misc] # per instance: that of the signal
     return error

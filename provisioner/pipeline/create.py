@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from provisioner.diagnose.failures.answer import Match
+from provisioner.errors import LockError
 from provisioner.events import Listener, Notice
 from provisioner.install.generations import EnvironmentHome, Generation
 from provisioner.install.launchers import mend_stable
@@ -161,11 +162,17 @@ def plan_environment(
 ) -> InstallPlan:
     """Return what to build from a fresh lockfile."""
     path = settings.find_lockfile(profile)
-    stale = check_freshness(read_lock_head(path), profile, lockfile=path.as_posix())
-    if stale is not None:
-        raise stale
+    try:
+        stale = check_freshness(read_lock_head(path), profile, lockfile=path.as_posix())
+        if stale is not None:
+            raise stale
+        lock = read_lock(path)
+    except LockError as error:
+        if error.code in {"lock.missing", "lock.stale"}:
+            error.hints = (f"run `provision create {profile.name} --lock`, which locks it first",)
+        raise
     return plan_profile(
-        read_lock(path),
+        lock,
         profile,
         platform=host_platform(),
         name=name,

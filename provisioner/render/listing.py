@@ -1,5 +1,6 @@
 """What `provision list` answers: profiles, and environments with their verdicts."""
 
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -13,6 +14,8 @@ from provisioner.render.amounts import format_bytes
 from provisioner.render.generations import Kept, generation_lines, kept_row
 from provisioner.render.result import Result
 from provisioner.validate.model import Report
+
+_WIDTH = 88  # of descriptions, behind the columns before them
 
 
 def render_list(
@@ -92,42 +95,58 @@ def _environment_row(
 
 
 def _profile_lines(rows: list[dict[str, Any]]) -> list[str]:
-    lines = ["profiles:"]
-    width = max((len(row["name"]) for row in rows), default=0)
+    """Return a table; what is known of a profile stands below its description."""
+    if not rows:
+        return ["profiles: none"]
+    table = [("NAME", "ON", "UPSTREAM")]
+    told = [("WHAT IT IS, AND WHERE IT IS PROVEN",)]
     for row in rows:
         if row["error"]:
-            lines.append(f"  {row['name']:<{width}}  broken: {row['error'].splitlines()[0]}")
+            table.append((row["name"], "", "broken"))
+            told.append((row["error"].splitlines()[0],))
             continue
-        state = f" [archived since {row['since']}]" if row["state"] == "archived" else ""
-        kind = "stack" if row["stack"] else f"{row['family'] or 'own model'} on {row['device']}"
-        lines.append(f"  {row['name']:<{width}}  {kind}: {row['description']}{state}")
-        if row["proof"]:
-            lines.append(f"  {'':<{width}}  {row['proof']}")
-    return lines if rows else ["profiles: none"]
+        table.append((row["name"], row["device"] or "", "stack" if row["stack"] else row["state"] or ""))
+        told.append(tuple(text for text in (row["description"], row["proof"]) if text))
+    heads = align(table)
+    indent = " " * len(heads[0])
+    lines = ["profiles:"]
+    for head, texts in zip(heads, told, strict=True):
+        below = [line for text in texts for line in textwrap.wrap(text, _WIDTH, break_on_hyphens=False)]
+        lines.append(f"{head}{below[0] if below else ''}".rstrip())
+        lines += [f"{indent}{line}" for line in below[1:]]
+    return lines
 
 
 def _environment_lines(rows: list[dict[str, Any]], kept: Mapping[str, Sequence[Kept]]) -> list[str]:
     if not rows:
         return ["environments: none; `provision create PROFILE` builds one"]
-    lines = ["environments:"]
-    width = max(len(row["name"]) for row in rows)
-    for row in rows:
-        told = row["verdict"]
-        if device := row.get("device"):
-            name = device.get("name") or device.get("kind") or device.get("asked")
-            told += f" on {name} at {row['validated_at']}"
+    heads = align(
+        [
+            ("NAME", "VERDICT", "ON", "AT", "DISK", "DOWNLOADS", "ITS ALONE"),
+            *(_environment_cells(row) for row in rows),
+        ]
+    )
+    lines = ["environments:", heads[0].rstrip()]
+    for row, head in zip(rows, heads[1:], strict=True):
+        lines.append(head.rstrip())
         if row["verdict"] not in {"passed", "unvalidated"} and row.get("error"):
-            told += f": {row['error']}"
-        lines.append(f"  {row['name']:<{width}}  {told}{_size_of(row)}")
+            lines.append(f"    {row['error']}")
         lines += generation_lines(kept.get(row["name"], ()))
     return lines
 
 
-def _size_of(row: Mapping[str, Any]) -> str:
-    if "bytes" not in row:
-        return ""
-    size = format_bytes(row["bytes"])
-    if not row["download_bytes"]:
-        return f" ({size})"
-    own = format_bytes(row["own_download_bytes"])
-    return f" ({size}, downloads {format_bytes(row['download_bytes'])}, {own} for it alone)"
+def _environment_cells(row: Mapping[str, Any]) -> tuple[str, ...]:
+    device = row.get("device") or {}
+    on = device.get("name") or device.get("kind") or device.get("asked") or ""
+    sizes = [
+        format_bytes(row[key]) for key in ("bytes", "download_bytes", "own_download_bytes") if key in row
+    ]
+    return (row["name"], row["verdict"], on, row.get("validated_at") or "", *sizes, *[""] * (3 - len(sizes)))
+
+
+def align(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return lines with the cells of all rows in columns, two spaces before and after each."""
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    return [
+        "  " + "".join(f"{cell:<{width}}  " for cell, width in zip(row, widths, strict=True)) for row in rows
+    ]

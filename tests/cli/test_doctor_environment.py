@@ -178,7 +178,7 @@ def test_a_validation_that_ended_before_torch_fails_no_kernel(tiny: Lab) -> None
     assert "`provision repair tiny`" in explained
     failure = tiny.run("explain", "tiny", "--json").data["failure"]
     assert (failure["stage"], failure["reason"]) == ("packages", "installed files differ")
-    assert " at 2026-01-02" in tiny.run("list").out
+    assert "  2026-01-02" in tiny.run("list").out
     assert "None" not in tiny.run("list").out
 
 

@@ -167,13 +167,16 @@ def test_lock_missing(tiny: Lab) -> None:
 def test_lock_stale(tiny: Lab) -> None:
     """4: the profile has changed; the key and its place are named."""
     tiny.write_profile(changes={"- tinyapp": "- tinyapp==1.0"})
-    for arguments in (("create", "tiny"), ("lock", "--check", "tiny")):
+    for arguments, hint in (
+        (("create", "tiny"), "run `provision create tiny --lock`, which locks it first"),
+        (("lock", "--check", "tiny"), "run `provision lock tiny`"),
+    ):
         shown = tiny.run(*arguments, "--json")
         assert (shown.code, shown.error["code"]) == (ExitCode.LOCK, "lock.stale")
         assert "linux-64 pip: `tinyapp` moved to `tinyapp==1.0` (envs/tiny.yaml:12)" in shown.error[
             "message"
         ] or ("`tinyapp`" in shown.error["message"] and "envs/tiny.yaml:12" in shown.error["message"])
-        assert shown.error["hints"] == ["run `provision lock tiny`"]
+        assert shown.error["hints"] == [hint]
     assert not tiny.data.exists()
 
 

@@ -68,7 +68,7 @@ def test_a_signal_ends_a_download(number: signal.Signals, lab: Lab) -> None:
     assert document["exit_code"] == process.returncode
     assert document["errors"][0]["code"].startswith("signal.")
     assert document["errors"][0]["hints"] == [
-        "run the same command again: what was fetched and built so far is kept"
+        "run the same command again: what was fetched and built is kept, a validation begins anew"
     ]
     assert b"Traceback" not in err
     assert lab.run("list", "--json").data["environments"] == []

@@ -88,4 +88,4 @@ def test_a_second_environment_pays_for_its_own_downloads(tiny: Lab) -> None:
     assert tiny.run("create", "more", "--no-validate").code == 0
     rows = {row["name"]: row for row in tiny.run("list", "--json").data["environments"]}
     assert (rows["more"]["download_bytes"], rows["more"]["own_download_bytes"]) == (torch + other, other)
-    assert " for it alone)" in tiny.run("list").out
+    assert "ITS ALONE" in tiny.run("list").out
