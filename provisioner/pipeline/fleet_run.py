@@ -186,7 +186,8 @@ def _play(
         "provision_envs_dir": str(Path(profile.file).absolute().parent),
     }
     started = time.monotonic()
-    on_event(StageStarted(stage="fleet", detail=f"{len(hosts)} machines, {choices.forks} at a time"))
+    count = "1 machine" if len(hosts) == 1 else f"{len(hosts)} machines, {choices.forks} at a time"
+    on_event(StageStarted(stage="fleet", detail=count))
     with (
         hold_scratch("fleet") as scratch,
         _hold_playbook(choices.playbook, scratch) as playbook,
