@@ -4,6 +4,8 @@ import re
 import shutil
 import subprocess
 import sys
+import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -44,3 +46,16 @@ def test_groff_has_nothing_to_say() -> None:
     )
     assert done.stderr == ""
     assert "provision completion {bash|zsh|fish|powershell}" in re.sub(".\b", "", done.stdout)
+
+
+@pytest.mark.slow
+def test_the_wheel_brings_the_page(tmp_path: Path) -> None:
+    """Where `provision` is installed, `man` finds the page beside the folder that the command is in."""
+    words = ["-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", str(tmp_path)]
+    subprocess.run([sys.executable, *words, str(REPOSITORY)], check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as opened:
+        (page,) = (
+            name for name in opened.namelist() if name.endswith(".data/data/share/man/man1/provision.1")
+        )
+        assert opened.read(page) == PAGE.read_bytes()
