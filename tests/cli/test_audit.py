@@ -162,6 +162,48 @@ def test_an_answer_that_is_none_is_said(raw: bytes, tiny: Lab, osv: OsvServer) -
     assert shown.error["code"] == "unavailable.answer"
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"id": "GHSA-other"},
+        {"affected": "tinyapp"},
+        {"affected": [{"package": "tinyapp"}]},
+        {"affected": [{"package": {"name": 5, "ecosystem": "PyPI"}}]},
+        {"affected": [{"package": {"name": "tinyapp"}, "ranges": [7]}]},
+        {"affected": [{"package": {"name": "tinyapp"}, "ranges": [{"events": [{"fixed": 2}]}]}]},
+    ],
+)
+def test_an_advisory_of_another_shape_is_said(wrong: dict[str, object], tiny: Lab, osv: OsvServer) -> None:
+    """What cannot be read ends the audit with exit 8 and names the advisory."""
+    osv.advisories["GHSA-aaaa-bbbb-cccc"] |= wrong
+    osv.named = {("tinyapp", "1.0"): ["GHSA-aaaa-bbbb-cccc"]}
+    shown = tiny.run("audit", "tiny", "--json")
+    assert shown.code == 8
+    assert shown.error["code"] == "unavailable.answer"
+    assert "GHSA-aaaa-bbbb-cccc" in shown.error["message"] or "GHSA-other" in shown.error["message"]
+
+
+@pytest.mark.parametrize("odd", [{"aliases": None}, {"affected": None}, {"summary": None, "details": None}])
+def test_what_an_advisory_may_leave_out_is_not_missed(
+    odd: dict[str, object], tiny: Lab, osv: OsvServer
+) -> None:
+    """Aliases, summary and affected versions may be absent; control characters are not printed."""
+    osv.advisories["GHSA-aaaa-bbbb-cccc"] |= {"summary": "\x1b[31mred\ntext"} | odd
+    shown = tiny.run("audit", "tiny")
+    assert shown.code == 0
+    assert "GHSA-aaaa-bbbb-cccc" in shown.out
+    assert "\x1b" not in shown.out
+
+
+def test_a_profile_without_a_lockfile_or_platform_is_said(tiny: Lab, osv: OsvServer) -> None:
+    """Exit 4, and nobody is asked."""
+    assert tiny.run("audit", "tiny", "--platform", "win-64").code == 4
+    tiny.lockfile.unlink()
+    assert tiny.run("audit", "tiny").code == 4
+    assert tiny.run("audit").code == 2
+    assert osv.queries == []
+
+
 def test_what_is_ignored_has_a_reason_and_a_day(tiny: Lab, osv: OsvServer) -> None:
     """An ignored finding is shown with its reason and does not count; an alias names it as well."""
     lines = '    CVE-2025-32434: {reason: we load safetensors alone, until: "2099-01-01"}\n'

@@ -64,16 +64,29 @@ def check_ids(value: Any) -> list[str]:
 
 
 def check_advisory(document: Any, name: str) -> Mapping[str, Any]:
-    """Return an advisory that is at least an object with its own id.
+    """Return an advisory that has its own id, and the shape of OSV's format where we read it.
 
     Raises:
-        ValueError: It is not.
+        ValueError: It has not.
     """
     if not isinstance(document, dict) or document.get("id") != name:
         raise ValueError(f"`{name}` is not an advisory")
-    if not all(isinstance(each, dict) for each in document.get("affected") or ()):
-        raise ValueError(f"`{name}` is not an advisory")
+    for affected in _tables(document, "affected"):
+        package = affected.get("package") or {}
+        if not isinstance(package, dict) or not isinstance(package.get("name", ""), str):
+            raise ValueError(f"`{name}` names a package that is none")  # noqa: TRY004 - the same
+        for each in _tables(affected, "ranges"):
+            if not all(isinstance(event.get("fixed", ""), str) for event in _tables(each, "events")):
+                raise ValueError(f"`{name}` names a version that is none")
     return document
+
+
+def _tables(table: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
+    """Return a list of objects that may be left out."""
+    found = table.get(key) or []
+    if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
+        raise ValueError(f"its `{key}` is not a list of objects")
+    return found
 
 
 def choose_answers(answers: Answers, questions: Iterable[Question]) -> Answers:
