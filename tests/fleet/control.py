@@ -120,6 +120,9 @@ class Control:
             "ANSIBLE_COLLECTIONS_PATH": str(self.root / "collections"),
             "ANSIBLE_LOCAL_TEMP": str(self.root / "ansible"),
             "ANSIBLE_HOME": str(self.root / "ansible"),
+            "ANSIBLE_SSH_CONTROL_PATH_DIR": str(
+                self.root / "cp"
+            ),  # a socket's path has 108 characters at most
             "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_PIPELINING": "1",
             "ANSIBLE_SSH_ARGS": "-o ControlMaster=auto -o ControlPersist=20s",

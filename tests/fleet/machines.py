@@ -4,6 +4,7 @@ They share this machine's kernel, clock, packages, and files outside of their fo
 costs a few megabytes and not a gigabyte. Each runs OpenSSH's server with keys of its own.
 """
 
+import itertools
 import os
 import random
 import shutil
@@ -20,6 +21,7 @@ from typing import Any
 SSHD = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin")
 NGINX = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
 PYTHON = "/usr/bin/python3"  # of the system: what Ansible finds on a machine
+_NUMBERS = itertools.count()  # the kernel takes its time to forget the interfaces of an earlier network
 _FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
 
 # $1 folder, $2 name, $3 sshd. This machine's files are seen; /etc and /run are written apart.
@@ -254,7 +256,9 @@ def open_network(root: Path) -> Iterator[Network]:
     """Make a bridge for the length of the block; its addresses are those for benchmarks (RFC 2544)."""
     root.mkdir()
     mark = random.randrange(256)  # noqa: S311 - two networks shall not meet; nobody has to guess
-    network = Network(root=root, bridge=f"pv{os.getpid() % 100000:05}", prefix=f"198.18.{mark}")
+    network = Network(
+        root=root, bridge=f"pv{os.getpid() % 100_000}n{next(_NUMBERS)}", prefix=f"198.18.{mark}"
+    )
     network._make_key(root / "client_key")  # noqa: SLF001 - of the same module
     _ip("link", "add", network.bridge, "type", "bridge")
     try:
@@ -264,7 +268,8 @@ def open_network(root: Path) -> Iterator[Network]:
     finally:
         for machine in network.machines.values():
             machine.stop()
-            subprocess.run(["ip", "netns", "delete", machine.namespace], check=False)
+        for namespace in Path("/run/netns").glob(f"{network.bridge}-*"):  # also of one that did not boot
+            subprocess.run(["ip", "netns", "delete", namespace.name], check=False)
         _ip("link", "delete", network.bridge)
 
 
