@@ -1,5 +1,7 @@
 """Every key of a profile: one table for the parser, the JSON Schema and the editor that completes it."""
 
+from dataclasses import replace
+
 from provisioner.ground import names
 from provisioner.ground.names import PLATFORMS
 from provisioner.ground.yaml_fields import Flag, ListOf, MapOf, Number, Record, Spec, Text
@@ -105,7 +107,7 @@ STATUS = Record(
     fields={
         "state": Text(choices=tuple(State), description="How alive the stack is upstream."),
         "since": Text(pattern=_DATE, expected=_DATE_WORDS, check=rules.check_date, description="Since when."),
-        "replaced_by": _PROFILE_NAME,
+        "replaced_by": replace(_PROFILE_NAME, description="The profile that takes its place."),
         "note": _line("One sentence for the user."),
     },
     description="Whether the stack is still maintained upstream.",
