@@ -122,7 +122,8 @@ def _describe_healthy(passed_at: str | None, name: str) -> str:
     """Return what there is to say where nothing is wrong."""
     nothing = "nothing known is wrong with what is installed"
     if passed_at is None:
-        return f"{nothing}; it was not validated\nhint: run `provision validate {name}`"
+        told = "it was not validated on the device that its profile is for"
+        return f"{nothing}; {told}\nhint: run `provision validate {name}`"
     failing = "hint: if a program fails in it all the same, run `provision explain FILE` with its output"
     return f"{nothing}; the last validation passed on {passed_at[:10]}\n{failing}"
 

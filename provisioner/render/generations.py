@@ -68,5 +68,5 @@ def generation_lines(kept: Iterable[Kept]) -> Iterator[str]:
 def describe_verdict(report: Report | None) -> str:
     """Return a stored verdict in words, with its date: it says nothing about today."""
     if report is None:
-        return "never validated"
+        return "not validated on the device that its profile is for"
     return f"{report.verdict.value} on {describe_device(report)} at {report.created_at}"

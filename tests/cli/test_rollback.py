@@ -55,7 +55,7 @@ def test_rollback_and_forward_again_change_no_file(twice: Lab) -> None:
     forward = twice.run("rollback", "--to", "2")
     assert forward.code == 0
     assert "tiny: generation 2 of 20" in forward.out
-    assert "never validated" in forward.out
+    assert "not validated" in forward.out
     assert prefix_of(twice) == new
     assert "failed on cpu" in twice.run("rollback").out
     assert twice.run("create", "tiny", "--no-validate", "--json").data["generation"] == 2

@@ -76,12 +76,13 @@ def test_openvino_answers(tmp_path: Path) -> None:
     assert "Paris" in talk(python, find_script(0, tmp_path), weights / "model.gguf", "CPU")
 
 
-def test_torch_answers(tmp_path: Path) -> None:
-    """A folder of safetensors is loaded in nf4."""
-    python, weights = create("llama3-torch-cpu")
+@pytest.mark.parametrize(("profile", "script"), [("llama3-torch-cpu", 1), ("llama3-cpu", 2)])
+def test_torch_answers(profile: str, script: int, tmp_path: Path) -> None:
+    """A folder of safetensors is loaded in nf4 of bitsandbytes, and in 8 bits of ipex-llm."""
+    python, weights = create(profile)
     folder = tmp_path / "model"
     folder.mkdir()
     for name in ("config.json", "model.safetensors"):
         (folder / name).symlink_to(weights / name)
     subprocess.run([python, "-c", TOKENIZER, weights, folder], check=True, capture_output=True)
-    assert "Paris" in talk(python, find_script(1, tmp_path), folder, "cpu")
+    assert "Paris" in talk(python, find_script(script, tmp_path), folder, "cpu")
