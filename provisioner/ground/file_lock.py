@@ -8,10 +8,10 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from provisioner.errors import InstallError
+from provisioner.errors import BusyError, InstallError
 from provisioner.ground.files import DISK_FAULTS, disk_error
 
 if sys.platform == "win32":
@@ -58,6 +58,37 @@ def hold_file(
         finally:
             os.close(descriptor)  # which releases it
         return
+
+
+@contextmanager
+def hold_output(lock: Path, output: Path, *, code: str, refusal: str, instead: str) -> Iterator[None]:
+    """Keep others from writing the same output of the user's; the lock's file is deleted afterwards.
+
+    Args:
+        lock: The lock's file.
+        output: What is written, for the error.
+        code: The error's code.
+        refusal: What the other process does: "another process exports to".
+        instead: What the user can name in its place: "another folder".
+
+    Raises:
+        BusyError: Another process writes it.
+        InstallError: As from `hold_file`.
+    """
+    with hold_file(lock, timeout_s=0.0) as held:
+        if not held:
+            raise BusyError(
+                code,
+                f"{refusal} `{output}`",
+                hints=[f"wait for it, or name {instead}"],
+                retryable=True,
+                context={"path": str(output)},
+            )
+        try:
+            yield
+        finally:
+            with suppress(PermissionError, FileNotFoundError):  # Windows keeps a file that is open
+                lock.unlink()
 
 
 def _is_at(descriptor: int, path: Path) -> bool:

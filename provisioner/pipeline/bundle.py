@@ -8,7 +8,7 @@ the store anew: to compare what lies there already would read as many bytes as w
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -28,9 +28,9 @@ from provisioner.engines.archive.bundle_manifest import (
 from provisioner.engines.index.publish import read_published, render_published
 from provisioner.engines.store.store import Package
 from provisioner.engines.uv.managed import load_managed
-from provisioner.errors import BusyError, UsageError
+from provisioner.errors import UsageError
 from provisioner.events import Listener, Progress, tell_step
-from provisioner.ground.file_lock import hold_file
+from provisioner.ground.file_lock import hold_output
 from provisioner.ground.files import disk_error, replace, sync_folder
 from provisioner.lock.mirror_tree import place_of, render_requirements
 from provisioner.lock.model import Lock
@@ -225,18 +225,9 @@ def _hold_output(output: Path) -> Iterator[Path]:
     """Yield the name of a file of ours beside the output; what a killed run left there is written over."""
     temporary = output.with_name(f".{output.name}.provision-tmp")
     lock = output.with_name(f".{output.name}.lock")
-    with hold_file(lock, timeout_s=0.0) as held:
-        if not held:
-            raise BusyError(
-                "busy.bundle",
-                f"another process writes the bundle `{output}`",
-                hints=["wait for it, or name another file"],
-                retryable=True,
-                context={"path": str(output)},
-            )
+    refusal = "another process writes the bundle"
+    with hold_output(lock, output, code="busy.bundle", refusal=refusal, instead="another file"):
         try:
             yield temporary
         finally:
             temporary.unlink(missing_ok=True)
-            with suppress(PermissionError):  # Windows keeps a file that is open
-                lock.unlink()

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from provisioner.engines.net.transfer import CHUNK_BYTES, Transfer
-from provisioner.errors import BusyError, InstallError, UsageError
+from provisioner.errors import InstallError, UsageError
 from provisioner.events import Listener, Progress
-from provisioner.ground.file_lock import hold_file
+from provisioner.ground.file_lock import hold_output
 from provisioner.ground.file_state import hash_file
 from provisioner.ground.files import disk_error, replace, write_atomically
 from provisioner.lock.mirror_tree import REQUIREMENTS, SIMPLE, WEB
@@ -92,17 +92,9 @@ def _hold_folder(folder: Path) -> Iterator[None]:
             hints=["name an empty folder, or one that an earlier export wrote: what is not part is deleted"],
             context={"path": str(folder)},
         )
-    with hold_file(folder / _LOCK, timeout_s=0.0) as held:
-        if not held:
-            raise BusyError(
-                "busy.mirror",
-                f"another process exports to `{folder}`",
-                hints=["wait for it, or name another folder"],
-                retryable=True,
-                context={"path": str(folder)},
-            )
+    refusal = "another process exports to"
+    with hold_output(folder / _LOCK, folder, code="busy.mirror", refusal=refusal, instead="another folder"):
         yield
-        (folder / _LOCK).unlink(missing_ok=True)
 
 
 def _is_there(folder: Path, place: str, tree: MirrorTree) -> bool:
