@@ -37,7 +37,7 @@ from provisioner.profile.model import (
     TorchVariant,
     Validation,
 )
-from provisioner.profile.parse import ProfileFile
+from provisioner.profile.parse import ProfileFile, model_missing
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -151,10 +151,7 @@ def find_missing(merged: Merged, files: Sequence[ProfileFile]) -> Iterator[Place
             message = f"key {shown(key)} is missing in the profile and in what it extends ({where})"
             yield PlacedProblem(code="missing_key", message=message, origin=files[0].root.origin)
     if "family" not in merged.keys and "validation.model" not in merged.keys:
-        message = "neither `family` nor `validation.model` says which model the environment is proven with"
-        hint = "name a family: `llama3`, or another as transformers names it, like `qwen3`"
-        origin = files[0].root.origin
-        yield PlacedProblem(code="missing_key", message=message, origin=origin, hints=(hint,))
+        yield model_missing(files[0].root.origin)
 
 
 def build_profile(files: Sequence[ProfileFile], merged: Merged) -> Profile:

@@ -6,7 +6,16 @@ from dataclasses import dataclass
 from provisioner.ground.names import PLATFORMS
 from provisioner.ground.text import shown
 from provisioner.ground.yaml_fields import check_node
-from provisioner.ground.yaml_tree import Kind, Leaf, Node, PlacedProblem, Table, find_items, find_node
+from provisioner.ground.yaml_tree import (
+    Kind,
+    Leaf,
+    Node,
+    Origin,
+    PlacedProblem,
+    Table,
+    find_items,
+    find_node,
+)
 from provisioner.profile import rules
 from provisioner.profile.keys import PROFILE, REQUIRED_MERGED
 
@@ -59,7 +68,16 @@ def parse_file(name: str, file: str, root: Table, problems: list[PlacedProblem])
             if root.get(key) is None:
                 message = f"key {shown(key)} is missing in the profile"
                 problems.append(PlacedProblem(code="missing_key", message=message, origin=root.origin))
+        if root.get("family") is None and find_node(root, "validation", "model") is None:
+            problems.append(model_missing(root.origin))
     return parsed
+
+
+def model_missing(origin: Origin) -> PlacedProblem:
+    """Return the problem of a profile that names no model to prove its environment with."""
+    message = "neither `family` nor `validation.model` says which model the environment is proven with"
+    hint = "name a family: `llama3`, or another as transformers names it, like `qwen3`"
+    return PlacedProblem(code="missing_key", message=message, origin=origin, hints=(hint,))
 
 
 def _check_section(section: Table, problems: list[PlacedProblem]) -> None:

@@ -67,7 +67,7 @@ def test_usage_tells_every_mistake_with_its_place(lab: Lab) -> None:
     path = lab.envs / "bad.yaml"
     path.write_text(
         "description: Five mistakes\n"
-        "family: lama3\n"
+        "family: Llama 3\n"
         "device: cpu\n"
         "torch: cpu\n"
         "python: 3.10\n"

@@ -112,6 +112,7 @@ KEYS: dict[str, st.SearchStrategy[Any]] = dict(
         precision=st.sampled_from(["sym_int4", "bf16"]),
         tolerance=st.sampled_from([0, 0.15, 10, 11, -1]),
         weights=st.sampled_from(["smollm2", "random"]),
+        model=st.sampled_from(["models/own", "qwen3"]),
         imports=words("numpy", "a.b"),
         commands=st.lists(maybe(st.lists(st.just("x"), max_size=2)), max_size=2),
     ),

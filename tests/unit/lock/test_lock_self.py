@@ -102,10 +102,10 @@ def test_readme_and_ci_install_what_is_locked() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert f"{INSTALL.format('provision.txt', '.')} && provision create llama3-cpu\n" in readme
     assert f"{INSTALL.format('provision-dev.txt', '-e .')} && python3 -m pytest\n" in readme
-    for path in (*(ROOT / ".github" / "workflows").glob("*.yml"), ROOT / ".ci" / "run"):
+    for path in (*(ROOT / ".github").rglob("*.yml"), ROOT / ".ci" / "run"):
         for line in re.findall(r"-m pip install (.*)", path.read_text(encoding="utf-8")):
-            locked = re.search(r"-r lockfiles/provision(-dev)?\.txt$", line)
-            own = re.search(r"--no-deps --no-build-isolation (-e )?\.$", line)
+            locked = re.search(r"-r (tool/|\"\$SOURCE/)?lockfiles/provision(-dev)?\.txt\"?$", line)
+            own = re.search(r"--no-deps --no-build-isolation (-e )?(\.|\./tool|\"\$SOURCE\")$", line)
             newest = line == "--upgrade -e '.[dev]'"  # the job that may fail
             assert locked or own or newest, f"{path.name}: {line}"
 
