@@ -12,9 +12,9 @@ from provisioner.ground.text import did_you_mean, shown
 from provisioner.ground.yaml_reader import MAX_BYTES, read_yaml
 from provisioner.ground.yaml_tree import Leaf, Origin, PlacedProblem, plain, raise_problems
 from provisioner.profile.contradictions import find_contradictions, find_unknown_indexes
-from provisioner.profile.merge import build_profile, find_missing, merge_files
+from provisioner.profile.merge import build_profile, merge_files
 from provisioner.profile.model import Profile
-from provisioner.profile.parse import ProfileFile, parse_file
+from provisioner.profile.parse import ProfileFile, find_missing, parse_file
 
 MAX_EXTENDS_DEPTH = 8
 SUFFIX = ".yaml"
@@ -89,7 +89,9 @@ def _entry(name: str, path: Path, folders: Sequence[Path]) -> ProfileEntry:
 
 def _merge(files: Sequence[ProfileFile]) -> Profile:
     merged = merge_files(files)
-    raise_problems(find_missing(merged, files), area="profile")
+    extended = [file.name for file in files[1:]]
+    missing = find_missing(merged.keys.__contains__, files[0].root.origin, extended=extended)
+    raise_problems(missing, area="profile")
     raise_problems(find_contradictions(merged), area="profile")
     return build_profile(files, merged)
 

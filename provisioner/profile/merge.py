@@ -11,12 +11,10 @@ from dataclasses import dataclass
 from packaging.utils import canonicalize_name
 
 from provisioner.ground.names import DEFAULT_INDEX, PLATFORMS
-from provisioner.ground.text import shown
 from provisioner.ground.yaml_tree import (
     Leaf,
     Node,
     Origin,
-    PlacedProblem,
     Table,
     find_items,
     find_leaves,
@@ -25,7 +23,7 @@ from provisioner.ground.yaml_tree import (
     plain,
 )
 from provisioner.profile import rules
-from provisioner.profile.keys import GPU_CLASSES, REQUIRED_MERGED
+from provisioner.profile.keys import GPU_CLASSES
 from provisioner.profile.model import (
     Decision,
     Device,
@@ -37,7 +35,7 @@ from provisioner.profile.model import (
     TorchVariant,
     Validation,
 )
-from provisioner.profile.parse import ProfileFile, model_missing
+from provisioner.profile.parse import ProfileFile
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -141,17 +139,6 @@ def merge_files(files: Sequence[ProfileFile]) -> Merged:
         },
         sections=tuple(_merge_section(name, layers) for name in PLATFORMS if name in wanted or not wanted),
     )
-
-
-def find_missing(merged: Merged, files: Sequence[ProfileFile]) -> Iterator[PlacedProblem]:
-    """Yield a problem for every key that neither the profile nor a stack gives."""
-    for key in REQUIRED_MERGED:
-        if key not in merged.keys:
-            where = ", ".join(shown(file.name) for file in files[1:])
-            message = f"key {shown(key)} is missing in the profile and in what it extends ({where})"
-            yield PlacedProblem(code="missing_key", message=message, origin=files[0].root.origin)
-    if "family" not in merged.keys and "validation.model" not in merged.keys:
-        yield model_missing(files[0].root.origin)
 
 
 def build_profile(files: Sequence[ProfileFile], merged: Merged) -> Profile:

@@ -1,6 +1,6 @@
 """Check one profile file beyond the shape of its keys: what it says twice, and what it must not say."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from provisioner.ground.names import PLATFORMS
@@ -64,20 +64,29 @@ def parse_file(name: str, file: str, root: Table, problems: list[PlacedProblem])
         indexes=tuple(entry.key.text for entry in indexes) if isinstance(indexes, Table) else (),
     )
     if not parsed.stack and root.get("extends") is None:
-        for key in REQUIRED_MERGED:
-            if root.get(key) is None:
-                message = f"key {shown(key)} is missing in the profile"
-                problems.append(PlacedProblem(code="missing_key", message=message, origin=root.origin))
-        if root.get("family") is None and find_node(root, "validation", "model") is None:
-            problems.append(model_missing(root.origin))
+        problems.extend(find_missing(lambda key: find_node(root, *key.split(".")) is not None, root.origin))
     return parsed
 
 
-def model_missing(origin: Origin) -> PlacedProblem:
-    """Return the problem of a profile that names no model to prove its environment with."""
-    message = "neither `family` nor `validation.model` says which model the environment is proven with"
-    hint = "name a family: `llama3`, or another as transformers names it, like `qwen3`"
-    return PlacedProblem(code="missing_key", message=message, origin=origin, hints=(hint,))
+def find_missing(
+    is_given: Callable[[str], bool], origin: Origin, *, extended: Sequence[str] = ()
+) -> Iterator[PlacedProblem]:
+    """Yield a problem for everything that a profile must say and does not.
+
+    Args:
+        is_given: Tells of a dotted key whether the profile, or what it extends, gives it.
+        origin: The profile's beginning.
+        extended: The names of what it extends.
+    """
+    also = f" and in what it extends ({', '.join(map(shown, extended))})" if extended else ""
+    for key in REQUIRED_MERGED:
+        if not is_given(key):
+            message = f"key {shown(key)} is missing in the profile{also}"
+            yield PlacedProblem(code="missing_key", message=message, origin=origin)
+    if not is_given("family") and not is_given("validation.model"):
+        message = "neither `family` nor `validation.model` says which model the environment is proven with"
+        hint = "name a family: `llama3`, or another as transformers names it, like `qwen3`"
+        yield PlacedProblem(code="missing_key", message=message, origin=origin, hints=(hint,))
 
 
 def _check_section(section: Table, problems: list[PlacedProblem]) -> None:

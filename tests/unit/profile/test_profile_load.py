@@ -281,6 +281,17 @@ def test_keys_that_nobody_gives_are_told_after_merging(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("extends", ["", "extends: s\n"], ids=["alone", "on a stack"])
+def test_a_profile_says_which_model_proves_it(tmp_path: Path, extends: str) -> None:
+    """Without a family and without a model of the user's own there is nothing to validate with."""
+    body = "description: p\ndevice: cpu\ntorch: cpu\npython: '3.11'\n" + extends
+    write(tmp_path, {"s": "description: s\nstack: true\n", "p": body})
+    assert places(errors(tmp_path)) == ["profile.missing_key p:1:1"]
+    assert "neither `family` nor `validation.model`" in errors(tmp_path)[0].message
+    write(tmp_path, {"p": body + "validation: {backend: transformers, model: own}\n"})
+    assert load(tmp_path).family == ""
+
+
 NAMES = [
     *(
         "",
