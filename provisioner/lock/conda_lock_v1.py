@@ -13,7 +13,7 @@ from provisioner.ground.yaml_fields import ANY_TEXT, Flag, ListOf, MapOf, Record
 from provisioner.ground.yaml_reader import read_yaml
 from provisioner.ground.yaml_tree import Table, find_items, find_origin
 from provisioner.ground.yaml_writer import Value, write_yaml
-from provisioner.lock.fingerprint import sdists_of_inputs
+from provisioner.lock.fingerprint import read_input
 from provisioner.lock.head import (
     CONDA_LOCK_VERSION,
     HEAD,
@@ -26,6 +26,7 @@ from provisioner.lock.head import (
 )
 from provisioner.lock.model import Lock, LockedPlatform
 from provisioner.lock.rules import check_conda_package, check_pip_package, filename_of
+from provisioner.profile.rules import requirement_name
 from provisioner.resolve.model import CondaPackage, PipPackage
 
 # The largest of ours has 200 kB, and is five levels deep.
@@ -100,7 +101,10 @@ def parse_lock(root: Table) -> Lock:
     parsed = parse_head(root, _LOCKFILE)
     head = parsed.head
     found: dict[str, dict[tuple[str, bool, bool], _Package]] = {name: {} for name in parsed.fingerprints}
-    sdists = {name: sdists_of_inputs(head.inputs, name) for name in parsed.fingerprints}
+    sdists = {
+        name: frozenset(map(requirement_name, read_input(head.inputs, name, "sdists") or ()))
+        for name in parsed.fingerprints
+    }
     for entry, node in zip(parsed.entries, find_items(root, "package"), strict=True):
         platform = entry["platform"]
         for key, reason in _find_mistakes(entry, parsed):

@@ -6,13 +6,13 @@ are for ``provision`` alone; only conda-lock's format and the bill of materials
 keep them, marked as optional.
 """
 
-import json
 from collections.abc import Callable, Collection, Iterable, Mapping
 from enum import StrEnum
 
 from provisioner.errors import UsageError
 from provisioner.ground.yaml_writer import Item, Value, write_yaml
 from provisioner.lock.conda_lock_v1 import write_document
+from provisioner.lock.fingerprint import read_input
 from provisioner.lock.graph import order_by_need
 from provisioner.lock.head import render_metadata
 from provisioner.lock.model import Lock, LockedPlatform
@@ -159,8 +159,7 @@ def _address(package: PipPackage, absolute: Address) -> str:
 
 
 def _python(lock: Lock, platform: LockedPlatform) -> str:
-    value = json.loads(lock.inputs.get(f"{platform.platform} python", '""'))
-    return str(value)
+    return str(read_input(lock.inputs, platform.platform, "python") or "")
 
 
 def _comment(lock: Lock, form: str) -> str:

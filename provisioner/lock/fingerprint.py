@@ -5,7 +5,6 @@ tolerances, reasons of overrides) changes no package and makes no lockfile stale
 """
 
 import json
-import re
 from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 from packaging.utils import canonicalize_name
 
 from provisioner.profile.model import Platform, Profile
+from provisioner.profile.rules import check_conda_spec, check_requirement
 from provisioner.resolve.request import channel_address
 
 # Raised when a field is dropped or written in another way: older lockfiles then say so. A new field that is
@@ -35,6 +35,9 @@ FIELDS = {
     "yanked": "pip.yanked",
     "sdists": "pip.sdists",
 }
+# What a field's JSON is, where it is no list of texts, and what each of its texts must be.
+_TYPES = {"python": str, "torch": str, "transformers": str, "as_of": str, "asset": str, "routes": dict}
+_CHECKS = {"conda": check_conda_spec, "pip": check_requirement, "sdists": check_requirement}
 
 
 def fingerprint_inputs(profile: Profile) -> Mapping[str, str]:
@@ -63,16 +66,26 @@ def fingerprint_of_inputs(inputs: Mapping[str, str], platform: str) -> str:
     return digest.hexdigest()
 
 
-def sdists_of_inputs(inputs: Mapping[str, str], platform: str) -> frozenset[str]:
-    """Return the normalised names that the profile lets be built from source on a platform."""
+def check_input(key: str, value: str) -> str | None:
+    """Say why ``value`` is not what a profile can have said of ``<platform> <field>``."""
+    field = key.partition(" ")[2]
     try:
-        names = json.loads(inputs.get(f"{platform} sdists", "[]"))
+        content = json.loads(value)
     except (ValueError, RecursionError):
-        return frozenset()
-    listed = names if isinstance(names, list) else []
-    return frozenset(
-        canonicalize_name(re.split(r"[^A-Za-z0-9._-]", str(name), maxsplit=1)[0]) for name in listed
-    )
+        return f"`input {key}` is not JSON"
+    if field not in FIELDS:  # of a later version: nobody reads it
+        return None
+    texts = content.values() if isinstance(content, dict) else content if isinstance(content, list) else ()
+    if type(content) is not _TYPES.get(field, list) or not all(isinstance(text, str) for text in texts):
+        return f"`input {key}` is not what a profile says there"
+    check = _CHECKS.get(field)
+    return next((f"`input {key}`: {reason}" for text in texts if check and (reason := check(text))), None)
+
+
+def read_input(inputs: Mapping[str, str], platform: str, field: str) -> Any:
+    """Return what the profile said of a field when it was locked; None where it said nothing."""
+    value = inputs.get(f"{platform} {field}")
+    return None if value is None else json.loads(value)
 
 
 def _read_fields(profile: Profile, platform: Platform) -> dict[str, Any]:

@@ -124,10 +124,7 @@ def _by_subject(field: str, value: str | None) -> dict[str, str]:
     """Return what can change on its own: packages by name, a single value under an empty one."""
     if value is None:
         return {}
-    try:
-        content = json.loads(value)
-    except (ValueError, RecursionError):
-        content = value  # from outside, and not what we write: compared as the text that it is
+    content = json.loads(value)
     if isinstance(content, dict):
         return {str(name): str(item) for name, item in content.items()}
     if not isinstance(content, list):

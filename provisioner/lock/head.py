@@ -24,7 +24,7 @@ from provisioner.ground.yaml_tree import (
     plain,
 )
 from provisioner.ground.yaml_writer import Value
-from provisioner.lock.fingerprint import FINGERPRINT_VERSION, fingerprint_of_inputs
+from provisioner.lock.fingerprint import FINGERPRINT_VERSION, check_input, fingerprint_of_inputs
 from provisioner.lock.model import Lock, LockedPlatform, LockHead
 from provisioner.lock.rules import check_publisher, origin_of
 from provisioner.resolve.model import CondaPackage, PipPackage
@@ -161,6 +161,8 @@ def parse_head(root: Table, spec: Record = HEAD) -> ParsedHead:
     refuse(check_profile_name(custom["profile"]), place("profile"))
     for name, address in groups["index"].items():
         refuse(check_index_name(name) or check_canonical_address(address), place(f"index {name}"))
+    for key, value in groups["input"].items():
+        refuse(check_input(key, value), place(f"input {key}"))
     head = LockHead(
         profile=custom["profile"],
         source=metadata["sources"][0],

@@ -1,6 +1,5 @@
 """The job of `provision audit`: known vulnerabilities and ends of life of locked versions."""
 
-import json
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from provisioner.diagnose.advisories.recorded import check_complete, choose_answ
 from provisioner.errors import ErrorList, UsageError
 from provisioner.ground.files import read_file
 from provisioner.lock.file import read_lock
+from provisioner.lock.fingerprint import read_input
 from provisioner.lock.model import Lock, LockedPlatform
 from provisioner.pipeline.engines import Engines
 from provisioner.pipeline.settings import Settings
@@ -136,7 +136,7 @@ def _find_pythons(subject: _Subject) -> dict[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = {}
     for part in subject.platforms:
         conda = next((each.version for each in part.conda if each.name == "python"), None)
-        version = conda or str(json.loads(subject.lock.inputs.get(f"{part.platform} python", '""')))
+        version = conda or read_input(subject.lock.inputs, part.platform, "python")
         if version:
             found[version] = (*found.get(version, ()), part.platform)
     return found

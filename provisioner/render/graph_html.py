@@ -4,20 +4,19 @@ A list with arcs beside it, each package above what it needs. No script: what a 
 by rules of its own when the pointer or the focus is on it, so the Tab key shows as much as a mouse.
 """
 
-import json
+import importlib.resources
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import canonicalize_name
-
 from provisioner.diagnose.machine.known import Known
 from provisioner.ground.names import DEFAULT_INDEX
+from provisioner.lock.fingerprint import read_input
 from provisioner.lock.graph import Key, find_missing, find_needs, list_packages, order_by_need
 from provisioner.lock.model import Lock, LockedPlatform
 from provisioner.profile.model import Profile
+from provisioner.profile.rules import conda_name, requirement_name
 from provisioner.render.amounts import format_bytes
 from provisioner.render.page import bullets, section, write_page
 from provisioner.resolve.model import CondaPackage, PipPackage
@@ -33,50 +32,6 @@ _RUNTIME = re.compile(
     r"(?:intel-(?:sycl|opencl|openmp|cmplr|pti)|dpcpp|mkl|onemkl|onednn|oneccl|impi|umf|tbb|tcmlib)\b.*"
 )
 _COLOURS = 6
-_STYLE = """\
-:root {
-  --i0: #2f6fb7; --i1: #c2570c; --i2: #7a4fc0; --i3: #14804a; --i4: #b3246b; --i5: #6b7280; --mark: #e3edf9;
-}
-@media (prefers-color-scheme: dark) {
-  :root {
-    --i0: #6aa9ee; --i1: #f0924b; --i2: #b08cf0; --i3: #4cc38a; --i4: #f07ab0; --i5: #9aa3af; --mark: #24364c;
-  }
-}
-main { max-width: 1120px; }
-.swatch { display: inline-block; width: 11px; height: 11px; border-radius: 2px; flex: none; }
-.legend { display: flex; flex-wrap: wrap; gap: 6px 18px; margin: 0 0 10px; padding: 0;
-  list-style: none; }
-.chip { font-size: 11px; font-weight: 600; border: 1px solid; border-radius: 9px; padding: 0 6px;
-  flex: none; }
-.chip.torch { color: var(--bar); }
-.chip.known { color: var(--failed); }
-.chip.plain { color: var(--soft); }
-.graph { display: grid; grid-template-columns: minmax(0, 1fr) 36%; }
-.graph ol { list-style: none; margin: 0; padding: 0; }
-.graph a { display: flex; align-items: center; gap: 7px; height: $height; padding: 0 6px;
-  color: inherit; text-decoration: none; border-radius: 4px; white-space: nowrap; overflow: hidden; }
-.graph a:hover, .graph a:focus { background: var(--mark); outline: 2px solid var(--bar);
-  outline-offset: -2px; }
-.graph .name { font-weight: 600; overflow: hidden; text-overflow: ellipsis; }
-.graph .version { color: var(--soft); overflow: hidden; text-overflow: ellipsis; flex: 0 1 auto; }
-.graph .size { margin-left: auto; flex: none; width: 120px; display: flex; align-items: center; gap: 6px; }
-.graph .size i { height: 8px; min-width: 1px; border-radius: 2px; background: var(--bar); opacity: .5; }
-.graph .size span { color: var(--soft); font-size: 12px; }
-.graph svg { display: block; width: 100%; height: $total; }
-.graph path { fill: none; stroke: var(--soft); stroke-opacity: .28; vector-effect: non-scaling-stroke; }
-.packages td a { color: var(--bar); }
-.packages tr:target { background: var(--mark); }
-.packages td { overflow-wrap: anywhere; }
-@media (max-width: 700px) {
-  .graph { grid-template-columns: minmax(0, 1fr) 26%; margin: 0 -10px; }
-  .graph .size, .graph .version, .graph .plain { display: none; }
-  .packages thead { display: none; }
-  .packages tr { display: block; border-bottom: 1px solid var(--line); padding: 8px 0; }
-  .packages td { display: block; border: 0; padding: 1px 0; text-align: left; }
-  .packages td:empty { display: none; }
-  .packages td[title]::before { content: attr(title) ": "; color: var(--soft); }
-}
-"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,7 +57,6 @@ def write_graph(profile: Profile, lock: Lock, platform: LockedPlatform, known: S
     """Return the page about one platform of a lock; ``known`` are rows of the ledger that may apply."""
     known = [each for each in known if each.row.when.packages]
     picture = _arrange(profile, lock, platform, known)
-    count = len(picture.order)
     legend = _legend(picture)
     graph = f'<div class="graph"><ol>{_rows(picture)}</ol>{_arcs(picture)}</div>'
     body = "".join(
@@ -116,10 +70,14 @@ def write_graph(profile: Profile, lock: Lock, platform: LockedPlatform, known: S
             else "",
         )
     )
-    sizes = {"$height": f"{_ROW_HEIGHT}px", "$total": f"{_ROW_HEIGHT * count}px"}
-    style = _STYLE.replace("$height", sizes["$height"]).replace("$total", sizes["$total"])
-    title = f"{profile.name} on {platform.platform}: {count} packages"
-    return write_page(title=title, body=body, style=style + _light_rules(picture))
+    title = f"{profile.name} on {platform.platform}: {len(picture.order)} packages"
+    return write_page(title=title, body=body, style=_write_style(picture))
+
+
+def _write_style(picture: _Picture) -> str:
+    style = importlib.resources.files("provisioner.render").joinpath("graph.css").read_text("utf-8")
+    total = _ROW_HEIGHT * len(picture.order)
+    return f":root {{ --row: {_ROW_HEIGHT}px; --rows: {total}px; }}\n{style}{_light_rules(picture)}"
 
 
 def _arrange(profile: Profile, lock: Lock, platform: LockedPlatform, known: Sequence[Known]) -> _Picture:
@@ -146,13 +104,13 @@ def _header(
     listed = list(packages)
     sizes = [package.size for package in listed if package.size is not None]
     unknown = len(listed) - len(sizes)
-    python = json.loads(lock.inputs.get(f"{platform.platform} python", '""'))
+    python = read_input(lock.inputs, platform.platform, "python")
     figures = {
         "Platform": platform.platform,
         "Packages": str(len(listed)),
         "To download": format_bytes(sum(sizes)) + (f" and {unknown} of unknown size" if unknown else ""),
         "torch": str(profile.torch.value),
-        "Python": str(python),
+        "Python": python or "",
         "State upstream": f"{profile.status.state.value} {profile.status.since or ''}".strip(),
     }
     shown = "".join(
@@ -230,17 +188,9 @@ def _find_chips(
 
 def _find_asked(package: Package, lock: Lock, platform: LockedPlatform) -> set[str]:
     """Return the names that the profile asked for when it was locked."""
-    kind = "conda" if isinstance(package, CondaPackage) else "pip"
-    asked: list[str] = json.loads(lock.inputs.get(f"{platform.platform} {kind}", "[]"))
-    if kind == "conda":
-        return {re.split(r"[\s<>=!~]", text.strip(), maxsplit=1)[0] for text in asked}
-    names = set()
-    for text in asked:
-        try:
-            names.add(canonicalize_name(Requirement(text).name))
-        except InvalidRequirement:
-            continue
-    return {str(name) for name in names}
+    is_conda = isinstance(package, CondaPackage)
+    asked = read_input(lock.inputs, platform.platform, "conda" if is_conda else "pip") or ()
+    return set(map(conda_name if is_conda else requirement_name, asked))
 
 
 def _rows(picture: _Picture) -> str:
