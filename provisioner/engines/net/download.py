@@ -5,12 +5,9 @@ trust what is in their caches, and report a login page as "no solution found". H
 interrupted file is resumed, every file has the lockfile's sha256, and a failure names host, cause and remedy.
 """
 
-import mimetypes
 import os
-import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
@@ -27,6 +24,13 @@ from provisioner.engines.net.addresses import (
 )
 from provisioner.engines.net.errors import Attempt, NotFoundError
 from provisioner.engines.net.local_files import open_local
+from provisioner.engines.net.response import (
+    Response,
+    continues_at,
+    is_web_page,
+    make_response,
+    read_local,
+)
 from provisioner.engines.net.settings import NetworkSettings
 from provisioner.engines.net.transfer import CHUNK_BYTES, Transfer
 from provisioner.errors import InstallError, UnavailableError
@@ -34,8 +38,6 @@ from provisioner.events import Listener, Notice, ignore_events
 from provisioner.ground.files import disk_error
 
 if TYPE_CHECKING:
-    import httpx
-
     from provisioner.engines.net.client import HttpClient
 
 __all__ = ["Downloader", "NotFoundError", "Response"]
@@ -45,16 +47,6 @@ _PROGRESS_BYTES = 1024 * 1024
 _LONGEST_FILE_BYTES = 16 * 1024 * 1024 * 1024
 
 _Result = TypeVar("_Result")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Response:
-    """A page: ``headers`` in lower case, ``body`` decoded, ``url`` of the server that answered."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-    url: str
 
 
 class Downloader:
@@ -103,7 +95,7 @@ class Downloader:
         """
         attempt = self._attempt(url, is_page=True)
         if urlsplit(attempt.asked).scheme == "file":
-            return _read_local(attempt)
+            return read_local(attempt)
         headers = {"accept": accept} | ({"if-none-match": etag} if etag else {})
         # Counted on the bytes of the file, so no compression may stand between.
         headers |= {"range": byte_range, "accept-encoding": "identity"} if byte_range else {}
@@ -128,7 +120,7 @@ class Downloader:
 
         def read() -> Response:
             with self._client.open("HEAD", attempt, {"accept-encoding": "identity"}) as answer:
-                return _response(answer, b"")
+                return make_response(answer, b"")
 
         return self._retry(read, attempt, tries=tries)
 
@@ -203,9 +195,9 @@ class Downloader:
                 attempt.done = len(body)
                 if len(body) > self._settings.longest_body_bytes:
                     raise failures.too_large(attempt, self._settings.longest_body_bytes)
-            if not wants_html and _is_web_page(answer.headers, bytes(body[:64])):
+            if not wants_html and is_web_page(answer.headers, bytes(body[:64])):
                 raise failures.web_page(attempt)
-            return _response(answer, bytes(body))
+            return make_response(answer, bytes(body))
 
     def _fetch(self, attempt: Attempt, transfer: Transfer) -> None:
         if urlsplit(attempt.asked).scheme == "file":
@@ -221,7 +213,7 @@ class Downloader:
         start = transfer.size
         headers = {"accept-encoding": "identity"} | ({"range": f"bytes={start}-"} if start else {})
         with self._client.open("GET", attempt, headers) as answer:
-            if start and answer.status_code != 200 and not _continues_at(answer, start):
+            if start and answer.status_code != 200 and not continues_at(answer, start):
                 transfer.restart()
                 raise failures.bad_resume(attempt)
             if start and answer.status_code == 200:
@@ -242,7 +234,7 @@ class Downloader:
     ) -> Iterator[bytes]:
         """Yield the body as it comes, refusing web pages and what is longer than it may be."""
         for chunk in chunks:
-            if transfer.size == 0 and _is_web_page(headers, chunk[:64]):
+            if transfer.size == 0 and is_web_page(headers, chunk[:64]):
                 raise failures.web_page(attempt)
             coming = max(transfer.size + len(chunk), attempt.total or 0)
             if attempt.size is not None and coming > attempt.size:
@@ -282,26 +274,3 @@ class Downloader:
         grown = self._settings.backoff_s * 2 ** min(self._settings.tries - left - 1, 6)
         wait_s = grown if attempt.retry_after_s is None else attempt.retry_after_s
         self._cancelled.wait(min(wait_s, _LONGEST_WAIT_S))
-
-
-def _response(answer: "httpx.Response", body: bytes) -> Response:
-    headers = {name.lower(): value for name, value in answer.headers.items()}
-    return Response(status=answer.status_code, headers=headers, body=body, url=str(answer.url))
-
-
-def _continues_at(answer: "httpx.Response", start: int) -> bool:
-    """Tell whether a partial answer begins at ``start``: a lying server must not make us splice files."""
-    match = re.match(r"bytes (\d{1,18})-", answer.headers.get("content-range", ""))
-    return answer.status_code == 206 and match is not None and int(match.group(1)) == start
-
-
-def _is_web_page(headers: Mapping[str, str], head: bytes) -> bool:
-    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-    return kind in {"text/html", "application/xhtml+xml"} and head.lstrip()[:1] in {b"<", b""}
-
-
-def _read_local(attempt: Attempt) -> Response:
-    """Return a local page."""
-    with open_local(attempt) as source:
-        kind = mimetypes.guess_type(source.name)[0] or "application/octet-stream"
-        return Response(status=200, headers={"content-type": kind}, body=source.read(), url=attempt.asked)
