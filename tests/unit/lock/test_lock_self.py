@@ -103,7 +103,7 @@ def test_readme_and_ci_install_what_is_locked() -> None:
     assert f"{INSTALL.format('provision.txt', '.')} && provision create llama3-cpu\n" in readme
     assert f"{INSTALL.format('provision-dev.txt', '-e .')} && python3 -m pytest\n" in readme
     for path in (*(ROOT / ".github").rglob("*.yml"), ROOT / ".ci" / "run"):
-        for line in re.findall(r"-m pip install (.*)", path.read_text(encoding="utf-8")):
+        for line in re.findall(r"\bpip install (.*)", path.read_text(encoding="utf-8")):
             locked = re.search(r"-r (tool/|\"\$SOURCE/)?lockfiles/provision(-dev)?\.txt\"?$", line)
             own = re.search(r"--no-deps --no-build-isolation (-e )?(\.|\./tool|\"\$SOURCE\")$", line)
             newest = line == "--upgrade -e '.[dev]'"  # the job that may fail
