@@ -115,7 +115,7 @@ def bench_lock(profile: Profile, mirror_file: Path, data: Path, rounds: int) -> 
     uv = [uv_command(profile, platform, folder, mirrors) for platform in profile.platforms]
     rattler = [rattler_command(profile, platform, folder, mirrors) for platform in profile.platforms]
     options = ("--upgrade", "--mirrors", mirror_file, "--data-dir", data, "--lockfiles", folder / "locks")
-    lock = (sys.executable, "-m", "provisioner.cli.main", "lock")
+    lock = (sys.executable, "-m", "provisioner", "lock")
 
     def run_each(commands: list[list[str | Path]], *more: str) -> None:
         for command in filter(None, commands):

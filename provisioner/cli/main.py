@@ -2,15 +2,14 @@
 
 import os
 import re
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import Any, NoReturn
 
 import click
 
 from provisioner import __version__
+from provisioner.cli.signals import EXIT_CODES, find_signal
 from provisioner.errors import ErrorList, ExitCode, InternalError, ProvisionError, UsageError
 from provisioner.ground.text import did_you_mean
 from provisioner.render.answer import Answer
@@ -100,30 +99,6 @@ class StoppedError(ProvisionError):
     """A signal ended the command."""
 
 
-class SignalledError(BaseException):
-    """A signal asked us to stop; its name is the first argument."""
-
-
-_EXIT_OF_SIGNAL = {
-    "SIGINT": ExitCode.INTERRUPTED,
-    "SIGBREAK": ExitCode.INTERRUPTED,  # Ctrl-Break, only on Windows
-    "SIGTERM": ExitCode.TERMINATED,
-    "SIGHUP": ExitCode.HANGUP,
-}
-
-
-def main(argv: Sequence[str] | None = None) -> NoReturn:
-    """Run the command line and leave the process with the contract's exit code."""
-    _mend_streams()
-    _watch_signals()
-    try:
-        code = run(list(sys.argv[1:] if argv is None else argv))
-    except SignalledError as stop:  # while an answer was being printed
-        code = int(_EXIT_OF_SIGNAL[stop.args[0]])
-    # Engines' native threads may crash an orderly exit after everything is done (see docs/decisions).
-    os._exit(code)
-
-
 def run(arguments: list[str]) -> int:
     """Run the command line and return the exit code; everything is printed."""
     as_json = _wants_json(arguments)
@@ -154,13 +129,15 @@ def _errors_of(error: BaseException, arguments: Sequence[str]) -> Sequence[Provi
             return (error,)
         case KeyboardInterrupt() | click.Abort():
             return (_stopped("SIGINT"),)
-        case SignalledError():
-            return (_stopped(error.args[0]),)
         case click.ClickException():
             return (_usage_error(error),)
-    from provisioner.cli.crash import write_crash_report  # noqa: PLC0415 - 20 ms that every other run saves
+    name = find_signal(error)
+    told = _system_error(error) or (_stopped(name) if name else None)
+    if told is None:
+        from provisioner.cli.crash import write_crash_report  # noqa: PLC0415 - 20 ms that every other run saves
 
-    return (_system_error(error) or write_crash_report(error, arguments),)
+        told = write_crash_report(error, arguments)
+    return (told,)
 
 
 def _verb_of(arguments: Sequence[str]) -> str:
@@ -193,7 +170,7 @@ def _usage_error(error: click.ClickException) -> UsageError:
 
 
 def _stopped(name: str) -> StoppedError:
-    code = _EXIT_OF_SIGNAL[name]
+    code = ExitCode(EXIT_CODES[name])
     error = StoppedError(
         f"signal.{code.name.lower()}",
         f"stopped by {name}; nothing half-made is in use",
@@ -216,23 +193,7 @@ def _system_error(error: BaseException) -> InternalError | None:
     )
 
 
-def _watch_signals() -> None:
-    """Turn the first signal into an exception; what cleans up after it is not interrupted by a second."""
-    ours = [name for name in _EXIT_OF_SIGNAL if hasattr(signal, name)]
-
-    def stop(number: int, frame: Any) -> None:
-        del frame
-        for name in ours:
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
-        raise SignalledError(signal.Signals(number).name)
-
-    for name in ours:
-        # `nohup` and a shell's `&` make us ignore some; that is kept.
-        if signal.getsignal(getattr(signal, name)) is not signal.SIG_IGN:
-            signal.signal(getattr(signal, name), stop)
-
-
-def _mend_streams() -> None:
+def mend_streams() -> None:
     """Let no character end a run that a console cannot show (cp1252, ASCII), and no closed stream."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
@@ -240,7 +201,3 @@ def _mend_streams() -> None:
         reconfigure: Callable[..., None] | None = getattr(getattr(sys, name), "reconfigure", None)
         if reconfigure is not None:
             reconfigure(errors="backslashreplace")
-
-
-if __name__ == "__main__":
-    main()

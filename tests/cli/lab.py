@@ -21,7 +21,7 @@ from provisioner.cli import main
 from tests.loopback import Loopback
 from tests.wheels import make_wheel
 
-COMMAND = (sys.executable, "-m", "provisioner.cli.main")
+COMMAND = (sys.executable, "-m", "provisioner")
 REPOSITORY = Path(__file__).parents[2]
 ENVELOPE = {"schema", "command", "exit_code", "data", "errors"}
 ERROR = {"code", "message", "hints", "retryable", "context"}

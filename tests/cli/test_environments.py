@@ -50,7 +50,7 @@ def test_run_takes_no_python_or_pip_of_another_environment(built: Lab, tmp_path:
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGPIPE")
 def test_run_ends_with_its_reader(built: Lab) -> None:
     """A program that writes for ever ends when `head` has what it wants."""
-    line = f"{sys.executable} -m provisioner.cli.main run tiny -- sh -c 'while :; do echo y; done' | head -1"
+    line = f"{sys.executable} -m provisioner run tiny -- sh -c 'while :; do echo y; done' | head -1"
     shown = subprocess.run(
         ["/bin/sh", "-c", line],
         cwd=built.root,

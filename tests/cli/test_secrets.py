@@ -83,7 +83,7 @@ def test_credentials_are_used_and_never_shown(lab: Lab) -> None:
             shown = lab.spawn(*arguments)
             assert shown.code in {0, 6}, shown.err
             check_text(shown.out, shown.err)
-    assert any(b"provisioner.cli.main" in line for line, _ in seen)
+    assert any(b"-m\0provisioner\0" in line for line, _ in seen)
     assert not any(form.encode() in line for form in FORMS for line, _ in seen)
     assert any("authorization" in request.headers for request in lab.server.requests)
     check_tree(lab.root)

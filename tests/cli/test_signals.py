@@ -18,6 +18,34 @@ from tests.cli.lab import Lab
 if sys.platform == "win32":
     pytest.skip("Windows has no such signals and no /proc", allow_module_level=True)
 
+# A signal that comes in a destructor, and one that Python wraps in another error.
+LOST = """
+import signal, time
+from provisioner.cli.signals import SignalledError, watch_signals
+
+class Callback:
+    def __del__(self):
+        signal.raise_signal(signal.SIGTERM)
+
+watch_signals()
+try:
+    Callback()
+    time.sleep(30)
+except SignalledError as stop:
+    print(*stop.args)
+"""
+WRAPPED = """
+import signal
+from provisioner.cli import create
+from provisioner.__main__ import main
+
+class Descriptor:
+    def __set_name__(self, owner, name):
+        signal.raise_signal(signal.SIGTERM)
+
+create.command.callback = lambda **_: type("Owner", (), {"field": Descriptor()})
+main()
+"""
 SLEEPER = {"torch.py": "import time\ntime.sleep(600)\n"}
 CODES = {
     signal.SIGINT: ExitCode.INTERRUPTED,
@@ -126,3 +154,18 @@ def test_a_killed_run_leaves_nothing_in_use(lab: Lab) -> None:
     lab.server.delay_s = 0.0
     assert lab.run("list", "--json").data["environments"] == []
     assert lab.run("create", "tiny", "--no-validate", "--lock-timeout", "5").code == 0
+
+
+def test_a_signal_that_python_throws_away_comes_again() -> None:
+    """What is raised in a destructor, or in a callback of an import, goes nowhere; the stop does not."""
+    done = subprocess.run([sys.executable, "-c", LOST], check=False, capture_output=True, timeout=20)
+    assert (done.stdout, done.stderr) == (b"SIGTERM\n", b"")
+
+
+def test_a_signal_that_python_wraps_is_a_stop() -> None:
+    """The answer is the signal's, not that of our bug."""
+    done = subprocess.run(
+        [sys.executable, "-c", WRAPPED, "create", "tiny"], check=False, capture_output=True, timeout=20
+    )
+    assert (done.returncode, done.stdout) == (ExitCode.TERMINATED, b"")
+    assert b"stopped by SIGTERM" in done.stderr

@@ -41,7 +41,7 @@ class Bench:
             [
                 sys.executable,
                 "-m",
-                "provisioner.cli.main",
+                "provisioner",
                 verb,
                 "--data-dir",
                 self.root / "data",
