@@ -1,15 +1,14 @@
 """The job of `provision lock --verify-attestations`: is every attested file its publisher's?"""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from operator import itemgetter
 
-from provisioner.engines.index.attestations import check_attestations, require_library
 from provisioner.engines.index.files import IndexFiles
 from provisioner.engines.index.provenance import PROVENANCE_TYPE
-from provisioner.errors import InstallError, ProvisionError
+from provisioner.errors import InstallError, ProvisionError, UsageError
 from provisioner.ground.names import DEFAULT_INDEX
 from provisioner.lock.file import read_lock
 from provisioner.pipeline.engines import Engines
@@ -44,18 +43,31 @@ def verify_attestations(settings: Settings, profiles: Sequence[Profile]) -> tupl
         UsageError: ``usage.no_attestations``: the library is not installed.
         LockError: A profile has no lockfile that can be read.
     """
-    require_library()
+    try:
+        from provisioner.engines.index.attestations import check_attestations  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise UsageError(
+            "usage.no_attestations",
+            f"attestations cannot be checked: the module `{error.name}` is not installed",
+            hints=[
+                "run `pip install 'provision-arc[attestations]'`",
+                "in a checkout run `pip install '.[attestations]'`",
+            ],
+        ) from error
     with Engines(settings) as engines:
         files = IndexFiles(engines.downloader, engines.packages)
-        return tuple(_verify(settings, profile, engines, files) for profile in profiles)
+        check = partial(_check, check_attestations, engines=engines, files=files)
+        return tuple(_verify(settings, profile, engines, check) for profile in profiles)
 
 
-def _verify(settings: Settings, profile: Profile, engines: Engines, files: IndexFiles) -> Attested:
+def _verify(
+    settings: Settings, profile: Profile, engines: Engines, check: Callable[..., str | ProvisionError | None]
+) -> Attested:
     lock = read_lock(settings.find_lockfile(profile))
     addresses = {**lock.indexes, DEFAULT_INDEX: engines.default_index}
     # A file of both platforms is one file.
     wheels = {(wheel.filename, wheel.index): wheel for part in lock.platforms for wheel in part.pip}
-    check = partial(_check, engines=engines, files=files, addresses=addresses)
+    check = partial(check, addresses=addresses)
     with ThreadPoolExecutor(max_workers=_JOBS) as pool:
         found = dict(zip(wheels, pool.map(check, wheels.values()), strict=True))
     conda = {package.filename for part in lock.platforms for package in part.conda}
@@ -70,7 +82,12 @@ def _verify(settings: Settings, profile: Profile, engines: Engines, files: Index
 
 
 def _check(
-    wheel: PipPackage, *, engines: Engines, files: IndexFiles, addresses: dict[str, str]
+    attest: Callable[..., str],
+    wheel: PipPackage,
+    *,
+    engines: Engines,
+    files: IndexFiles,
+    addresses: dict[str, str],
 ) -> str | ProvisionError | None:
     """Return a file's publisher, None where nobody attests it, or what is wrong."""
     try:
@@ -82,7 +99,7 @@ def _check(
         if file is None or file.provenance is None:
             return None if wheel.publisher is None else _other_publisher(wheel, None)
         body = engines.downloader.get(file.provenance, accept=PROVENANCE_TYPE).body
-        publisher = check_attestations(body, filename=wheel.filename, sha256=wheel.sha256)
+        publisher = attest(body, filename=wheel.filename, sha256=wheel.sha256)
     except ProvisionError as error:
         return error
     if wheel.publisher not in {None, publisher}:

@@ -94,24 +94,32 @@ def create(settings: Settings, profile: Profile, choices: CreateChoices, *, on_e
     done = None if choices.rebuild else _find_done(settings, profile, plan, choices, on_event=on_event)
     if done is not None:
         return done
-    ask_ledger(settings, profile, plan, choices, on_event=on_event)
 
-    from provisioner.pipeline import base_python, build, bytecode, evidence, preview, validate  # noqa: PLC0415 - with the line below
-    from provisioner.pipeline import engines as tools  # noqa: PLC0415 - 0.1 s that a run with nothing to do saves
+    from provisioner.pipeline import (  # noqa: PLC0415 - 0.1 s that a run with nothing to do saves
+        base_python,
+        build,
+        bytecode,
+        engines,
+        evidence,
+        gate,
+        preview,
+        validate,
+    )
 
+    gate.judge_stack(settings, profile, plan, device=choices.device, enforce=choices.gate, on_event=on_event)
     evidence.tell_proof(settings, profile, plan, on_event=on_event)
-    with tools.Engines(settings, on_event=on_event) as engines:
-        interpreter = base_python.find_base_python(plan, engines, managed=choices.managed_python)
+    with engines.Engines(settings, on_event=on_event) as at_hand:
+        interpreter = base_python.find_base_python(plan, at_hand, managed=choices.managed_python)
 
         def build_at(prefix: Path) -> Receipt:
-            preview.check_space(plan, engines)
+            preview.check_space(plan, at_hand)
             return build.build_generation(
-                plan, prefix, engines=engines.build, interpreter=interpreter, on_event=on_event
+                plan, prefix, engines=at_hand.build, interpreter=interpreter, on_event=on_event
             )
 
         generation = install_environment(
             plan,
-            home=engines.home,
+            home=at_hand.home,
             build=build_at,
             rebuild=choices.rebuild,
             lock_timeout_s=choices.lock_timeout_s,
@@ -123,10 +131,10 @@ def create(settings: Settings, profile: Profile, choices: CreateChoices, *, on_e
         if choices.validate and not _is_proven(report, profile, choices):
             asked = validate.ValidationChoices(device=choices.device, width=choices.width)
             report = validate.validate_generation(
-                generation, profile, engines, choices=asked, on_event=on_event
+                generation, profile, at_hand, choices=asked, on_event=on_event
             )
             if generation.new:  # nobody has edited it yet
-                bytecode.keep_bytecode(generation, plan, engines.build, on_event=on_event)
+                bytecode.keep_bytecode(generation, plan, at_hand.build, on_event=on_event)
     matches = validate.recognise_report(report) if report else ()
     return Created(profile=profile, generation=generation, report=report, matches=matches)
 
@@ -138,17 +146,6 @@ def pass_gate(settings: Settings, profile: Profile, choices: CreateChoices) -> s
     from provisioner.pipeline.gate import judge_machine  # noqa: PLC0415 - 60 ms that a CPU profile saves
 
     return judge_machine(settings, profile, enforce=choices.gate and choices.device != "cpu")
-
-
-def ask_ledger(
-    settings: Settings, profile: Profile, plan: InstallPlan, choices: CreateChoices, *, on_event: Listener
-) -> None:
-    """Tell what is known of this machine's card and driver with these packages; errors as from the gate."""
-    if profile.device is not Device.XPU or choices.device == "cpu":
-        return
-    from provisioner.pipeline.gate import judge_stack  # noqa: PLC0415 - as above
-
-    judge_stack(settings, profile, plan, enforce=choices.gate, on_event=on_event)
 
 
 def _lock(settings: Settings, profile: Profile, *, on_event: Listener) -> None:

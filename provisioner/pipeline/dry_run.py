@@ -9,8 +9,9 @@ from provisioner.install.transaction import find_current
 from provisioner.lock.diff import LockDiff, diff_locks
 from provisioner.lock.file import read_lock
 from provisioner.lock.model import Lock
-from provisioner.pipeline.create import CreateChoices, ask_ledger, pass_gate, plan_environment
+from provisioner.pipeline.create import CreateChoices, pass_gate, plan_environment
 from provisioner.pipeline.engines import Engines
+from provisioner.pipeline.gate import judge_stack
 from provisioner.pipeline.preview import Preview, preview
 from provisioner.pipeline.rollback import read_kept_lock
 from provisioner.pipeline.settings import Settings
@@ -44,7 +45,9 @@ def preview_create(
     with Engines(settings) as engines:
         current = None if choices.rebuild else find_current(engines.home, plan)
         if current is None:
-            ask_ledger(settings, profile, plan, choices, on_event=on_event)
+            judge_stack(
+                settings, profile, plan, device=choices.device, enforce=choices.gate, on_event=on_event
+            )
         return DryRun(
             up_to_date=current is not None,
             seen=preview(plan, engines),

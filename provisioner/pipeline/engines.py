@@ -15,6 +15,7 @@ from provisioner.engines.conda.solver import RattlerSolver
 from provisioner.engines.net.download import Downloader
 from provisioner.engines.net.pip_config import PackageSettings, read_pip_settings
 from provisioner.engines.net.settings import NetworkSettings, read_network_settings
+from provisioner.engines.osv.client import OsvClient
 from provisioner.engines.store.fetch import StoreFetcher
 from provisioner.engines.store.store import Store
 from provisioner.engines.uv.installer import UvInstaller
@@ -27,7 +28,6 @@ from provisioner.pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from provisioner.engines.index.source import IndexSource
-    from provisioner.engines.osv.client import OsvClient
     from provisioner.engines.uv.solver import UvSolver
 
 # What a child process may know of our environment: where programs, temporary files and certificates are. Not
@@ -135,10 +135,8 @@ class Engines:
         )
 
     @cached_property
-    def osv(self) -> "OsvClient":
+    def osv(self) -> OsvClient:
         """What asks for known vulnerabilities."""
-        from provisioner.engines.osv.client import OsvClient  # noqa: PLC0415 - its parts serve one verb alone
-
         return OsvClient(
             self.downloader, cache=self.home.cache / "osv" / "answers.json", offline=self.settings.offline
         )

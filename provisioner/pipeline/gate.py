@@ -10,7 +10,7 @@ from provisioner.install.plan import InstallPlan
 from provisioner.pipeline.ledger import describe_stack, load_ledger
 from provisioner.pipeline.proposal import find_better, find_unfit
 from provisioner.pipeline.settings import Settings, host_platform
-from provisioner.profile.model import Profile
+from provisioner.profile.model import Device, Profile
 
 
 def judge_machine(settings: Settings, profile: Profile, *, enforce: bool) -> str | None:
@@ -31,13 +31,29 @@ def judge_machine(settings: Settings, profile: Profile, *, enforce: bool) -> str
 
 
 def judge_stack(
-    settings: Settings, profile: Profile, plan: InstallPlan, *, enforce: bool, on_event: Listener
+    settings: Settings,
+    profile: Profile,
+    plan: InstallPlan,
+    *,
+    device: str | None = None,
+    enforce: bool,
+    on_event: Listener,
 ) -> None:
-    """Tell what is known of this machine's card and driver with the wheels of a plan.
+    """Tell what is known of this machine's card and driver with the wheels of a plan that is for a card.
+
+    Args:
+        settings: Where things are.
+        profile: The profile; what is for a CPU knows no card.
+        plan: What will be installed.
+        device: Device to validate on; None: the profile's.
+        enforce: Whether what is known to fail stops.
+        on_event: Told what is known.
 
     Raises:
         UnvalidatedError: ``known.<row>``: it is known to fail, and ``enforce``.
     """
+    if profile.device is not Device.XPU or device == "cpu":
+        return
     facts = gather_host(target=settings.data, variables=settings.environ)
     known = find_known(load_ledger(), describe_stack(plan.platform, plan.wheels, plan.env), facts)
     stop = find_stop(known, subject=f"`{profile.name}`") if enforce else None

@@ -135,6 +135,7 @@ def test_an_index_that_does_not_answer_is_unavailable(attested: Lab) -> None:
 def test_without_the_library_the_extra_is_named(attested: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """Exit 2 before anything is asked, with the command that installs it."""
     monkeypatch.setitem(sys.modules, "pypi_attestations", None)
+    monkeypatch.delitem(sys.modules, "provisioner.engines.index.attestations")
     attested.server.requests.clear()
     shown = attested.run(*VERIFY)
     assert (shown.code, shown.error["code"]) == (2, "usage.no_attestations")

@@ -1,35 +1,16 @@
 """Check who signed a file: its attestations against the certificates and logs of Sigstore (PEP 740).
 
-The library is an extra: it brings 30 packages and 60 MB, and most users never ask.
+The library is an extra, and this module cannot be imported without it: it brings 30 packages and 60 MB, and
+most users never ask.
 """
 
 import logging
-from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+from pypi_attestations import AttestationError, Distribution, Provenance, VerificationError
 
 from provisioner.engines.index.provenance import find_publisher
-from provisioner.errors import InstallError, UsageError
-
-if TYPE_CHECKING:
-    from pypi_attestations import Distribution, Provenance
-
-
-def require_library() -> None:
-    """Say before anything is fetched that the library is missing.
-
-    Raises:
-        UsageError: ``usage.no_attestations``.
-    """
-    try:
-        import pypi_attestations  # noqa: F401, PLC0415 - an extra
-    except ImportError as error:
-        raise UsageError(
-            "usage.no_attestations",
-            f"attestations cannot be checked: the module `{error.name}` is not installed",
-            hints=[
-                "run `pip install 'provision-arc[attestations]'`",
-                "in a checkout run `pip install '.[attestations]'`",
-            ],
-        ) from error
+from provisioner.errors import InstallError
 
 
 def check_attestations(body: bytes, *, filename: str, sha256: str) -> str:
@@ -47,9 +28,6 @@ def check_attestations(body: bytes, *, filename: str, sha256: str) -> str:
     Raises:
         InstallError: ``install.attestation``: one of them does not hold, or the document is none.
     """
-    from pydantic import ValidationError  # noqa: PLC0415 - it comes with the extra
-    from pypi_attestations import AttestationError, Distribution, Provenance  # noqa: PLC0415 - an extra
-
     # "loaded in offline mode" is what was asked for.
     logging.getLogger("sigstore").setLevel(logging.ERROR)
     try:
@@ -68,9 +46,7 @@ def check_attestations(body: bytes, *, filename: str, sha256: str) -> str:
     return publisher
 
 
-def _verify(provenance: "Provenance", file: "Distribution") -> None:
-    from pypi_attestations import VerificationError  # noqa: PLC0415 - an extra
-
+def _verify(provenance: Provenance, file: Distribution) -> None:
     for bundle in provenance.attestation_bundles:
         for attestation in bundle.attestations:
             attestation.verify(bundle.publisher, file, offline=True)
