@@ -12,6 +12,7 @@ RECEIPT_NAME = "provision-receipt.json"
 REPORT_NAME = "provision-report.json"
 OTHER_REPORT_NAME = "provision-report-other.json"
 """The last validation on a device that the profile is not for: it proves less, and is kept beside."""
+SNAPSHOT_NAME = "provision-snapshot.json"
 RECORD_NAME = "provision-record"
 """Folder with copies of the profile's files in ``envs`` and of the lockfile in ``lockfiles``."""
 

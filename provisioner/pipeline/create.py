@@ -236,7 +236,7 @@ def _describe_changes(name: str, changed: Sequence[str]) -> str:
     listed = ", ".join(f"`{each}`" for each in changed[:3])
     more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
     return (
-        f"`{name}` was changed since it was built: {listed}{more} in its site-packages;"
+        f"`{name}` was changed since it was built: {listed}{more};"
         f" `provision repair {name}` puts its files back"
     )
 

@@ -14,9 +14,10 @@ from provisioner.install.environment_lock import hold_environment
 from provisioner.install.generations import Generation
 from provisioner.install.inventory import BuiltFile, load_inventory
 from provisioner.install.plan import InstallPlan
+from provisioner.install.receipt import SNAPSHOT_NAME
 from provisioner.install.removal import remove_leftovers
 from provisioner.install.restore import hold_second, needs_source, restore_files
-from provisioner.install.snapshot import SNAPSHOT_NAME, format_snapshot, take_snapshot
+from provisioner.install.snapshot import take_snapshot
 from provisioner.install.use import hold_unused
 from provisioner.install.verify import Difference, compare_files
 from provisioner.lock.file import SUFFIX, read_lock
@@ -117,7 +118,7 @@ def _restore(
         if failed or compare_files(prefix, inventory, fast=True).differences:
             named = f"`{failed[0]}` cannot" if failed else "its files cannot"
             raise _UnrepairableError(f"{named} be made as it was built")
-        write_atomically(prefix / SNAPSHOT_NAME, format_snapshot(take_snapshot(prefix)))
+        write_atomically(prefix / SNAPSHOT_NAME, take_snapshot(prefix))
         return compared.differences
 
 

@@ -1,7 +1,5 @@
 """`create` where nothing, or another thing, is to do than the first time."""
 
-import pytest
-
 from tests.cli.lab import Lab
 
 
@@ -61,28 +59,6 @@ def test_dry_run_tells_what_the_lock_changes(lab: Lab) -> None:
     assert (change["name"], change["old"], change["new"]) == ("tinyapp", "1.0", "1.1")
     assert change["name"] in told["text"]
     assert "~ tinyapp 1.0 -> 1.1" in lab.run("create", "tiny", "--dry-run").out
-
-
-@pytest.mark.parametrize("tampering", ["startup", "added", "removed", "edited module"])
-def test_create_with_nothing_to_do_notices_what_was_changed(tampering: str, tiny: Lab) -> None:
-    """Added startup code and added, removed and edited files are told, and `up to date` is not said."""
-    prefix = tiny.build_tiny()
-    site = next(prefix.glob("lib/python*/site-packages"))
-    if tampering == "startup":
-        (site / "zz.pth").write_text("import os\n", encoding="utf-8")
-    elif tampering == "added":
-        next(site.glob("tinyapp-*.dist-info")).joinpath("more.txt").write_text("x", encoding="utf-8")
-    elif tampering == "removed":
-        next(site.glob("tinyapp-*.dist-info")).joinpath("METADATA").unlink()
-    else:
-        with next(site.glob("tinyapp.py")).open("a", encoding="utf-8") as file:
-            file.write("\nVERSION = 'evil'\n")
-    shown = tiny.run("create", "tiny", "--no-validate")
-    assert "warning: `tiny` was changed since it was built" in shown.err
-    assert "`provision repair tiny`" in shown.err
-    assert "up to date" not in shown.out
-    assert tiny.run("repair", "tiny", "--no-validate").code == 0
-    assert "warning" not in tiny.run("create", "tiny", "--no-validate").err
 
 
 def test_bytecode_is_no_change(tiny: Lab) -> None:

@@ -204,6 +204,32 @@ def test_every_kind_of_tampering_is_named_and_put_back(app: Lab) -> None:
     assert "warning" not in app.run("create", "tiny", "--no-validate").err
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_create_with_nothing_to_do_notices_every_kind(kind: str, app: Lab) -> None:
+    """What was done is told by file with the command that undoes it, and `up to date` is not said."""
+    file, tamper, names = KINDS[kind]
+    tamper(prefix_of(app) / file)
+    shown = app.run("create", "tiny", "--no-validate")
+    assert "warning: `tiny` was changed since it was built: " in shown.err
+    assert all(f"`{name}`" in shown.err for name in names)
+    assert "up to date" not in shown.out
+    assert "`provision repair tiny`" in shown.err
+    assert app.run("repair", "tiny", "--no-validate").code == 0
+    assert app.run("create", "tiny", "--no-validate").err == ""
+
+
+def test_what_was_only_touched_is_no_change(app: Lab) -> None:
+    """A file of new times and the old content is as it was built, and is not read a second time."""
+    prefix = prefix_of(app)
+    before = (prefix / "provision-snapshot.json").read_bytes()
+    (prefix / SITE / "tinyapp" / "kept.py").touch()
+    assert app.run("create", "tiny", "--no-validate").err == ""
+    touched = (prefix / "provision-snapshot.json").read_bytes()
+    assert touched != before
+    assert app.run("create", "tiny", "--no-validate").err == ""
+    assert (prefix / "provision-snapshot.json").read_bytes() == touched
+
+
 def test_words_name_package_list_and_startup(app: Lab) -> None:
     """The text says whose a file is, which list names it, and that Python runs it; the hint is `repair`."""
     prefix = prefix_of(app)
@@ -296,6 +322,11 @@ def test_conda_files_are_named_and_put_back(tmp_path: Path) -> None:
         assert locked.code == 0, locked.err
         prefix = lab.build_tiny()
         before = picture(prefix)
+        startup = prefix / f"lib/python{PYTHON}/usercustomize.py"
+        startup.write_text("import os\n", encoding="utf-8")
+        assert f"`lib/python{PYTHON}/usercustomize.py`" in lab.run("create", "tiny", "--no-validate").err
+        startup.unlink()
+        assert lab.run("create", "tiny", "--no-validate").err == ""
         rewrite(prefix / "lib/pkgconfig/libuv.pc", str(prefix), "/somewhere/else")
         (prefix / "lib/libuv.so.1.0.0").write_bytes(b"another library")
         replace_by_link(prefix / "lib/libuv.so.1", "/dev/null")
