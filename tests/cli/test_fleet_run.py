@@ -150,6 +150,32 @@ def test_what_is_wrong_before_a_machine_is_asked(fleet: Lab) -> None:
     assert "tasks" in shown.error["message"]
 
 
+@pytest.mark.parametrize(
+    ("part", "place"),
+    [
+        ("far:\n  hosts:\n    ws-03: {}\n  vars: [\n", "inventory/far.yml:5:1: YAML parsing failed"),
+        ("far:\n  host:\n    ws-03: {}\n", "Skipping unexpected key (host) in group (far)"),
+        ("far: [ws-03]\n", "Skipping 'far' as this is not a valid group definition"),
+    ],
+)
+def test_an_inventory_that_can_be_read_in_part_is_refused(fleet: Lab, part: str, place: str) -> None:
+    """Ansible warns and goes on without the machines; we name the place, and ask nobody."""
+    (fleet.root / "inventory").mkdir()
+    shutil.copy(fleet.root / "inventory.ini", fleet.root / "inventory" / "desks")
+    (fleet.root / "inventory" / "far.yml").write_text(part, encoding="utf-8")
+    shown = fleet.spawn("fleet", "run", "inventory", "llama3-cpu", "--playbook", "play.yml", "--json")
+    assert (shown.code, shown.error["code"]) == (2, "fleet.inventory")
+    assert place in shown.error["message"]
+    assert not (fleet.root / "verdicts").exists()
+
+
+def test_a_limit_that_names_no_machine_is_refused(fleet: Lab) -> None:
+    """One of two names is misspelt: the other one alone is not what was asked for."""
+    shown = run(fleet, "--limit", "ws-01,ws-O2", "--json")
+    assert (shown.code, shown.error["code"]) == (2, "fleet.inventory")
+    assert "ws-O2" in shown.error["message"]
+
+
 def test_without_ansible_the_extra_is_named(fleet: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """The verb says what to install; nothing else of the program needs it."""
     monkeypatch.setattr("sys.executable", "/nowhere/python")

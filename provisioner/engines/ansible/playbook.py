@@ -7,6 +7,7 @@ seconds after SIGTERM). ansible-playbook itself passes SIGTERM on to its workers
 
 import json
 import os
+import re
 import shutil
 import sys
 import time
@@ -23,6 +24,13 @@ _INVENTORY_TIMEOUT_S = 120.0
 _GRACE_S = 5.0  # its workers end their own children
 _MOST_HOSTS = 20_000
 _TOLD_LINES = 5
+# Else Ansible warns of a source that it cannot read, or of a name in `--limit` that is nowhere, and goes on.
+_WHOLE = {"ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "true", "ANSIBLE_HOST_PATTERN_MISMATCH": "error"}
+# No setting refuses these.
+_SKIPPED = re.compile(r"\[WARNING\]: (Skipping .*\bgroup\b.*|Failed to load inventory plugin.*)")
+_CAUSE = re.compile(
+    r"^\[WARNING\]: Failed to parse inventory .*?: (.*?)\.?\n(?:.*\n)*?Origin: (.*)", re.MULTILINE
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,19 +54,22 @@ class Ansible:
             cwd: Where ``ansible.cfg`` is looked for.
 
         Raises:
-            UsageError: ``fleet.inventory``: Ansible cannot read it, or it names no host.
+            UsageError: ``fleet.inventory``: Ansible cannot read all of it, or it names no host.
         """
         command = [str(self.folder / "ansible-inventory"), f"--inventory={inventory}", "--list"]
         command += [f"--limit={limit}"] if limit else []
         try:
-            done = run_program(command, env=self._environ(), cwd=cwd, timeout_s=_INVENTORY_TIMEOUT_S)
+            environ = {**self._environ(), **_WHOLE}
+            done = run_program(command, env=environ, cwd=cwd, timeout_s=_INVENTORY_TIMEOUT_S)
             document = json.loads(done.stdout) if done.exit_code == 0 else None
         except ProgramTimeoutError as error:
             raise _bad_inventory(inventory, str(error)) from error
         except ValueError as error:
             raise _bad_inventory(inventory, "`ansible-inventory` answered no JSON") from error
         if not isinstance(document, dict):
-            raise _bad_inventory(inventory, _last_lines(done.stderr) or f"exit code {done.exit_code}")
+            raise _bad_inventory(inventory, _find_cause(done.stderr) or f"exit code {done.exit_code}")
+        if skipped := _SKIPPED.search(done.stderr):
+            raise _bad_inventory(inventory, skipped[1])
         groups = [group for group in document.values() if isinstance(group, dict)]
         hosts = {str(host) for group in groups for host in group.get("hosts", ())}
         if not hosts or len(hosts) > _MOST_HOSTS:
@@ -163,10 +174,16 @@ def describe_abort(play: Play) -> InternalError:
 def _bad_inventory(inventory: str, why: str) -> UsageError:
     return UsageError(
         "fleet.inventory",
-        f"no machines can be read from the inventory `{inventory}`: {why}",
+        f"the machines cannot be read from the inventory `{inventory}`: {shorten(why, 600)}",
         hints=[f"see what `ansible-inventory --inventory {inventory} --graph` says"],
         context={"inventory": inventory},
     )
+
+
+def _find_cause(text: str) -> str:
+    """Return the place that `ansible-inventory` could not read, and what the first of its readers said."""
+    found = _CAUSE.search(text)
+    return f"{found[2]}: {found[1]}" if found else _last_lines(text)
 
 
 def _last_lines(text: str) -> str:
