@@ -13,6 +13,7 @@ import pytest
 
 from tests.cli.lab import Lab
 from tests.loopback import serve
+from tests.repositories import git
 
 COUNT = 20
 NAMES = [f"part{number:02}" for number in range(COUNT)]
@@ -123,9 +124,8 @@ def test_git_revisions_and_verdicts(lab: Lab) -> None:
     """A revision stands for its lockfile of the profile, and without a command the validation judges."""
     lab.offer("tinyapp", "2.0", files={"tinyapp.py": "raise ImportError('broken')\n"})
     lab.lock_tiny(changes={"- tinyapp": "- tinyapp==1.0"})
-    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b.c"]
     for command in (["init", "-q"], ["add", "lockfiles"], ["commit", "-q", "-m", "lock"]):
-        subprocess.run([*git, *command], cwd=lab.root, env=lab.child_environ, check=True)
+        git(lab.root, *command, environ=lab.child_environ)
     lab.write_profile(changes={"- tinyapp": "- tinyapp==2.0"})
     assert lab.run("lock", "tiny").code == 0
     code = ("--", "python", "-c", "import tinyapp")

@@ -2,25 +2,15 @@
 
 import json
 import shutil
-import subprocess
 import tomllib
 from pathlib import Path
 
 import pytest
 
 from tests.cli.lab import Lab
+from tests.repositories import git
 
 FORMATS = ("conda-lock", "requirements", "pip", "pylock", "environment")
-
-
-def git(lab: Lab, *arguments: str) -> None:
-    subprocess.run(
-        ["git", "-c", "user.name=t", "-c", "user.email=t@example.org", *arguments],
-        cwd=lab.root,
-        env=lab.environ,
-        check=True,
-        capture_output=True,
-    )
 
 
 def test_locking_twice_gives_the_same_bytes(tiny: Lab) -> None:
@@ -105,9 +95,9 @@ def test_diff_of_files_revisions_and_formats(lab: Lab) -> None:
     """Two files, or a file and its last commit: the same differences as words, Markdown and data."""
     lab.offer("tinyapp", "2.0")
     lab.lock_tiny(changes={"- tinyapp": "- tinyapp<2"})
-    git(lab, "init", "-q")
-    git(lab, "add", "lockfiles")
-    git(lab, "commit", "-q", "-m", "lock")
+    git(lab.root, "init", "-q", environ=lab.environ)
+    git(lab.root, "add", "lockfiles", environ=lab.environ)
+    git(lab.root, "commit", "-q", "-m", "lock", environ=lab.environ)
     old = lab.root / "old.yml"
     shutil.copy(lab.lockfile, old)
     lab.write_profile(changes={"- tinyapp": "- tinyapp>=2"})
@@ -122,8 +112,8 @@ def test_diff_of_files_revisions_and_formats(lab: Lab) -> None:
     assert lab.run("diff", path, "--json").data == lab.run("diff", "old.yml", path, "--json").data
     assert "| " in lab.run("diff", path, "--markdown").out
     assert "2.0" not in lab.run("diff", path, f"HEAD:{path}", "--json").data["platforms"][0].get("added", [])
-    git(lab, "add", "lockfiles")
-    git(lab, "commit", "-q", "-m", "again")
+    git(lab.root, "add", "lockfiles", environ=lab.environ)
+    git(lab.root, "commit", "-q", "-m", "again", environ=lab.environ)
     assert "tinyapp" not in lab.run("diff", path).out
     assert lab.run("diff", f"HEAD~1:{path}", f"HEAD:{path}").out == shown.out
 
@@ -161,8 +151,8 @@ def test_diff_takes_profiles_names(tiny: Lab) -> None:
 def test_diff_of_a_new_file_shows_all_of_it(lab: Lab) -> None:
     """A lockfile that the revision did not have is added, not an error."""
     lab.lock_tiny()
-    git(lab, "init", "-q")
-    git(lab, "commit", "-q", "--allow-empty", "-m", "nothing")
+    git(lab.root, "init", "-q", environ=lab.environ)
+    git(lab.root, "commit", "-q", "--allow-empty", "-m", "nothing", environ=lab.environ)
     shown = lab.run("diff", "lockfiles/tiny.conda-lock.yml")
     assert shown.code == 0
     assert "torch" in shown.out
@@ -172,10 +162,19 @@ def test_diff_of_a_new_file_shows_all_of_it(lab: Lab) -> None:
 def test_diff_never_takes_a_revision_for_an_option(revision: str, lab: Lab) -> None:
     """Whatever stands before the colon is a revision or an error."""
     lab.lock_tiny()
-    git(lab, "init", "-q")
+    git(lab.root, "init", "-q", environ=lab.environ)
     shown = lab.run("diff", "--json", "--", f"{revision}:lockfiles/tiny.conda-lock.yml", str(lab.lockfile))
     assert (shown.code, shown.error["code"]) == (2, "usage.revision")
     assert not lab.root.joinpath("evil").exists()
+
+
+def test_without_git_files_are_compared_and_a_revision_is_refused(tiny: Lab, tmp_path: Path) -> None:
+    """A machine without git compares files, and is told what a revision needs."""
+    nothing = str(tmp_path / "nothing")
+    assert tiny.run("diff", "tiny", "tiny", PATH=nothing).code == 0
+    for place in ("HEAD", "HEAD:lockfiles/tiny.conda-lock.yml", "tiny"):
+        shown = tiny.run("diff", place, "--json", PATH=nothing)
+        assert (shown.code, shown.error["code"]) == (2, "usage.no_git"), shown.err
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -252,16 +251,16 @@ def test_diff_of_a_revision_compares_all_its_lockfiles(lab: Lab) -> None:
     """`diff HEAD` shows what differs from today's lockfiles, two revisions what differs between them."""
     lab.offer("tinyapp", "2.0")
     lab.lock_tiny(changes={"- tinyapp": "- tinyapp<2"})
-    git(lab, "init", "-q")
-    git(lab, "add", "lockfiles")
-    git(lab, "commit", "-q", "-m", "lock")
+    git(lab.root, "init", "-q", environ=lab.environ)
+    git(lab.root, "add", "lockfiles", environ=lab.environ)
+    git(lab.root, "commit", "-q", "-m", "lock", environ=lab.environ)
     assert lab.run("diff", "HEAD").out == "no lockfile has changed\n"
     lab.write_profile(changes={"- tinyapp": "- tinyapp>=2"})
     assert lab.run("lock", "tiny").code == 0
     shown = lab.run("diff", "HEAD", "--json").data
     assert shown == {"profiles": [lab.run("diff", "tiny", "--json").data]}
-    git(lab, "add", "lockfiles")
-    git(lab, "commit", "-q", "-m", "again")
+    git(lab.root, "add", "lockfiles", environ=lab.environ)
+    git(lab.root, "commit", "-q", "-m", "again", environ=lab.environ)
     assert lab.run("diff", "HEAD~1", "HEAD", "--json").data == shown
 
 

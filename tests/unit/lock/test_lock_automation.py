@@ -13,18 +13,13 @@ import pytest
 import yaml
 
 from provisioner.lock.file import lockfile_path, write_lock
+from tests.repositories import git
 from tests.unit.lock.samples import tiny_lock
 
 ROOT = Path(__file__).resolve().parents[3]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 ACTION = ROOT / ".github" / "actions" / "provision" / "action.yml"
 OURS = "./.github/"
-
-
-def git(folder: Path, *arguments: str) -> None:
-    """Run git in a repository of the test's own."""
-    options = ["-c", "user.name=test", "-c", "user.email=test@example.org", "-c", "commit.gpgsign=false"]
-    subprocess.run(["git", *options, *arguments], cwd=folder, check=True, capture_output=True)
 
 
 def test_diff_locks_tells_what_the_working_tree_changes(tmp_path: Path) -> None:
