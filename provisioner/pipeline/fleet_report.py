@@ -204,8 +204,11 @@ def _doubt_device(machine: Machine, profile: Profile | None) -> Machine:
 
 
 def _explain(machine: Machine, catalogue: Catalogue) -> Machine:
-    """Recognise the failure by this version's catalogue: what the machine says of it is not asked."""
-    if machine.status is Status.PASSED:
+    """Recognise the failure by this version's catalogue: what the machine says of it is not asked.
+
+    The catalogue knows of servers of packages and models; where ssh did not get through, its words mislead.
+    """
+    if machine.status in {Status.PASSED, Status.UNREACHABLE}:
         return machine
     matches = recognise_report(machine.report, catalogue) if machine.report else ()
     if not matches and machine.log:

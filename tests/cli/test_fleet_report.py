@@ -126,6 +126,19 @@ def test_what_failed_before_there_was_a_report_is_recognised(lab: Lab, verdicts:
     assert "libsycl" in cause["match"]["evidence"]
 
 
+def test_a_machine_that_ssh_does_not_reach_gets_no_cure_for_packages(lab: Lab, verdicts: Path) -> None:
+    """The words are those of a failed download; no mirror and no proxy mends ssh."""
+    why = "ssh: Could not resolve hostname ws-03: Name or service not known"
+    error = {"code": "fleet.unreachable", "message": f"`ws-03` cannot be reached: {why}"}
+    put_host(verdicts, "ws-03", None, errors=[error])
+    shown = lab.run("fleet", "report", str(verdicts), "--json")
+    (cause,) = shown.data["causes"]
+    assert (cause["match"], cause["reason"]) == (None, error["message"])
+    text = lab.run("fleet", "report", str(verdicts)).out
+    assert "`ansible HOST -i INVENTORY -m ping`" in text
+    assert not re.search("mirror|proxy", text, re.IGNORECASE)
+
+
 def test_rows_of_the_ledger_are_told_with_their_machines(lab: Lab, verdicts: Path) -> None:
     """The ledger is asked here about the card and driver that `doctor` saw; made-up rows do not count."""
     doctor = lab.run(
