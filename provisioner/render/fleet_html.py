@@ -28,6 +28,7 @@ code { overflow-wrap: anywhere; }
 .cause { margin-bottom: 12px; }
 .counts { grid-template-columns: repeat(auto-fit, minmax(95px, 1fr)); }
 .stack td { overflow-wrap: anywhere; }
+.stack td.status { white-space: nowrap; }
 @media (max-width: 640px) {
   .stack thead { position: absolute; left: -999em; }
   .stack tr { display: block; padding: 8px 0; border-bottom: 1px solid var(--line); }
