@@ -169,6 +169,35 @@ def test_a_version_for_other_pythons_only_says_so(bench: Bench, pypi: PackageInd
     assert "`python`" in caught.value.hints[0]
 
 
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ("dep==2.0", "dep==2.0"),
+        ("dep>=2", "dep>=2"),
+        ("dep[x]~=2.0,!=2.5", "dep[x]<2.5,>=2.0"),
+        ("mid", "dep>=2"),
+    ],
+)
+def test_a_dependency_for_other_pythons_only_says_so(
+    bench: Bench, pypi: PackageIndex, asked: str, told: str
+) -> None:
+    """Also where a package asks for it, deep down: the sentence, and who asks, in the solver's words."""
+    pypi.add("app", "1.0", asked)
+    pypi.add("mid", "1.0", "dep>=2")
+    pypi.add("dep", "1.0")
+    for version in ("2.0", "2.5"):
+        pypi.add("dep", version, tag="cp310-cp310-manylinux_2_28_x86_64")
+    with pytest.raises(ResolveError) as caught:
+        bench.solve("app")
+    assert caught.value.code == "resolve.no_wheel"
+    first, _, reason = caught.value.message.partition("\n")
+    assert first.startswith(
+        f"`{told}`, which another package asks for, has no wheel for Python 3.11 on `linux-64`"
+    )
+    assert "`cp310-cp310-manylinux_2_28_x86_64`" in first
+    assert "depend on" in reason
+
+
 def test_a_version_hidden_by_the_profile_is_not_called_one_for_other_pythons(
     bench: Bench, pypi: PackageIndex
 ) -> None:

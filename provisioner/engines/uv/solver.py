@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -235,9 +235,10 @@ def _explain(said: str, exit_code: int, shelf: Shelf) -> ProvisionError:
             hints=["check the address of the default index in pip's or uv's configuration"],
             context={"host": host},
         )
-    for text in (*request.overrides, *request.requirements):
+    own = dict.fromkeys((*request.overrides, *request.requirements), "")
+    for text in (*own, *_find_asked(reason, shelf)):
         if tags := shelf.find_other_wheels(Requirement(text)):
-            return _no_wheel(text, tags, request)
+            return _no_wheel(text, tags, request, told=own.get(text, reason))
     named = {canonicalize_name(word) for word in re.findall(r"[A-Za-z0-9][A-Za-z0-9._-]*", reason)}
     hidden = [
         f"look at `{project}`: {', '.join(what)} are hidden by the profile"
@@ -255,15 +256,31 @@ def _explain(said: str, exit_code: int, shelf: Shelf) -> ProvisionError:
     )
 
 
-def _no_wheel(requirement: str, tags: list[str], request: PipRequest) -> ResolveError:
-    """Return the error for versions that exist, for other Pythons or systems than the wanted one."""
+def _find_asked(reason: str, shelf: Shelf) -> Iterator[str]:
+    """Yield the requirements that the solver's reason names, which are those of packages."""
+    for word in re.findall(r"[A-Za-z0-9][^\s|]*", reason):
+        requirement = _parse(word.rstrip(",.:"))
+        if requirement is not None and canonicalize_name(requirement.name) in shelf.shown:
+            yield str(requirement)
+
+
+def _no_wheel(requirement: str, tags: list[str], request: PipRequest, *, told: str) -> ResolveError:
+    """Return the error for versions that exist, for other Pythons or systems than the wanted one.
+
+    ``told`` is what the solver says, which names who asks; empty where the profile asks.
+    """
+    name = Requirement(requirement).name
     others = f" and {len(tags) - _TAGS_SHOWN} more" if len(tags) > _TAGS_SHOWN else ""
+    asked = ", which another package asks for, has no wheel" if told else " has no wheel"
     return ResolveError(
         "resolve.no_wheel",
-        f"`{requirement}` has no wheel for Python {request.python} on `{request.platform}`; its index has it "
-        f"for {', '.join(f'`{tag}`' for tag in tags[:_TAGS_SHOWN])}{others}",
+        f"`{requirement}`{asked} for Python {request.python} on `{request.platform}`; its index has it "
+        f"for {', '.join(f'`{tag}`' for tag in tags[:_TAGS_SHOWN])}{others}"
+        + (f"; the solver says:\n{_indent(told)}" if told else ""),
         hints=[
-            f"choose another version of `{Requirement(requirement).name}`, or a `python` that has a wheel"
+            f"choose another version of what asks for `{name}`, or a `python` that has a wheel"
+            if told
+            else f"choose another version of `{name}`, or a `python` that has a wheel"
         ],
         context={"platform": request.platform, "python": request.python},
     )
