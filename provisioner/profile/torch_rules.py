@@ -49,7 +49,8 @@ _RUNTIMES = (
 def find_torch_problems(packages: Mapping[str, str], variant: TorchVariant) -> Iterator[Problem]:
     """Yield what keeps these packages from running models on the variant's device.
 
-    Codes: ``no_torch``, ``torch_variant``, ``ipex_beside_ipex_llm``, ``other_core``, ``mixed_runtimes``.
+    Codes: ``no_torch``, ``torch_variant``, ``kin_variant`` (torchvision, torchaudio),
+    ``ipex_beside_ipex_llm``, ``ipex_without_ipex_llm``, ``other_core``, ``mixed_runtimes``.
     Messages are clauses such as "`torch 2.13.0` is not of torch variant `xpu`", without hints.
     """
     if "torch" not in packages and variant is not TorchVariant.NONE:
@@ -57,7 +58,8 @@ def find_torch_problems(packages: Mapping[str, str], variant: TorchVariant) -> I
     for name, version in sorted(packages.items()):
         if not _is_of_variant(name, version, variant):
             message = f"`{name} {version}` is not of torch variant `{variant}`"
-            yield Problem(code="torch_variant", message=message)
+            is_kin = name in TORCH_KIN and name != "torch"
+            yield Problem(code="kin_variant" if is_kin else "torch_variant", message=message)
     yield from _find_other_ipex(packages, variant)
     yield from _find_other_cores(packages)
     yield from _find_mixed_runtimes(packages)
@@ -91,7 +93,8 @@ def _find_other_ipex(packages: Mapping[str, str], variant: TorchVariant) -> Iter
         wanted, fits = f"{release}.*+xpu", release_of(ipex) == release and ipex.endswith("+xpu")
     if not fits:
         message = f"there is IPEX {ipex}, and the stack of torch variant `{variant}` needs {wanted}"
-        yield Problem(code="ipex_beside_ipex_llm", message=message)
+        beside = "ipex_beside_ipex_llm" if IPEX_LLM in packages else "ipex_without_ipex_llm"
+        yield Problem(code=beside, message=message)
 
 
 def _find_other_cores(packages: Mapping[str, str]) -> Iterator[Problem]:

@@ -5,16 +5,16 @@ metadata and its documentation for Intel GPUs. The rules for packages around tor
 are in ``profile.torch_rules``.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from provisioner.errors import ErrorList, ResolveError
-from provisioner.profile.model import Family, Platform, Profile
+from provisioner.profile.model import Family, Platform, Profile, TorchVariant
 from provisioner.profile.torch_rules import CONDA_TORCH, IPEX, IPEX_LLM, find_torch_problems
-from provisioner.resolve.model import PlatformResolution, Resolution
+from provisioner.resolve.model import CondaPackage, PlatformResolution, Resolution
 
 SEED = "Could not run 'torch_ipex::mul_add' with arguments from the 'CPU' backend"
 
@@ -42,13 +42,17 @@ _CONSEQUENCES = {
         f"a torch that was replaced by another build is why models run on the CPU or die in `{SEED}`",
         "pin torch to a version of the variant, and route it with torchvision and torchaudio",
     ),
+    "kin_variant": (
+        "beside a torch that it was not built with it dies in `operator torchvision::nms does not exist`",
+        "route it to the index that torch comes from, under `pip.routes`, and pin it to the variant's build",
+    ),
     "ipex_beside_ipex_llm": (
         f"IPEX beside an ipex-llm that was built with another one ends in `{SEED}`",
         "drop the separate IPEX requirement: ipex-llm installs the one that it was built with",
     ),
     "ipex_without_ipex_llm": (
         "IPEX fits one release of torch only, and torch 2.6 and newer runs on Intel GPUs without it",
-        "drop the requirement of IPEX, which Intel has archived",
+        "drop what asks for IPEX, which Intel has archived",
     ),
     "other_core": (
         "native code that was built for another torch crashes it",
@@ -68,6 +72,39 @@ def check_profile(profile: Profile) -> None:
         ResolveError: One problem; ``ErrorList`` where there are several.
     """
     _raise_all([error for platform in profile.platforms for error in _find_foreign_ipex(profile, platform)])
+
+
+def check_conda(profile: Profile, packages: Sequence[CondaPackage]) -> None:
+    """Refuse a torch among conda packages, before wheels are solved within what they bring.
+
+    The profile names none (`profile.contradictions`), so another package has brought it.
+
+    Raises:
+        ResolveError: One problem; ``ErrorList`` where there are several.
+    """
+    _raise_all(
+        [
+            _brought_torch(profile, packages, package.name)
+            for package in packages
+            if package.name in CONDA_TORCH
+        ]
+    )
+
+
+def _brought_torch(profile: Profile, packages: Sequence[CondaPackage], name: str) -> ResolveError:
+    chain = [name]
+    while asker := next(
+        (each.name for each in packages if chain[-1] in each.dependencies and each.name not in chain), None
+    ):
+        chain.append(asker)
+    asked = ", that by ".join(f"`{each}`" for each in chain[1:])
+    return ResolveError(
+        "resolve.conda_torch",
+        f"profile `{profile.name}`: conda's `{name}`, asked for by {asked}, would be installed beside pip's "
+        "torch and imported in its place",
+        hints=[f"drop `{chain[-1]}` from `conda.packages`, or take it from pip: torch comes from pip alone"],
+        context={"package": name, "asked_by": chain[1:]},
+    )
 
 
 def check_resolution(profile: Profile, resolution: Resolution) -> None:
@@ -96,8 +133,8 @@ def _find_foreign_ipex(profile: Profile, platform: Platform) -> Iterator[Resolve
         for requirement in (Requirement(text),)
     }
     ipex, ipex_llm = wanted.get(IPEX), wanted.get(IPEX_LLM)
-    if ipex is None:
-        return
+    if ipex is None or (ipex_llm is None and profile.torch is TorchVariant.IPEX):
+        return  # whether it fits its torch is known when both are solved
     extras = {str(canonicalize_name(extra)) for extra in ipex_llm.extras} if ipex_llm else set()
     pin = next((_IPEX_OF_EXTRA[extra] for extra in sorted(extras) if _IPEX_OF_EXTRA.get(extra)), None)
     stack = f"`{ipex_llm}`" if ipex_llm else f"torch variant `{profile.torch}`"
@@ -107,17 +144,10 @@ def _find_foreign_ipex(profile: Profile, platform: Platform) -> Iterator[Resolve
         reason = f"`{ipex}` is asked for beside {stack}, which brings its own IPEX {pin}+xpu"
     else:
         return
-    yield _make_error(profile, "ipex_beside_ipex_llm", reason, without_ipex_llm=ipex_llm is None)
+    yield _make_error(profile, f"ipex_{'beside' if ipex_llm else 'without'}_ipex_llm", reason)
 
 
 def _find_errors(profile: Profile, answer: PlatformResolution) -> Iterator[ResolveError]:
-    for name in (package.name for package in answer.conda if package.name in CONDA_TORCH):
-        yield ResolveError(
-            "resolve.conda_torch",
-            f"profile `{profile.name}`: conda package `{name}` would be installed beside the wheel of torch",
-            hints=["take torch from pip only: there is no XPU build of it on conda-forge"],
-            context={"package": name},
-        )
     packages = {package.name: package.version for package in answer.pip if not package.validation}
     for problem in find_torch_problems(packages, profile.torch):
         yield _make_error(
@@ -128,8 +158,8 @@ def _find_errors(profile: Profile, answer: PlatformResolution) -> Iterator[Resol
         yield from _check_transformers(profile, answer.platform, transformers)
 
 
-def _make_error(profile: Profile, code: str, reason: str, *, without_ipex_llm: bool = False) -> ResolveError:
-    consequence, hint = _CONSEQUENCES["ipex_without_ipex_llm" if without_ipex_llm else code]
+def _make_error(profile: Profile, code: str, reason: str) -> ResolveError:
+    consequence, hint = _CONSEQUENCES[code]
     return ResolveError(
         f"resolve.{code}",
         f"profile `{profile.name}`: {reason}; {consequence}",

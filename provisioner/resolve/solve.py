@@ -10,7 +10,7 @@ from provisioner.events import Listener, Notice, ignore_events
 from provisioner.profile.model import Platform, Profile
 from provisioner.resolve.model import PlatformResolution, Resolution
 from provisioner.resolve.parallel import run_parallel
-from provisioner.resolve.policy import check_profile, check_resolution
+from provisioner.resolve.policy import check_conda, check_profile, check_resolution
 from provisioner.resolve.request import (
     CondaSolver,
     PipSolver,
@@ -91,6 +91,7 @@ def _resolve_platform(
         preferred=tuple(package for package in kept.conda if package.name not in moving),
     )
     conda_packages = conda.solve_conda(request) if request else ()
+    check_conda(profile, conda_packages)
     solution = pip.solve_pip(
         make_pip_request(
             profile,

@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -16,10 +16,10 @@ from provisioner.engines.index.metadata import find_requires_dist
 from provisioner.engines.index.page import IndexFile
 from provisioner.engines.index.shelf import Shelf, serve_shelf
 from provisioner.engines.index.source import IndexSource
-from provisioner.engines.net.addresses import host_and_port
 from provisioner.engines.process.run import Completed
+from provisioner.engines.uv.no_solution import explain_failure, join_failures
 from provisioner.engines.uv.program import Uv
-from provisioner.errors import ErrorList, InternalError, ProvisionError, ResolveError, UnavailableError
+from provisioner.errors import ResolveError
 from provisioner.ground.names import DEFAULT_INDEX
 from provisioner.ground.scratch import hold_scratch
 from provisioner.resolve.model import PipPackage
@@ -28,7 +28,6 @@ from provisioner.resolve.target import find_target, marker_environment
 
 _TIMEOUT_S = 600.0
 _JOBS = 8
-_TAGS_SHOWN = 6
 _NAME = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)")
 
 
@@ -93,9 +92,11 @@ class UvSolver:
             _write_lines(answer, [f"{name}=={version}" for name, version in request.preferred.items()])
             completed = self._run(work, answer, address, request)
             if shelf.failures:
-                raise _join_failures(shelf.failures)
+                raise join_failures(shelf.failures)
             if completed.exit_code != 0:
-                raise _explain(completed.stderr.replace(address, "the index/"), completed.exit_code, shelf)
+                raise explain_failure(
+                    completed.stderr.replace(address, "the index/"), completed.exit_code, shelf
+                )
             lines = answer.read_text(encoding="utf-8").split()
         pins = (line.split("==") for line in lines)
         return {canonicalize_name(name): Version(version) for name, version in pins}
@@ -204,87 +205,3 @@ def _parse(text: str) -> Requirement | None:
 
 def _write_lines(path: Path, lines: Iterable[str]) -> None:
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-
-
-def _join_failures(failures: list[ProvisionError]) -> ProvisionError:
-    """Return one error for what an index could not serve, which uv has called "no solution"."""
-    # One host that fails for one reason is told once, not once per project.
-    unique = list({(each.code, each.context.get("host")): each for each in reversed(failures)}.values())[::-1]
-    serious = [failure for failure in unique if not isinstance(failure, UnavailableError)]
-    if len(unique) == 1 or serious:
-        return (serious or unique)[0]
-    return ErrorList(unique)
-
-
-def _explain(said: str, exit_code: int, shelf: Shelf) -> ProvisionError:
-    """Return what a failure of uv means."""
-    request = shelf.request
-    reason = said.strip()
-    if "No solution found" not in reason:
-        return InternalError(
-            "internal.uv", f"uv failed on `{request.platform}` with exit code {exit_code}: {reason}"
-        )
-    asked = [name for name in shelf.shown if shelf.index_of(name) == DEFAULT_INDEX]
-    asked = [name for name in asked if name not in request.provided]
-    if len(asked) > 1 and all(shelf.source.read_page(None, name) is None for name in asked):
-        host = host_and_port(shelf.source.default_index)
-        return UnavailableError(
-            "unavailable.not_found",
-            f"the default index at `{host}` has none of the {len(asked)} packages that it was asked for, "
-            f"`{asked[0]}` among them",
-            hints=["check the address of the default index in pip's or uv's configuration"],
-            context={"host": host},
-        )
-    own = dict.fromkeys((*request.overrides, *request.requirements), "")
-    for text in (*own, *_find_asked(reason, shelf)):
-        if tags := shelf.find_other_wheels(Requirement(text)):
-            return _no_wheel(text, tags, request, told=own.get(text, reason))
-    named = {canonicalize_name(word) for word in re.findall(r"[A-Za-z0-9][A-Za-z0-9._-]*", reason)}
-    hidden = [
-        f"look at `{project}`: {', '.join(what)} are hidden by the profile"
-        for project in sorted(named & shelf.shown.keys())
-        if (what := shelf.find_hidden(project))
-    ]
-    return ResolveError(
-        "resolve.unsatisfiable",
-        f"no set of wheels answers the profile on `{request.platform}`; the solver says:\n{_indent(reason)}",
-        hints=[
-            "change one of the requirements named above, or state in `pip.overrides` which one wins and why",
-            *hidden[:3],
-        ],
-        context={"platform": request.platform},
-    )
-
-
-def _find_asked(reason: str, shelf: Shelf) -> Iterator[str]:
-    """Yield the requirements that the solver's reason names, which are those of packages."""
-    for word in re.findall(r"[A-Za-z0-9][^\s|]*", reason):
-        requirement = _parse(word.rstrip(",.:"))
-        if requirement is not None and canonicalize_name(requirement.name) in shelf.shown:
-            yield str(requirement)
-
-
-def _no_wheel(requirement: str, tags: list[str], request: PipRequest, *, told: str) -> ResolveError:
-    """Return the error for versions that exist, for other Pythons or systems than the wanted one.
-
-    ``told`` is what the solver says, which names who asks; empty where the profile asks.
-    """
-    name = Requirement(requirement).name
-    others = f" and {len(tags) - _TAGS_SHOWN} more" if len(tags) > _TAGS_SHOWN else ""
-    asked = ", which another package asks for, has no wheel" if told else " has no wheel"
-    return ResolveError(
-        "resolve.no_wheel",
-        f"`{requirement}`{asked} for Python {request.python} on `{request.platform}`; its index has it "
-        f"for {', '.join(f'`{tag}`' for tag in tags[:_TAGS_SHOWN])}{others}"
-        + (f"; the solver says:\n{_indent(told)}" if told else ""),
-        hints=[
-            f"choose another version of what asks for `{name}`, or a `python` that has a wheel"
-            if told
-            else f"choose another version of `{name}`, or a `python` that has a wheel"
-        ],
-        context={"platform": request.platform, "python": request.python},
-    )
-
-
-def _indent(text: str) -> str:
-    return "\n".join(f"  {line}".rstrip() for line in text.splitlines())

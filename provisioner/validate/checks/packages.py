@@ -34,7 +34,7 @@ def _check_torch(installed: Mapping[str, str], request: ValidationRequest) -> Fi
     for problem in find_torch_problems(installed, request.torch_variant):
         if problem.code == "no_torch":  # named with the other missing packages
             continue
-        unwanted = problem.code == "ipex_beside_ipex_llm" or request.torch_variant is TorchVariant.NONE
+        unwanted = problem.code.startswith("ipex_") or request.torch_variant is TorchVariant.NONE
         return Finding(
             code="forbidden_package" if unwanted else problem.code,
             message=f"{problem.message}: another package or a later `pip install` brought it",

@@ -7,7 +7,7 @@ import pytest
 
 from provisioner.errors import ErrorList, ExitCode, ProvisionError, ResolveError
 from provisioner.profile.model import Device, Family, Platform, Profile, TorchVariant, Validation
-from provisioner.resolve.model import CondaPackage, PipPackage, PlatformResolution, Resolution
+from provisioner.resolve.model import PipPackage, PlatformResolution, Resolution
 from provisioner.resolve.policy import SEED, check_profile, check_resolution
 
 ARC = Profile(
@@ -36,7 +36,7 @@ def with_pip(*requirements: str, torch: TorchVariant = TorchVariant.IPEX) -> Pro
     return replace(ARC, torch=torch, platforms=(Platform(name="linux-64", pip=requirements),))
 
 
-def answer(changes: Mapping[str, str | None] | None = None, *, conda: tuple[str, ...] = ()) -> Resolution:
+def answer(changes: Mapping[str, str | None] | None = None) -> Resolution:
     """Return a good answer with some packages changed, added, or left out (None)."""
     pins = {**GOOD, **(changes or {})}
     pip = tuple(
@@ -51,21 +51,7 @@ def answer(changes: Mapping[str, str | None] | None = None, *, conda: tuple[str,
         for name, version in sorted(pins.items())
         if version is not None
     )
-    packages = tuple(
-        CondaPackage(
-            name=name,
-            version="1",
-            build="0",
-            subdir="linux-64",
-            url=f"https://conda.example.com/c/linux-64/{name}-1-0.conda",
-            sha256="0" * 64,
-            md5="0" * 32,
-        )
-        for name in conda
-    )
-    return Resolution(
-        profile="llama3-arc", platforms=(PlatformResolution(platform="linux-64", conda=packages, pip=pip),)
-    )
+    return Resolution(profile="llama3-arc", platforms=(PlatformResolution(platform="linux-64", pip=pip),))
 
 
 def refusal(profile: Profile, resolution: Resolution | None = None) -> ProvisionError:
@@ -146,7 +132,7 @@ def test_another_ipex_in_the_answer_is_refused(version: str) -> None:
 def test_a_package_of_another_torch_variant_is_refused(name: str, version: str) -> None:
     """CPU, CUDA and other XPU builds of torch and its kin never get into a lock."""
     error = refusal(ARC, answer({name: version}))
-    assert error.code == "resolve.torch_variant"
+    assert error.code == f"resolve.{'kin' if name in ('torchvision', 'torchaudio') else 'torch'}_variant"
     assert name in error.message
 
 
@@ -223,11 +209,6 @@ def test_upstream_transformers_is_only_bound_by_the_profile() -> None:
     )
     check_resolution(profile, upstream)
     assert refusal(replace(profile, transformers="<5"), upstream).code == "resolve.transformers"
-
-
-def test_condas_torch_is_refused() -> None:
-    """Another conda package may bring it; that a profile asks for it is refused with the profile."""
-    assert refusal(ARC, answer(conda=("libuv", "libtorch"))).code == "resolve.conda_torch"
 
 
 def test_all_problems_are_told_at_once_and_each_once() -> None:

@@ -107,7 +107,7 @@ def _find_problems(environment: EnvironmentFacts, wanted: WantedHost) -> Iterato
         installed["torch"] = said  # a record may leave the build out; torch's own code never does
     if wanted.torch is not None:
         for problem in find_torch_problems(installed, wanted.torch):
-            replaced = problem.code == "torch_variant"
+            replaced = problem.code in {"torch_variant", "kin_variant"}
             yield f"{problem.message}: another install replaced it" if replaced else problem.message
     yield from (f"the library `{library}` is missing" for library in environment.missing_libraries or ())
     for name, version in sorted((environment.locked or {}).items()):
