@@ -170,13 +170,19 @@ def _make_error(profile: Profile, code: str, reason: str) -> ResolveError:
 
 def _check_transformers(profile: Profile, platform: str, version: str) -> Iterator[ResolveError]:
     allowed = SpecifierSet(profile.transformers or "")
+    why = "the profile says so with `transformers`"
     if profile.validation.backend == "ipex-llm":
-        allowed &= _TRANSFORMERS_OF_FAMILY[profile.family]
+        patched = _TRANSFORMERS_OF_FAMILY[profile.family]
+        if not patched.contains(version, prereleases=True):
+            why = (
+                "ipex-llm patches the model's classes by their names and attributes, and other versions fail "
+                "inside the forward pass"
+            )
+        allowed &= patched
     if not allowed.contains(version, prereleases=True):
         yield ResolveError(
             "resolve.transformers",
-            f"profile `{profile.name}`: transformers {version} on `{platform}` does not "
-            f"fit family `{profile.family}`, which needs `{allowed}`: ipex-llm patches the model's classes "
-            "by their names and attributes, and other versions fail inside the forward pass",
+            f"profile `{profile.name}`: transformers {version} on `{platform}` does not fit family "
+            f"`{profile.family}`, which needs `{allowed}`: {why}",
             hints=[f"pin a transformers of `{allowed}`"],
         )

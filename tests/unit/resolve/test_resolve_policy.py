@@ -189,7 +189,7 @@ def test_transformers_outside_the_familys_range_is_refused(
 
 
 def test_upstream_transformers_is_only_bound_by_the_profile() -> None:
-    """Without ipex-llm nothing is patched."""
+    """Without ipex-llm nothing is patched, and the refusal names what bounds transformers there."""
     profile = replace(
         ARC,
         torch=TorchVariant.XPU,
@@ -208,7 +208,18 @@ def test_upstream_transformers_is_only_bound_by_the_profile() -> None:
         }
     )
     check_resolution(profile, upstream)
-    assert refusal(replace(profile, transformers="<5"), upstream).code == "resolve.transformers"
+    error = refusal(replace(profile, transformers="<5"), upstream)
+    assert error.code == "resolve.transformers"
+    assert "the profile says so with `transformers`" in error.message
+    assert "ipex-llm" not in error.message
+
+
+def test_ipex_llm_is_not_blamed_for_what_the_profile_excludes() -> None:
+    """It runs 4.45, and the profile wants 4.37 only: nothing would fail inside the forward pass."""
+    error = refusal(replace(ARC, transformers="==4.37.0"), answer({"transformers": "4.45.0"}))
+    assert "the profile says so with `transformers`" in error.message
+    assert "patches" not in error.message
+    assert "patches" in refusal(ARC, answer({"transformers": "4.46.0"})).message
 
 
 def test_all_problems_are_told_at_once_and_each_once() -> None:
