@@ -7,6 +7,7 @@ from provisioner.cli.output import check_output, write_output
 from provisioner.diagnose.evidence.describe import write_evidence
 from provisioner.pipeline.evidence import make_evidence
 from provisioner.pipeline.settings import Settings
+from provisioner.render.progress import show_progress
 from provisioner.render.result import Result
 
 
@@ -17,10 +18,12 @@ from provisioner.render.result import Result
 def command(*, settings: Settings, name: str | None, output: str | None) -> Result:
     """Write the last validation of ENVIRONMENT and this machine's facts into one file, for sharing.
 
-    It holds versions, names of products and figures: no name of a user or host, no path, no address.
+    It holds versions, names of products and figures: no name of a user, a host or a profile of your own, no
+    path, no address.
     """
     check_output(output, "--output")
-    document = make_evidence(settings, name)
+    with show_progress(settings.environ) as listener:
+        document = make_evidence(settings, name, on_event=listener)
     text = write_evidence(document)
     if output is None:
         return Result(data={"evidence": document}, text=text.rstrip())

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from provisioner.diagnose.evidence.form import MAX_BYTES, Evidence, parse_eviden
 from provisioner.diagnose.evidence.proof import Proof, find_proof
 from provisioner.diagnose.machine.gate import find_best_gpu
 from provisioner.engines.machine.host import gather_host
-from provisioner.errors import UnvalidatedError, UsageError
+from provisioner.errors import ErrorList, UnvalidatedError, UsageError
 from provisioner.events import Listener, Notice
 from provisioner.ground.files import read_file
 from provisioner.install.generations import EnvironmentHome, Generation, list_environments
@@ -19,17 +20,19 @@ from provisioner.pipeline.ledger import list_known
 from provisioner.pipeline.reports import read_report
 from provisioner.pipeline.settings import Settings, builtin_folder
 from provisioner.pipeline.validate import recognise_report
+from provisioner.profile.load import load_profile
 from provisioner.profile.model import Device, Profile
 
 FOLDER = "docs/evidence"
 
 
-def make_evidence(settings: Settings, name: str | None) -> dict[str, Any]:
+def make_evidence(settings: Settings, name: str | None, *, on_event: Listener) -> dict[str, Any]:
     """Return the document about an environment's last validation and this machine.
 
     Args:
         settings: Where things are.
         name: The environment; None: the only one.
+        on_event: Hears which validation it is: that on the profile's device where there was one.
 
     Raises:
         UnvalidatedError: ``report.unvalidated``: it was never validated.
@@ -46,14 +49,33 @@ def make_evidence(settings: Settings, name: str | None) -> dict[str, Any]:
             hints=[f"run `provision validate {environment}`"],
         )
     facts = gather_host(target=generation.prefix, variables=settings.environ)
+    on_event(
+        Notice(
+            message=f"the validation of {report.created_at} on `{report.device['asked']}` in "
+            f"{report.precision}: {report.verdict}"
+        )
+    )
     return describe_evidence(
         report,
-        profile=profile.name,
+        profile=profile.name if _is_builtin(profile) else None,
         platform=generation.receipt.platform,
         host=facts,
         known=[each.row.id for each in list_known(settings, profile, generation, facts)],
         failures=[match.id for match in recognise_report(report)],
     )
+
+
+def _is_builtin(profile: Profile) -> bool:
+    """Tell whether a profile says what the built-in one of its name does; any other is a user's own."""
+    try:
+        ours = load_profile(profile.name, folders=[builtin_folder("envs")])
+    except (ErrorList, UsageError):
+        return False
+    return _leave_out_places(ours) == _leave_out_places(profile)
+
+
+def _leave_out_places(profile: Profile) -> Profile:
+    return replace(profile, origins={}, file="", files=())
 
 
 def load_evidence(folder: Path | None = None) -> tuple[Evidence, ...]:

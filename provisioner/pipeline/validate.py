@@ -20,11 +20,8 @@ from provisioner.pipeline.reports import find_model, write_report
 from provisioner.pipeline.settings import Settings
 from provisioner.profile.model import Profile
 from provisioner.resolve.model import PipPackage
-from provisioner.validate.model import Report, ValidationRequest, Verdict, digest_validation
+from provisioner.validate.model import OWN_FAMILY, Report, ValidationRequest, Verdict, digest_validation
 from provisioner.validate.run import validate_environment
-
-_NO_FAMILY = "own"
-"""The family in the report of a profile that names its own model and no family."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -157,7 +154,7 @@ def _make_request(
         platform=receipt.platform,
         device=device,
         profile_device=profile.device.value,
-        family=profile.family or _NO_FAMILY,
+        family=profile.family or OWN_FAMILY,
         precision=wanted.precision,
         backend=wanted.backend,
         torch_variant=profile.torch,

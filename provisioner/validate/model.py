@@ -16,6 +16,9 @@ from provisioner.validate.tolerances import OPENVINO_TOLERANCE, RANDOM_TOLERANCE
 
 SCHEMA = "provision.report/1"
 
+OWN_FAMILY = "own"
+"""The family in the report of a profile that names its own model and no family."""
+
 JSON = Any
 """A value that `json` can write: the measured values have no narrower common type."""
 

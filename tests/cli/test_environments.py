@@ -1,5 +1,6 @@
 """Environments from the second command on: build again, run, activate, repair, clean, remove."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -237,9 +238,21 @@ def test_a_validation_on_another_device_can_be_reported(built: Lab) -> None:
     shown = built.run("report", "tiny", "--json")
     assert shown.code == 0, shown.err
     assert shown.data["evidence"]["device"]["kind"] == "cuda"
+    assert re.search(r"note: the validation of 20\d\d-\S+ on `cuda` in bf16: failed\n", shown.err), shown.err
     assert built.run("verify", "tiny").code == 0
     assert shown.data["evidence"]["verdict"] == "failed"
     assert built.run("list", "--json").data["environments"][0]["verdict"] == "unvalidated"
+
+
+def test_a_report_shares_the_name_of_a_built_in_profile_alone(lab: Lab) -> None:
+    """A user's own profile has none in the file, also where it is called as one of ours."""
+    lab.lock_tiny()
+    lab.envs.joinpath("tiny.yaml").rename(lab.envs / "llama3-cpu.yaml")
+    built = lab.run("create", "llama3-cpu", "--lock")
+    assert built.code == 6, built.err
+    shown = lab.run("report", "llama3-cpu", "-o", "shared.json")
+    assert shown.code == 0, shown.err
+    assert "llama3-cpu" not in lab.root.joinpath("shared.json").read_text(encoding="utf-8")
 
 
 def test_report_names_what_it_needs(lab: Lab) -> None:

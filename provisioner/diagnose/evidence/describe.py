@@ -9,7 +9,8 @@ from typing import Any
 from provisioner.diagnose.evidence.form import KERNEL, LABEL, SCHEMA, VERSION, WORD, check_label
 from provisioner.diagnose.machine.facts import DisplayDevice, HostFacts
 from provisioner.diagnose.machine.gpus import INTEL_VENDOR, find_gpu
-from provisioner.validate.model import Report
+from provisioner.profile.model import Family
+from provisioner.validate.model import OWN_FAMILY, Report
 from provisioner.validate.stages import STAGES
 
 # Packages that decide what runs on a GPU; others may be a user's own, whose names are nobody's business.
@@ -43,11 +44,14 @@ def describe_evidence(
     known: Iterable[str] = (),
     failures: Iterable[str] = (),
 ) -> dict[str, Any]:
-    """Return the document about one validation; what does not look as ``EVIDENCE`` asks is left out."""
+    """Return the document about one validation; what does not look as ``EVIDENCE`` asks is left out.
+
+    ``profile`` is the name of a built-in one; None: a user's own, of which no name is told.
+    """
     document = {
         "schema": SCHEMA,
         "profile": profile,
-        "family": report.family,
+        "family": report.family if profile or report.family in tuple(Family) else OWN_FAMILY,
         "backend": report.backend,
         "precision": report.precision,
         "verdict": report.verdict.value,

@@ -88,9 +88,13 @@ EVIDENCE = Record(
         "schema": Text(choices=(SCHEMA,), description="The form of this document."),
         "profile": Text(
             check=check_profile_name,
-            description="The environment's profile; left out where the stages ran in no such environment.",
+            description="The built-in profile of the environment; left out for a user's own.",
         ),
-        "family": Text(pattern=WORD, expected="a family", description="The profile's `family`."),
+        "family": Text(
+            pattern=WORD,
+            expected="a family",
+            description="The profile's `family`; of a user's own profile only one that we have sizes of.",
+        ),
         "backend": Text(
             pattern=WORD, expected="a backend", description="The profile's `validation.backend`."
         ),

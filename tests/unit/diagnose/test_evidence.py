@@ -67,10 +67,10 @@ REPORT = Report(
 )
 
 
-def describe(**changes: Any) -> dict[str, Any]:
+def describe(profile: str | None = "llama3-xpu", **changes: Any) -> dict[str, Any]:
     """Return the document of the report above."""
     return describe_evidence(
-        replace(REPORT, **changes), profile="llama3-xpu", platform="linux-64", host=HOST, known=["a-row"]
+        replace(REPORT, **changes), profile=profile, platform="linux-64", host=HOST, known=["a-row"]
     )
 
 
@@ -89,6 +89,15 @@ def test_nothing_private_goes_out() -> None:
     assert document["host"]["kernel"] == "6.11.0-8"
     assert document["versions"] == {"python": "3.11.9", "torch": "2.12.0+xpu"}
     assert document["stages"][1]["figures"] == {"relative_difference": 0.0235}
+
+
+def test_a_users_own_profile_has_no_name() -> None:
+    """Neither its own nor that of its family goes out; a family that we have sizes of says what ran."""
+    own = describe(None, family="monanet")
+    assert ("profile" in own, own["family"]) == (False, "own")
+    assert "mona" not in write_evidence(own)
+    assert parse_evidence(write_evidence(own).encode(), "report.json").profile is None
+    assert describe(None)["family"] == "llama3"
 
 
 @pytest.mark.parametrize(
