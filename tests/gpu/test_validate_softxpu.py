@@ -88,6 +88,8 @@ def test_llama_passes(validate: Validate) -> None:
         ("nan@12", "forward", "wrong_result", "NaN"),
         ("wrong", "kernels", "wrong_result", "0.1"),
         ("nan-rows@33", "forward", "wrong_at_length", "of 33 tokens gives NaN"),
+        ("wrong-argmax", "forward", "wrong_choice", "`argmax` on `xpu` takes other tokens"),
+        ("wrong-topk", "forward", "wrong_choice", "`topk` on `xpu` takes other tokens"),
         ("wrong@12", "comparison", "wrong_result", "differs from the fp32 reference"),
         ("cpu-result", "kernels", "wrong_device", "`cpu`"),
         ("cpu-result@12", "forward", "mixed_devices", "xpu:0"),

@@ -339,6 +339,7 @@ void fallback(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
   before_kernel();
   if (matmul) before_matmul();
   at::native::cpu_fallback(op, stack);
+  if (fault == "wrong-" + op.schema().name().substr(6)) stack->back().toTensor().add_(1); // without its `aten::`
   if (!matmul) return;
   if (fault == "nan-rows") {
     Tensor rows = stack->back().toTensor();

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from provisioner.validate.checks import openvino
 from provisioner.validate.checks.device import CPU_TENSOR_HINTS
 from provisioner.validate.checks.finding import DRIVER_HINT, REBUILD_HINT, Finding
-from provisioner.validate.checks.logits import check_agreement, check_lengths, check_logits
+from provisioner.validate.checks.logits import check_agreement, check_choices, check_lengths, check_logits
 from provisioner.validate.checks.rounding import check_rounding
 from provisioner.validate.model import JSON, ValidationRequest
 from provisioner.validate.tolerances import RANDOM_TOLERANCES
@@ -55,7 +55,7 @@ def check_conversion(measured: Mapping[str, JSON], request: ValidationRequest) -
 
 
 def check_forward(measured: Mapping[str, JSON], request: ValidationRequest) -> Finding | None:
-    """The model ran where it was asked to and its output is a sane vector."""
+    """The model ran where it was asked to, its output is a sane vector, and the device finds its peaks."""
     if request.backend == "openvino":
         return openvino.check_modes(measured, request)
     if measured["tensors_elsewhere_count"]:
@@ -67,7 +67,11 @@ def check_forward(measured: Mapping[str, JSON], request: ValidationRequest) -> F
             hints=CPU_TENSOR_HINTS,
         )
     what = f"the {request.precision} forward on `{request.device}`"
-    return check_logits(measured, what) or check_lengths(measured["lengths"], request, what)
+    return (
+        check_logits(measured, what)
+        or check_lengths(measured["lengths"], request, what)
+        or check_choices(measured["lengths"], request)
+    )
 
 
 def cpu_tensors(

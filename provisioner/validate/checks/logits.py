@@ -72,3 +72,17 @@ def check_lengths(
         if finding is not None:
             return replace(finding, code="wrong_at_length")
     return None
+
+
+def check_choices(entries: Iterable[Mapping[str, JSON]], request: ValidationRequest) -> Finding | None:
+    """Refuse a device that takes other tokens than the likeliest of its own logits, which may be right."""
+    for entry in entries:
+        for operator, gap in entry.get("choices", {}).items():
+            if gap != 0:
+                return Finding(
+                    code="wrong_choice",
+                    message=f"`{operator}` on `{request.device}` takes other tokens than the likeliest of "
+                    f"the logits of {entry['length']} tokens, which are sane: what is generated is wrong",
+                    hints=(DRIVER_HINT, "move the logits to the CPU before a token is chosen until then"),
+                )
+    return None

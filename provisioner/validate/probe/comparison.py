@@ -17,6 +17,7 @@ LENGTHS = (1, 2, 17, 33, 64, 128)
 
 _NAMED = 5
 _SAMPLED = 256
+_CHOSEN = 5
 
 
 def measure_reference(context: Context, measured: dict[str, Any]) -> None:
@@ -39,18 +40,22 @@ def measure_forward(context: Context, measured: dict[str, Any]) -> None:
     if elsewhere:
         return  # the parent names them; running on would die in the first fused operator
     device.reset_peak()
+    context.logits = []
+    entries: list[dict[str, Any]] = []
     started = time.perf_counter()
-    logits, place = _last_logits(context.model, context.prompt, device)
-    measured["first_call_seconds"] = round(time.perf_counter() - started, 4)
-    measured["output_device"] = place
-    measured["asked_device"] = str(device.torch)
-    measured["peak_bytes"] = device.peak_bytes()
-    measured.update(describe(logits))
-    context.logits = [logits, *(last_logits(context.model, prompt, device) for prompt in context.prompts[1:])]
-    measured["lengths"] = [
-        {"length": prompt.size(1), **describe(logits), "sample": sample(logits)}
-        for prompt, logits in _pairs(context.prompts, context.logits)
-    ]
+    for prompt in context.prompts:
+        seen = _run_last(context.model, prompt, device)
+        logits = _bring(seen)
+        if not entries:
+            measured["first_call_seconds"] = round(time.perf_counter() - started, 4)
+            measured["output_device"] = str(seen.device)
+            measured["asked_device"] = str(device.torch)
+            measured["peak_bytes"] = device.peak_bytes()
+            measured.update(describe(logits))
+        entry = {"length": prompt.size(1), **describe(logits), "sample": sample(logits)}
+        entries.append({**entry, "choices": measure_choices(seen, logits)})
+        context.logits.append(logits)
+    measured["lengths"] = entries
 
 
 def measure_comparison(context: Context, measured: dict[str, Any]) -> None:
@@ -102,18 +107,40 @@ def repeat(prompt: Any, length: int) -> Any:
 
 def last_logits(model: Any, prompt: Any, device: Device) -> Any:
     """Return logits of the last position as fp64 on the CPU, shape (vocabulary,)."""
-    return _last_logits(model, prompt, device)[0]
+    return _bring(_run_last(model, prompt, device))
 
 
-def _last_logits(model: Any, prompt: Any, device: Device) -> tuple[Any, str]:
+def _run_last(model: Any, prompt: Any, device: Device) -> Any:
     import torch
 
     with torch.inference_mode():
         # ipex-llm's Llama needs the cache even for a single forward
-        output = model(prompt.to(device.torch), use_cache=True)
-        logits = output.logits[0, -1]
+        logits = model(prompt.to(device.torch), use_cache=True).logits[0, -1]
         device.synchronize()
-        return logits.to("cpu").double(), str(logits.device)
+        return logits
+
+
+def _bring(logits: Any) -> Any:
+    return logits.to("cpu").double()
+
+
+def measure_choices(seen: Any, logits: Any) -> dict[str, float | None]:
+    """Return, per operator, how far the logits of the tokens that the device takes are from the likeliest.
+
+    Not whether they are the CPU's tokens: in 16 bits several share a logit. None: there are no such tokens.
+
+    Args:
+        seen: Logits on the device, shape (vocabulary,).
+        logits: The same as fp64 on the CPU.
+    """
+    best = logits.topk(min(_CHOSEN, logits.numel())).values
+    chosen = {"argmax": seen.argmax().reshape(1), "topk": seen.topk(best.numel()).indices}
+    gaps: dict[str, float | None] = {}
+    for name, there in chosen.items():
+        tokens = there.tolist()
+        known = len(set(tokens)) == len(tokens) and set(tokens) <= set(range(logits.numel()))
+        gaps[name] = float((logits[tokens] - best[: len(tokens)]).abs().max()) if known else None
+    return gaps
 
 
 def cached_step(model: Any, prompt: Any, device: Device) -> Any:

@@ -31,6 +31,8 @@ FAULTS = {
     "nan": "matrix products are NaN",
     "wrong": "matrix products are off by a tenth",
     "nan-rows": "matrix products of exactly N rows are NaN",
+    "wrong-argmax": "`argmax` gives the index after the right one",
+    "wrong-topk": "`topk` gives the indices after the right ones",
     "warm-wrong": "as `wrong`, in processes that find the kernels of an earlier one in `TMPDIR`",
     "cpu-result": "matrix products come back on the CPU",
     "host-oom": "a matrix product takes host memory until a cap stops it (at most 8 GiB)",

@@ -79,3 +79,22 @@ def test_nan_at_one_length_is_told_from_nan_everywhere(request_nf4: ValidationRe
     assert (
         code("forward", GOOD | place | {"finite": False, "lengths": lengths}, request_nf4) == "wrong_result"
     )
+
+
+@pytest.mark.parametrize(
+    ("choices", "expected"),
+    [
+        ({"argmax": 0.0, "topk": 0.0}, None),
+        ({"argmax": 0.25, "topk": 0.0}, "wrong_choice"),
+        ({"argmax": 0.0, "topk": None}, "wrong_choice"),  # a token twice, or one that the vocabulary lacks
+    ],
+)
+def test_a_device_that_takes_the_wrong_token_fails(
+    request_nf4: ValidationRequest, choices: dict[str, Any], expected: str | None
+) -> None:
+    """The logits are right and what is generated is not; a NaN comes first, of which nothing is likeliest."""
+    place = {"tensors_elsewhere_count": 0, "output_device": "cpu", "asked_device": "cpu"}
+    entry = GOOD | {"length": 17, "choices": choices}
+    assert code("forward", GOOD | place | {"lengths": [entry]}, request_nf4) == expected
+    entry |= {"finite": False}
+    assert code("forward", GOOD | place | {"lengths": [entry]}, request_nf4) == "wrong_at_length"
