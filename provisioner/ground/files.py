@@ -34,13 +34,14 @@ _TOLD_AS = {
     errno.EFBIG: r"\bos error 27\b|file too large|\bSIGXFSZ\b|signal: 25\b",
     errno.EROFS: r"\bos error 30\b|read-only file system",
 }
+_INSTEAD = "choose another data folder with `--data-dir`"
 _TEMPORARY_SUFFIX = ".provision-tmp"
 
 
-def make_private_folder(path: Path) -> Path:
+def make_private_folder(path: Path, *, instead: str = _INSTEAD) -> Path:
     """Create ``path`` for us alone, or check that it is a real folder of ours that nobody else may write to.
 
-    Missing folders on the way are made for us alone, too.
+    Missing folders on the way are made for us alone, too; ``instead`` is what else the user can do.
 
     Raises:
         InstallError: ``install.folder``: it cannot be made, is a link, is another user's or open to all.
@@ -52,15 +53,15 @@ def make_private_folder(path: Path) -> Path:
         status = path.lstat()
     except OSError as error:
         if error.errno in DISK_FAULTS:
-            raise disk_error(path, error) from error
-        raise _unmade(path, error) from error
+            raise disk_error(path, error, instead=instead) from error
+        raise _unmade(path, error, instead) from error
     if not stat.S_ISDIR(status.st_mode):
-        raise _refused(path, "it is not a folder but a link or a file")
+        raise _refused(path, "it is not a folder but a link or a file", instead)
     if sys.platform != "win32":  # there the folder's access list is inherited from the user's own
         if status.st_uid != os.geteuid():
-            raise _refused(path, "it belongs to another user")
+            raise _refused(path, "it belongs to another user", instead)
         if status.st_mode & stat.S_IWOTH:
-            raise _refused(path, "every user may write to it")
+            raise _refused(path, "every user may write to it", instead)
     return path
 
 
@@ -200,9 +201,7 @@ def remove_tree(path: Path) -> None:
         _patiently(lambda: shutil.rmtree(path, onerror=_make_writable_and_retry))
 
 
-def disk_error(
-    path: Path, error: OSError, *, instead: str = "choose another data folder with `--data-dir`"
-) -> InstallError:
+def disk_error(path: Path, error: OSError, *, instead: str = _INSTEAD) -> InstallError:
     """Build the error for a file system that refuses to take what we write.
 
     Args:
@@ -262,25 +261,22 @@ def _not_regular(path: Path) -> NotRegularError:
     )
 
 
-def _unmade(path: Path, error: OSError) -> InstallError:
+def _unmade(path: Path, error: OSError, instead: str) -> InstallError:
     there = next(parent for parent in (path, *path.parents) if os.path.lexists(parent))
     if there == path:
-        return _refused(path, "it is not a folder but a link or a file")
+        return _refused(path, "it is not a folder but a link or a file", instead)
     return InstallError(
         "install.folder",
         f"the folder `{path}` cannot be made in `{there}`: {(error.strerror or str(error)).lower()}",
-        hints=[
-            f"give yourself the right to write to `{there}`",
-            "choose another data folder with `--data-dir`",
-        ],
+        hints=[f"give yourself the right to write to `{there}`", instead],
         context={"path": str(path)},
     )
 
 
-def _refused(path: Path, why: str) -> InstallError:
+def _refused(path: Path, why: str, instead: str) -> InstallError:
     return InstallError(
         "install.folder",
         f"the folder `{path}` cannot be used: {why}",
-        hints=["remove it or mend its owner and permissions", "choose another data folder with `--data-dir`"],
+        hints=["remove it or mend its owner and permissions", instead],
         context={"path": str(path)},
     )

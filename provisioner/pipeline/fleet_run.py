@@ -10,13 +10,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from provisioner.diagnose.fleet.host_file import missing
 from provisioner.diagnose.fleet.machine import Machine, Status
 from provisioner.engines.ansible.playbook import Ansible, describe_abort, find_ansible
 from provisioner.errors import UsageError
 from provisioner.events import Listener, Notice, StageFinished, StageStarted, ignore_events
-from provisioner.ground.files import make_private_folder, write_atomically
+from provisioner.ground.files import DISK_FAULTS, disk_error, make_private_folder, write_atomically
 from provisioner.ground.scratch import hold_scratch
 from provisioner.lock.file import read_lock, read_lock_head
 from provisioner.lock.freshness import check_freshness
@@ -36,6 +37,8 @@ LOG_FILE = "ansible.log"
 _COLLECTION = "provision.workstations"
 _CLOCK_SLACK = timedelta(minutes=5)
 _LOOK_EVERY_S = 1.0
+_ROOM_BYTES = 1024 * 1024
+_INSTEAD = "choose another folder with `--verdicts`"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,6 +75,7 @@ def run_fleet(
     Raises:
         LockError: The lockfile is missing or stale.
         UsageError: ``fleet.…``: there is no Ansible, no inventory, no playbook; or no such profile.
+        InstallError: The folder of the verdicts cannot be made or takes nothing.
         InternalError: ``fleet.ansible``: it ended before a machine answered.
     """
     profile = settings.load_profile(profile_name)
@@ -81,7 +85,7 @@ def run_fleet(
         raise stale
     ansible = find_ansible(settings.environ)
     hosts = _list_hosts(ansible, inventory, choices)
-    verdicts = make_private_folder(choices.verdicts.absolute())
+    verdicts = make_private_folder(choices.verdicts.absolute(), instead=_INSTEAD)
     choices = replace(choices, verdicts=verdicts)
     _write_hosts(verdicts, hosts, limited=choices.limit is not None)
     proven = set() if choices.every else set(_find_proven(hosts, choices, profile=profile, lockfile=lockfile))
@@ -137,7 +141,20 @@ def _list_hosts(ansible: Ansible, inventory: str, choices: FleetChoices) -> tupl
 def _write_hosts(verdicts: Path, hosts: Sequence[str], *, limited: bool) -> None:
     """Write down who should answer: of a part of the inventory beside those of before."""
     expected = dict.fromkeys((*(list_expected(verdicts) if limited else ()), *hosts))
-    write_atomically(verdicts / HOSTS_FILE, "".join(f"{host}\n" for host in sorted(expected)))
+    with _writing(verdicts):
+        write_atomically(verdicts / HOSTS_FILE, "".join(f"{host}\n" for host in sorted(expected)))
+
+
+@contextmanager
+def _writing(verdicts: Path) -> Iterator[None]:
+    """Say of what the disk refuses that it is the disk of the verdicts."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in DISK_FAULTS:
+            raise
+        refused = OSError(error.errno, error.strerror)  # the folder can be chosen, a file in it cannot
+        raise disk_error(verdicts, refused, instead=_INSTEAD) from error
 
 
 def _find_proven(
@@ -200,6 +217,7 @@ def _play(
             scratch=scratch,
             cwd=Path.cwd(),
         ) as play,
+        _writing(verdicts),
         (verdicts / LOG_FILE).open("w", encoding="utf-8") as log,
     ):
         waiting = dict.fromkeys(hosts)
@@ -211,6 +229,9 @@ def _play(
                 on_event(Notice(message=f"{host}: {_read(host, profile, verdicts=verdicts).status.value}"))
         for line in play.lines(0.0):
             log.write(f"{line}\n")
+        if waiting:  # perhaps because Ansible could not write their files
+            with TemporaryFile(dir=verdicts) as file:
+                file.write(bytes(_ROOM_BYTES))
         if play.exit_code != 0 and len(waiting) == len(hosts):
             raise describe_abort(play)
     on_event(StageFinished(stage="fleet", seconds=time.monotonic() - started))

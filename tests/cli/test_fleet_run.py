@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -15,7 +16,7 @@ import pytest
 
 from provisioner.pipeline.fleet_run import list_fingerprints
 from provisioner.profile.load import load_profile
-from tests.cli.lab import Lab, Outcome
+from tests.cli.lab import COMMAND, Lab, Outcome
 from tests.fleet_files import FAILED, PASSED, ROOT, put_host
 
 if sys.platform == "win32":
@@ -174,6 +175,31 @@ def test_a_limit_that_names_no_machine_is_refused(fleet: Lab) -> None:
     shown = run(fleet, "--limit", "ws-01,ws-O2", "--json")
     assert (shown.code, shown.error["code"]) == (2, "fleet.inventory")
     assert "ws-O2" in shown.error["message"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts a small disk")
+@pytest.mark.parametrize("room", ["nr_inodes=1", "size=4k", "size=100k", "ro"])
+def test_a_full_disk_of_the_verdicts_is_told(fleet: Lab, room: str) -> None:
+    """No room for the list of machines, Ansible's words or a machine's file: each error names the folder."""
+    (fleet.root / "full").mkdir()
+    for path in (fleet.root / "answers").iterdir():
+        path.write_text(path.read_text(encoding="utf-8") + " " * 200_000, encoding="utf-8")
+    mount = f'mount -t tmpfs -o "{room},mode=700" none full && exec "$@"'
+    words = ("fleet", "run", "inventory.ini", "llama3-cpu", "--playbook", "play.yml", "--verdicts", "full")
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", mount, "sh", *COMMAND, *words, "--json"],
+        cwd=fleet.root,
+        env=fleet.child_environ,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 5, done.stderr
+    (error,) = json.loads(done.stdout)["errors"]
+    assert error["code"] == ("install.disk" if room == "ro" else "install.disk_full")
+    assert f"could not write `{fleet.root / 'full'}`" in error["message"]
+    assert "--verdicts" in error["hints"][0]
 
 
 def test_without_ansible_the_extra_is_named(fleet: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
