@@ -65,7 +65,12 @@ def _explain(settings: Settings, source: str | None, language: Language) -> Resu
             hints=["name a log file or an environment, or pipe the log in"],
         )
     return render_environment(
-        built.matches, built.failure, passed_at=built.passed_at, name=source, language=language
+        built.matches,
+        built.damage,
+        built.failure,
+        passed_at=built.passed_at,
+        name=source,
+        language=language,
     )
 
 

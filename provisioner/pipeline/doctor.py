@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from provisioner.diagnose.machine.doctor import judge_layers
-from provisioner.diagnose.machine.facts import EnvironmentFacts, HostFacts, Reach
+from provisioner.diagnose.machine.facts import HostFacts, Reach
 from provisioner.diagnose.machine.facts_json import as_json, parse_facts, scrub
 from provisioner.diagnose.machine.gate import find_install_bytes, wanted_host
 from provisioner.diagnose.machine.known import Known
 from provisioner.diagnose.machine.last_validation import read_torch_facts
 from provisioner.diagnose.machine.layers.model import LayerResult, WantedHost
-from provisioner.engines.machine.environment import gather_environment
+from provisioner.engines.machine.environment import gather_built
 from provisioner.engines.machine.host import ask_indexes, gather_host
 from provisioner.engines.net.download import Downloader
 from provisioner.errors import LockError, UnavailableError, UsageError
@@ -89,7 +89,7 @@ def diagnose(
             report = read_report(generation)
             facts = replace(
                 facts,
-                environment=_gather_environment(generation),
+                environment=gather_built(generation),
                 torch=read_torch_facts(report, device=profile.device.value) if report else None,
             )
         if profile is not None and (not layers or "indexes" in layers):
@@ -154,16 +154,6 @@ def _bad_file(path: Path, why: str) -> UsageError:
         f"cannot read the machine's facts from `{path}`: {why}",
         hints=["name a file that `provision doctor --save` wrote"],
         context={"path": str(path)},
-    )
-
-
-def _gather_environment(generation: Generation) -> EnvironmentFacts:
-    receipt = generation.receipt
-    return gather_environment(
-        generation.prefix,
-        platform=receipt.platform,
-        interpreter=generation.python,
-        locked={package.name: package.version for package in receipt.packages if package.kind == "wheel"},
     )
 
 

@@ -9,7 +9,8 @@ from provisioner.diagnose.failures.catalogue import load_catalogue
 from provisioner.diagnose.failures.installed import explain_environment
 from provisioner.diagnose.failures.logtext import decode_stream
 from provisioner.diagnose.failures.model import Language, System
-from provisioner.engines.machine.environment import gather_environment, list_files
+from provisioner.diagnose.machine.layers.environment import find_problems
+from provisioner.engines.machine.environment import gather_built, list_files
 from provisioner.errors import Problem
 from provisioner.install.generations import EnvironmentHome, find_environment
 from provisioner.pipeline.reports import read_report
@@ -24,11 +25,13 @@ class Explained:
 
     Attributes:
         matches: Known failures that its packages show.
+        damage: What `doctor` finds wrong with its files today.
         failure: Why the last validation did not pass, its stage as ``code``; else None.
         passed_at: When the last validation passed, ISO 8601 in UTC; None where it did not, or there was none.
     """
 
     matches: tuple[Match, ...]
+    damage: tuple[str, ...]
     failure: Problem | None
     passed_at: str | None
 
@@ -43,7 +46,7 @@ def explain_built(settings: Settings, name: str, language: Language) -> Explaine
     generation = find_environment(EnvironmentHome(data=settings.data), name)
     if generation is None:
         return None
-    facts = gather_environment(generation.prefix, platform=generation.receipt.platform)
+    facts = gather_built(generation)
     windows = generation.receipt.platform == "win-64"
     matches = explain_environment(
         facts.distributions or {},
@@ -54,6 +57,7 @@ def explain_built(settings: Settings, name: str, language: Language) -> Explaine
     report = read_report(generation)
     return Explained(
         matches=matches,
+        damage=tuple(find_problems(facts, settings.load_profile_of(generation).torch)),
         failure=_find_failure(report),
         passed_at=report.created_at if report is not None and report.verdict is Verdict.PASSED else None,
     )

@@ -3,7 +3,7 @@
 import re
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from provisioner.diagnose.failures.answer import Match, Surroundings
 from provisioner.diagnose.failures.model import Confidence, Language, Severity
 from provisioner.errors import Problem
 from provisioner.render.result import Result
+from provisioner.validate.checks.finding import REBUILD_HINT, name_environment
 
 _COLUMNS = 80
 _TOKEN = re.compile(r"[!-~…]+[，。；：、）]*|\s+|.[，。；：、）]*")  # noqa: RUF001 # a word, or one wide character
@@ -74,7 +75,8 @@ def with_exit_code(result: Result) -> Result:
     """Return the result with an exit code for scripts: 10 known, 11 likely, 12 harmless, 0 nothing found."""
     matches = result.data["matches"]
     fatal = [match for match in matches if match["severity"] is Severity.FATAL]
-    if result.data.get("failure") or any(match["confidence"] is not Confidence.LOW for match in fatal):
+    broken = result.data.get("damage") or result.data.get("failure")
+    if broken or any(match["confidence"] is not Confidence.LOW for match in fatal):
         return replace(result, exit_code=_KNOWN)
     if fatal:
         return replace(result, exit_code=_LIKELY)
@@ -90,6 +92,7 @@ def _describe_surroundings(seen: Surroundings) -> str:
 
 def render_environment(
     matches: Iterable[Match],
+    damage: Sequence[str],
     failure: Problem | None,
     *,
     passed_at: str | None,
@@ -100,22 +103,33 @@ def render_environment(
 
     Args:
         matches: Known failures that its packages and files show.
+        damage: What is wrong with its files.
         failure: Why its last validation did not pass, with the stage as code.
         passed_at: When its last validation passed, ISO 8601.
         name: Its name.
         language: Of the matches.
     """
     known = render_log(matches, source=f"environment {name}", language=language)
-    data: dict[str, Any] = {**known.data, "failure": None}
-    text = known.text
+    data: dict[str, Any] = {**known.data, "damage": list(damage), "failure": None}
+    parts = []
+    if damage:
+        hints = name_environment((REBUILD_HINT,), name)
+        parts.append(_with_hints("\n".join(f"damage: {each}" for each in damage), hints))
     if failure is not None:
         data["failure"] = {"stage": failure.code, "reason": failure.message, "hints": list(failure.hints)}
-        hints = "".join(f"\nhint: {hint}" for hint in failure.hints)
-        beside = text if data["matches"] else "no known failure was recognised beside it"
-        text = f"the last validation did not pass stage {failure.code}: {failure.message}{hints}\n\n{beside}"
-    elif not data["matches"]:
-        text = _describe_healthy(passed_at, name)
-    return Result(data=data, text=text)
+        told = f"the last validation did not pass stage {failure.code}: {failure.message}"
+        parts.append(_with_hints(told, failure.hints))
+    if data["matches"]:
+        parts.append(known.text)
+    elif parts:
+        parts.append("no known failure was recognised beside it")
+    else:
+        parts.append(_describe_healthy(passed_at, name))
+    return Result(data=data, text="\n\n".join(parts))
+
+
+def _with_hints(text: str, hints: Iterable[str]) -> str:
+    return "\n".join([text, *(f"hint: {hint}" for hint in hints)])
 
 
 def _describe_healthy(passed_at: str | None, name: str) -> str:

@@ -58,6 +58,12 @@ def explain_as_sarif(result: Result, language: Language = Language.EN) -> Result
         }
         for index, match in enumerate(matches)
     ]
+    if damage := result.data.get("damage"):
+        place = {"logicalLocations": [{"name": str(result.data["source"]), "kind": "resource"}]}
+        results += [
+            {"ruleId": "damage", "level": "error", "message": {"text": text}, "locations": [place]}
+            for text in damage
+        ]
     return replace(result, text=_write(rules, results, language))
 
 

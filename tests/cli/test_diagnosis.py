@@ -87,7 +87,8 @@ def test_explain_reads_a_pipe_that_has_a_name(lab: Lab, seed: Path) -> None:
 
 def test_explain_looks_at_an_environment(built: Lab) -> None:
     """An environment's name stands for what is installed in it."""
-    assert built.run("explain", "tiny", "--json").data["source"] == "environment tiny"
+    found = built.run("explain", "tiny", "--json").data
+    assert (found["source"], found["damage"]) == ("environment tiny", [])
 
 
 def test_explain_looks_at_the_files_of_an_environment(tiny: Lab) -> None:

@@ -114,6 +114,8 @@ def test_files_that_nothing_works_without_are_looked_at(
     try:
         damage(path)
         shown = proven.run("doctor", "tiny", "--json")
+        explained = proven.run("explain", "tiny", "--json").data
+        told = proven.run("explain", "tiny", "--exit-code")
     finally:
         shutil.rmtree(prefix)
         kept.rename(prefix)
@@ -122,6 +124,11 @@ def test_files_that_nothing_works_without_are_looked_at(
     assert words in layers["environment"]["evidence"]
     assert "`provision repair tiny`" in shown.error["hints"][0]
     assert {layers[name]["verdict"] for name in ("torch", "kernel")} == {"not asked"}
+    assert words.removesuffix(" (and 1 more)") in explained["damage"][0]
+    assert explained["failure"] is None
+    assert told.code == 10
+    assert told.out.startswith(f"damage: {explained['damage'][0]}\n")
+    assert "\nhint: run `provision repair tiny` " in told.out
 
 
 def test_what_doctor_finds_broken_repair_mends(lab: Lab) -> None:
@@ -172,8 +179,9 @@ def test_a_validation_that_ended_before_torch_fails_no_kernel(tiny: Lab) -> None
         assert layers[name]["verdict"] == "unknown"
         assert "ended before, at stage packages: installed files differ" in layers[name]["evidence"]
     explained = tiny.run("explain", "tiny").out
-    assert explained.startswith(
-        "the last validation did not pass stage packages: installed files differ\nhint: run "
+    assert explained.startswith("damage: changed since it was built: tinyapp is missing (locked 1.0)\nhint: ")
+    assert (
+        "\nthe last validation did not pass stage packages: installed files differ\nhint: run " in explained
     )
     assert "`provision repair tiny`" in explained
     failure = tiny.run("explain", "tiny", "--json").data["failure"]

@@ -10,6 +10,7 @@ from packaging.utils import canonicalize_name
 
 from provisioner.diagnose.machine.facts import EnvironmentFacts
 from provisioner.engines.machine.binaries import Needs, read_needs
+from provisioner.install.generations import Generation
 
 _LINUX_SYSTEM = tuple(
     Path(folder)
@@ -48,6 +49,17 @@ _PROVIDERS = (
     "nvidia/*/lib",
 )
 _PARTS_OF_WINDOWS = ("api-ms-win-", "ext-ms-")
+
+
+def gather_built(generation: Generation) -> EnvironmentFacts:
+    """Return what is in an environment that we built; nothing of it is run."""
+    receipt = generation.receipt
+    return gather_environment(
+        generation.prefix,
+        platform=receipt.platform,
+        interpreter=generation.python,
+        locked={package.name: package.version for package in receipt.packages if package.kind == "wheel"},
+    )
 
 
 def gather_environment(

@@ -83,7 +83,7 @@ def test_the_same_messages_without_an_intel_gpu_have_no_answer(text: str) -> Non
 
 def test_a_healthy_environment_is_called_so_with_the_date_of_its_proof() -> None:
     """Where nothing is known to be wrong, nobody is asked for a log that does not exist."""
-    shown = render_environment((), None, passed_at="2026-11-25T10:00:00+00:00", name="demo")
+    shown = render_environment((), (), None, passed_at="2026-11-25T10:00:00+00:00", name="demo")
     assert shown.text.startswith(
         "nothing known is wrong with what is installed; the last validation passed on 2026-11-25"
     )

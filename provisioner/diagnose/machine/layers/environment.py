@@ -25,7 +25,7 @@ def check_environment(facts: HostFacts, wanted: WantedHost) -> LayerResult:
     environment = facts.environment
     if environment is None:
         return _explain_absence(wanted)
-    problems = list(_find_problems(environment, wanted))
+    problems = list(find_problems(environment, wanted.torch))
     if problems:
         more = f" (and {len(problems) - 1} more)" if problems[1:] else ""
         return failed(problems[0] + more, REBUILD_HINT)
@@ -95,7 +95,8 @@ def _explain_failure(said: TorchFacts, did: str) -> LayerResult:
     return failed(f"at {_name_validation(said)} {did}{error}", _EXPLAIN_HINT)
 
 
-def _find_problems(environment: EnvironmentFacts, wanted: WantedHost) -> Iterator[str]:
+def find_problems(environment: EnvironmentFacts, torch: TorchVariant | None) -> Iterator[str]:
+    """Yield what is wrong with an environment's files, the worst first; ``torch`` is the wanted variant."""
     yield from environment.damage or ()
     if environment.distributions is None:
         return
@@ -105,8 +106,8 @@ def _find_problems(environment: EnvironmentFacts, wanted: WantedHost) -> Iterato
         if said not in {recorded, f"{recorded}+{said.partition('+')[2]}"}:
             yield f"torch's files are those of {said}, its package record is that of {recorded}"
         installed["torch"] = said  # a record may leave the build out; torch's own code never does
-    if wanted.torch is not None:
-        for problem in find_torch_problems(installed, wanted.torch):
+    if torch is not None:
+        for problem in find_torch_problems(installed, torch):
             replaced = problem.code in {"torch_variant", "kin_variant"}
             yield f"{problem.message}: another install replaced it" if replaced else problem.message
     yield from (f"the library `{library}` is missing" for library in environment.missing_libraries or ())
