@@ -53,7 +53,9 @@ _NO_REQUIREMENTS = (
     ),
     (re.compile(r"^-"), "is an option, not a package"),
     (
-        re.compile(r"\.whl(?:[#?;\s]|$)"),
+        re.compile(
+            r"\.(?:whl|zip|tar\.\w+|tgz)(?:[\[#?;\s]|$)|^\.{0,2}[/\\]|^\.{1,2}$|^~[/\\]|^[A-Za-z]:[/\\]|file:"
+        ),
         "names a file; files are locked from indexes only: write `name==version`, routed under `pip.routes`",
     ),
     (re.compile(r"://|@"), "names an address; a package is named by version here: `name==version`"),
@@ -67,11 +69,15 @@ def _parse_requirement(text: str) -> Requirement:
     return Requirement(text)
 
 
+def find_habit(text: str) -> str | None:
+    """Return what something is that pip takes and a profile does not, as a predicate: ``names a file …``."""
+    return next((reason for pattern, reason in _NO_REQUIREMENTS if pattern.search(text)), None)
+
+
 def check_requirement(text: str) -> str | None:
     """Say why ``text`` is not a name with extras and versions (PEP 508 without addresses and markers)."""
-    for pattern, reason in _NO_REQUIREMENTS:
-        if pattern.search(text):
-            return f"{shown(text)} {reason}"
+    if reason := find_habit(text):
+        return f"{shown(text)} {reason}"
     try:
         requirement = _parse_requirement(text)
     except InvalidRequirement as error:

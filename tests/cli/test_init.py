@@ -76,6 +76,26 @@ def test_an_imported_file_is_answered_line_by_line(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("./x-1.0-py3-none-any.whl", "names a file"),
+        ("./x-1.0-py3-none-any.whl[a]; python_version > '3'", "names a file"),
+        ("x @ file:///w/x-1.0-py3-none-any.whl", "names a file"),
+        (".", "names a file"),
+        ("--no-deps", "leaves out what a package needs"),
+        ("x==1.0 --no-deps", "leaves out what a package needs"),
+    ],
+)
+def test_an_import_says_of_wheels_and_no_deps_what_a_profile_says(line: str, reason: str, lab: Lab) -> None:
+    """Where pip's words have no place in a profile, both doors name the cause and what to write."""
+    (lab.root / "requirements.txt").write_text(f"{line}\n", encoding="utf-8")
+    answer = lab.run("init", "mine", "--from", "requirements.txt", "--json")
+    (left,) = answer.data["not_taken"]
+    assert reason in left["reason"]
+    assert "`name==version`" in left["reason"] or "`pip.overrides`" in left["reason"]
+
+
+@pytest.mark.parametrize(
     ("name", "content"),
     [
         ("a.toml", b"x = "),

@@ -66,15 +66,13 @@ class Collection:
 
     def add_requirement(self, line: int, text: str, *, platforms: Sequence[str] = (EVERYWHERE,)) -> None:
         """Take a PEP 508 requirement, or note why not; a marker chooses platforms."""
+        if habit := rules.find_habit(text):
+            self.leave(line, text, f"it {habit}")
+            return
         try:
             wanted = Requirement(text)
         except InvalidRequirement as error:
             self.leave(line, text, f"it is no requirement (PEP 508): {str(error).splitlines()[0].lower()}")
-            return
-        if wanted.url is not None:
-            self.leave(
-                line, text, "it names an address; files are locked from indexes: write `name==version`"
-            )
             return
         name = canonicalize_name(wanted.name)
         if reason := self._find_objection(name):

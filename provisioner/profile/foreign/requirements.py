@@ -3,6 +3,7 @@
 import re
 
 from provisioner.profile.foreign.collect import Collection
+from provisioner.profile.rules import find_habit
 
 _OPTIONS = {
     ("-r", "--requirement"): "it is another file; import that one, too, or put its lines here",
@@ -39,16 +40,8 @@ def _read_line(number: int, line: str, found: Collection) -> None:
     if line.startswith("-"):
         option = re.split(r"[\s=]", line, maxsplit=1)[0]
         short = option[:2] if not option.startswith("--") else option
-        reason = next(
-            (why for names, why in _OPTIONS.items() if short in names), "a profile has no such option"
-        )
+        reason = next((why for names, why in _OPTIONS.items() if short in names), f"it {find_habit(line)}")
         found.leave(number, line, reason)
-    elif re.match(r"[a-z+]+://|git\+|\.{0,2}/|[A-Za-z]:\\", line) or line.endswith(
-        (".whl", ".tar.gz", ".zip")
-    ):
-        found.leave(
-            number, line, "it is a file or an address; files are locked from indexes: `name==version`"
-        )
     elif "${" in line:
         found.leave(number, line, "it holds a variable, which nothing here expands")
     else:

@@ -77,7 +77,7 @@ TABLE: dict[str, tuple[dict[str, Any], dict[int, str]]] = {
                 "linux-64": ["uvloop>=0.19"],
             }
         },
-        {2: "indexes", 3: "stack's", 8: "marker is false", 9: "address"},
+        {2: "indexes", 3: "stack's", 8: "marker is false", 9: "names a file"},
     ),
     "service.requirements.txt": (
         {"pip": {"": ["fastapi[standard]<1,>=0.110", "uvicorn==0.29.0"]}},
@@ -85,8 +85,8 @@ TABLE: dict[str, tuple[dict[str, Any], dict[int, str]]] = {
             1: "another file",
             2: "no constraints",
             6: "`uvicorn==0.29.0`, too",
-            7: "file or an address",
-            8: "names an address",
+            7: "names a file",
+            8: "names a file",
             9: "no requirement",
             10: "variable",
             11: "NVIDIA",
