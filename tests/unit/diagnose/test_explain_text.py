@@ -87,4 +87,4 @@ def test_a_healthy_environment_is_called_so_with_the_date_of_its_proof() -> None
     assert shown.text.startswith(
         "nothing known is wrong with what is installed; the last validation passed on 2026-11-25"
     )
-    assert shown.data == {"source": "environment demo", "matches": [], "failure": None}
+    assert shown.data == {"source": "environment demo", "matches": [], "damage": [], "failure": None}
