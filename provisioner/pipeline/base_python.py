@@ -26,6 +26,8 @@ def find_base_python(plan: InstallPlan, engines: Engines, *, managed: bool) -> P
     if plan.base != VENV:
         return None
     folder = engines.home.pythons
+    if folder.is_dir():
+        _ = engines.fetcher  # which keeps others from deleting an unused Python before it is used
     if not managed:
         return engines.uv_installer.find_python(plan.python, platform=plan.platform, managed=folder)
     package = load_managed(plan.python, plan.platform)

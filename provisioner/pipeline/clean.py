@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from provisioner.engines.bytecode.cache import remove_compiled
+from provisioner.engines.machine.environment import find_base_python_folder
 from provisioner.engines.store.store import remove_dead_parts, remove_stored
 from provisioner.errors import BusyError, InstallError
 from provisioner.ground.files import measure_tree, remove_tree
@@ -111,10 +112,10 @@ def clean(settings: Settings, choices: CleanChoices, *, lock_timeout_s: float) -
     scratch = find_dead_scratch()
     caches = [
         folder
-        for name in ("weights", "bytecode", "bisect")
-        for folder in find_dead_scratch(home.cache / name)
+        for parent in (home.pythons, *(home.cache / name for name in ("weights", "bytecode", "bisect")))
+        for folder in find_dead_scratch(parent)
     ]
-    with _measure_freed(*environments, *scratch, home.store, home.cache) as freed:
+    with _measure_freed(*environments, *scratch, home.store, home.cache, home.pythons) as freed:
         for name in sorted(names):
             with hold_environment(home, name, timeout_s=lock_timeout_s, command="provision clean"):
                 leftovers += remove_leftovers(home, name)
@@ -186,8 +187,9 @@ def _remove_downloads(
 ) -> list[Path]:
     """Delete downloads and what was made of them: those that no environment has, or all but the kept."""
     everything = choices.everything or bool(choices.keep)
+    pythons = [folder for folder in _find_unused_pythons(home) if _is_older(folder, limit)]
     if everything and not choices.keep and choices.older_than_s is None:
-        return _remove_folders([home.store, home.cache])
+        return _remove_folders([home.store, home.cache, *pythons])
     if not everything:
         kept = kept | _find_built(home, None)
     weights = [folder for folder in (home.cache / "weights").glob("*") if folder.name[:64] not in kept]
@@ -196,7 +198,19 @@ def _remove_downloads(
         *remove_stored(home.store, kept=kept, before=limit),
         *remove_compiled(home.cache / "bytecode", kept=kept, before=limit),
         *_remove_folders([folder for folder in weights if _is_older(folder, limit)]),
+        *_remove_folders(pythons),
         *_remove_folders(caches if everything and choices.older_than_s is None else []),
+    ]
+
+
+def _find_unused_pythons(home: EnvironmentHome) -> list[Path]:
+    """Return the managed Pythons that no virtual environment was made of, also none that is being built."""
+    generations = (home.data / "environments").glob("*/generations/*")
+    bases = [folder.resolve() for folder in map(find_base_python_folder, generations) if folder]
+    return [
+        folder
+        for folder in home.pythons.glob("*")
+        if not any(base.is_relative_to(folder.resolve()) for base in bases)
     ]
 
 

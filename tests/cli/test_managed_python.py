@@ -112,6 +112,21 @@ def test_a_managed_python_comes_out_of_a_bundle(offered: Lab) -> None:
     assert len(list((offered.data / "pythons").iterdir())) == 1
 
 
+def test_clean_takes_a_python_that_no_environment_is_made_of(offered: Lab) -> None:
+    """Only with the downloads, as it comes back the same way; what a killed process left goes at once."""
+    assert offered.run("create", "tiny", "--managed-python", "--no-validate").code == 0
+    # the stand-in starts another Python, whose the environment is
+    (place,) = (offered.data / "pythons").iterdir()
+    dead = place.with_name("provision-python-abcdefgh")
+    (dead / "work").mkdir(parents=True)
+    (dead / "lock").touch()
+    assert offered.run("clean", "--json").data["removed"] == [str(dead)]
+    assert offered.run("clean", "--older-than", "1d", "--json").data["removed"] == []
+    shown = offered.run("clean", "--keep", "tiny", "--json").data
+    assert str(place) in shown["removed"]
+    assert list(place.parent.iterdir()) == []
+
+
 def test_links_inside_are_kept(tmp_path: Path, tiny: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """Symbolic links and hard ones to files before them, of which standalone builds have some."""
     program = f"python/bin/python{PYTHON}"
@@ -211,3 +226,5 @@ def test_a_whole_python_is_brought_where_none_is(offered: Lab, monkeypatch: pyte
     program = Path(answer.data["prefix"]) / "bin" / "python"
     seen = subprocess.run([program, "-c", code], capture_output=True, check=True, text=True).stdout
     assert Path(seen.strip()).parent == offered.data / "pythons"
+    assert offered.run("clean", "--all").code == 0
+    assert subprocess.run([program, "-c", code], check=False, capture_output=True, text=True).stdout == seen

@@ -131,6 +131,12 @@ def _list_distributions(site: Path) -> dict[str, str]:
     return found
 
 
+def find_base_python_folder(prefix: Path) -> Path | None:
+    """Return the folder of the Python that a virtual environment was made of; None where none is told."""
+    home = re.search(r"^home\s*=\s*(.+?)\s*$", _read_text(prefix / "pyvenv.cfg"), re.MULTILINE)
+    return Path(home.group(1)) if home else None
+
+
 def _find_broken_python(prefix: Path, interpreter: Path, *, windows: bool) -> Iterator[str]:
     name = interpreter.relative_to(prefix).as_posix()
     try:
@@ -147,14 +153,13 @@ def _find_broken_python(prefix: Path, interpreter: Path, *, windows: bool) -> It
             yield f"the interpreter `{name}` is no program that this system can start"
         elif not windows and not os.access(interpreter, os.X_OK):
             yield f"the interpreter `{name}` may not be run: it is not marked as executable"
-    settings = prefix / "pyvenv.cfg"
     if (prefix / "conda-meta").is_dir():
         return
-    home = re.search(r"^home\s*=\s*(.+?)\s*$", _read_text(settings), re.MULTILINE)
+    home = find_base_python_folder(prefix)
     if home is None:
         yield "`pyvenv.cfg`, by which Python finds this environment's packages, is missing or damaged"
-    elif not Path(home.group(1)).is_dir():
-        yield f"the environment's Python came from `{home.group(1)}`, which is gone"
+    elif not home.is_dir():
+        yield f"the environment's Python came from `{home}`, which is gone"
 
 
 def _find_damaged_files(site: Path, binaries: Mapping[Path, Needs | None]) -> Iterator[str]:
