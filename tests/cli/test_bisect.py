@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.lab import Lab
+from tests.index_server import PackageIndex
 from tests.loopback import serve
 from tests.repositories import git
 
@@ -135,3 +136,22 @@ def test_git_revisions_and_verdicts(lab: Lab) -> None:
     judged = lab.run("bisect", "HEAD", str(lab.lockfile), "--json")
     assert judged.error["code"] == "usage.bisect_not_good"
     assert "it failed at" in judged.error["message"]
+
+
+def test_dates(lab: Lab) -> None:
+    """A date stands for what the profile resolves to as of that day; the lockfile stays as it is."""
+    lab.lock_tiny()
+    locked = lab.lockfile.read_bytes()
+    shutil.rmtree(lab.data / "cache")  # the page that says no times
+    index = PackageIndex(server=lab.server, name="simple")
+    index.add("tinyapp", "1.0", uploaded="2024-05-01T12:00:00Z")
+    index.add("tinyapp", "2.0", uploaded="2024-06-01T12:00:00Z")
+    code = "import sys; from importlib.metadata import version; sys.exit(version('tinyapp') == '2.0')"
+    options = ("--profile", "tiny", "--json", "--", "python", "-c", code)
+    found = lab.run("bisect", "2024-05-31", "2024-06-01", *options)
+    assert found.code == 0, found.err
+    assert found.data["pins"] == [{"manager": "pip", "requirement": "tinyapp==1.0"}]
+    equal = lab.run("bisect", "2024-05-30", "2024-05-31", *options)
+    assert (equal.code, equal.error["code"]) == (2, "usage.bisect_equal")
+    assert lab.run("bisect", "2024-04-30", "2024-06-01", *options).code == 3
+    assert lab.lockfile.read_bytes() == locked
