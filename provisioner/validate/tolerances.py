@@ -47,3 +47,7 @@ OPENVINO_TOLERANCE = 0.25
 
 OPENVINO_ACCURACY_TOLERANCE = 5e-3
 """The same for its ``ACCURACY`` mode: 7e-6 on a CPU."""
+
+OPENVINO_LARGEST_GAP = 1.0
+"""How far a token of the text may be below the likeliest, in standard deviations of the logits: two logits
+move by that much where ``OPENVINO_TOLERANCE`` is used up, and a token by chance is 4 to 6 below."""

@@ -17,6 +17,10 @@ from provisioner.errors import ExitCode
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 ROOT = Path(__file__).parents[2]
+CONVERT = """
+import sys, openvino_genai
+openvino_genai.LLMPipeline(sys.argv[1], "CPU", enable_save_ov_model=True)
+"""
 Provision = Callable[..., tuple[int, dict[str, Any]]]
 
 
@@ -72,14 +76,26 @@ def test_without_a_gpu_nothing_is_downloaded(provision: Provision, tmp_path: Pat
 
 
 def test_a_users_models_are_run_and_broken_ones_refused(provision: Provision, tmp_path: Path) -> None:
-    """Text and device of a GGUF file are judged; one that breaks off and an empty folder are refused."""
-    provision("create", "llama3-openvino", "--device", "cpu")
+    """Text and device of a GGUF file are judged, of a folder its logits; broken ones are refused."""
+    _, created = provision("create", "llama3-openvino", "--device", "cpu")
     validate = ("validate", "llama3-openvino", "--device", "cpu", "--model")
     cache = Path(platformdirs.user_cache_dir("provision-tests")) / "openvino" / "cache"
     whole = next(cache.rglob("model.gguf"))
     code, document = provision(*validate, whole)
     assert code == 0, document["errors"]
     assert "Paris" in document["data"]["continuation"]
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / whole.name).symlink_to(whole)
+    subprocess.run([created["data"]["python"], "-I", "-c", CONVERT, folder / whole.name], check=True)
+    code, document = provision(*validate, folder)
+    assert code == 0, document["errors"]
+    report = document["data"]["report"]
+    records = {record["name"]: record["measured"] for record in report["records"]}
+    assert records["comparison"]["reference"] == "the CPU in ACCURACY mode"
+    assert len(records["generation"]["behind"]) == 12
+    assert max(records["generation"]["behind"]) < 0.5
+    assert any("an error that both modes make" in sentence for sentence in report["not_proven"])
     short = tmp_path / "short.gguf"
     short.write_bytes(whole.read_bytes()[: 10 << 20])
     for path in (short, tmp_path):

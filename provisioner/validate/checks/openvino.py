@@ -1,11 +1,12 @@
 """Did OpenVINO run the model where it was asked to, and calculate what the converted weights say?"""
 
+import math
 from collections.abc import Iterable, Mapping
 
 from provisioner.validate.checks.finding import DRIVER_HINT, Finding
 from provisioner.validate.checks.logits import check_agreement, check_lengths, check_logits
 from provisioner.validate.model import JSON, ValidationRequest
-from provisioner.validate.tolerances import OPENVINO_ACCURACY_TOLERANCE
+from provisioner.validate.tolerances import OPENVINO_ACCURACY_TOLERANCE, OPENVINO_LARGEST_GAP
 
 _MODES: Mapping[str, float | None] = {"accuracy": OPENVINO_ACCURACY_TOLERANCE, "default": None}
 
@@ -36,6 +37,20 @@ def check_modes(measured: Mapping[str, JSON], request: ValidationRequest) -> Fin
         if finding is not None:
             return finding
     return None
+
+
+def check_text(measured: Mapping[str, JSON], request: ValidationRequest) -> Finding | None:
+    """Every token of a folder's text is the likeliest by the reference's logits, or nearly."""
+    worst = max(measured.get("behind", ()), key=lambda gap: math.inf if gap is None else gap, default=0.0)
+    if worst is not None and worst <= OPENVINO_LARGEST_GAP:
+        return None
+    said = "by no number" if worst is None else f"by {worst:.2g} standard deviations of the logits"
+    return Finding(
+        code="wrong_answer",
+        message=f"the pipeline on `{request.device}` says `{measured['text']}`, of which a token is behind "
+        f"the likeliest {said}; {OPENVINO_LARGEST_GAP:g} is allowed against the CPU in ACCURACY mode",
+        hints=(DRIVER_HINT,),
+    )
 
 
 def _check_places(places: Iterable[str], request: ValidationRequest) -> Finding | None:

@@ -14,11 +14,12 @@ class Context:
         prompt: Token numbers, shape (1, length), int64, on the CPU.
         reference: Logits of the last position from the fp32 model, shape (vocabulary,), float64.
         logits: The same from the model under test, per prompt.
-        core: OpenVINO's `Core`; this and the next four belong to the backend ``openvino``.
+        core: OpenVINO's `Core`; this and the next five belong to the backend ``openvino``.
         openvino_name: OpenVINO's name of the device.
         pipeline: openvino_genai's `LLMPipeline`.
         folder: Where the converted model lies, a `Path`.
         reference_model: A `numpy_llama.Llama`.
+        cpu: The model of a user's folder, compiled for the CPU in ``ACCURACY`` mode.
         prompts: The prompt and further ones of several lengths.
         expected: Logits per prompt that the device should calculate with the weights that it has.
         is_converted: Whether the model has been converted and should be on the device.
@@ -38,6 +39,7 @@ class Context:
         self.pipeline: Any = None
         self.folder: Any = None
         self.reference_model: Any = None
+        self.cpu: Any = None
         self.prompts: list[Any] = []
         self.expected: list[Any] = []
         self.is_converted = False

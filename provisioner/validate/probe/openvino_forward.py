@@ -26,7 +26,7 @@ def measure_reference(context: Context, measured: dict[str, Any]) -> None:
 
     if context.request["model_dir"]:
         context.model = context.core.read_model(context.folder / MODEL_FILE)
-        cpu = context.core.compile_model(context.model, "CPU", _MODES["accuracy"])
+        cpu = context.cpu = context.core.compile_model(context.model, "CPU", _MODES["accuracy"])
         context.reference = _last_logits(cpu, [context.prompt])
     else:
         model = context.reference_model = Llama(Path(context.request["weights_dir"]))
@@ -118,11 +118,19 @@ def measure_comparison(context: Context, measured: dict[str, Any]) -> None:
 
 
 def measure_generation(context: Context, measured: dict[str, Any]) -> None:
-    """Continue the prompt with the pipeline that users call, twice."""
+    """Continue the prompt with the pipeline that users call, twice; a folder's text is held to its logits."""
     first, second = (_generate(context, context.prompt, NEW_TOKENS)[0] for _ in range(2))
     measured["tokens"] = first
     measured["same_twice"] = first == second
     measured["text"] = context.pipeline.get_tokenizer().decode(first)
+    if context.cpu is not None:
+        logits = _infer(context.cpu, [context.prompt + first[:-1]])
+        measured["behind"] = [measure_behind(logits[~number], first[~number]) for number in range(len(first))]
+
+
+def measure_behind(logits: Any, token: int) -> float:
+    """Return how far a token's logit is below the largest, in standard deviations of the logits."""
+    return float((logits.max() - logits[token]) / logits.std())
 
 
 def measure_speed(context: Context, measured: dict[str, Any]) -> None:
@@ -156,7 +164,16 @@ def _generate(context: Context, prompt: list[int], count: int) -> tuple[list[int
 
 
 def _last_logits(compiled: Any, parts: list[list[int]]) -> Any:
-    """Return logits of the last position, fp64; the parts share one cache, which is the request's state."""
+    import numpy as np
+
+    return _infer(compiled, parts)[-1].astype(np.float64)
+
+
+def _infer(compiled: Any, parts: list[list[int]]) -> Any:
+    """Return logits of the last part, shape (length, vocabulary).
+
+    The parts share one cache, which is the request's state.
+    """
     import numpy as np
 
     request = compiled.create_infer_request()
@@ -171,7 +188,7 @@ def _last_logits(compiled: Any, parts: list[list[int]]) -> Any:
         }
         request.infer({name: inputs[name] for name in (port.any_name for port in compiled.inputs)})
         past = total
-    return request.get_tensor("logits").data[0, -1].astype(np.float64)
+    return request.get_tensor("logits").data[0].copy()
 
 
 def describe(logits: Any) -> dict[str, Any]:

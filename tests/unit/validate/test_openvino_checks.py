@@ -1,6 +1,7 @@
 """What OpenVINO measured is judged: the device that it names, the weights that it made, and every length."""
 
 import struct
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,19 @@ def test_both_modes_are_judged(
     loose = good | {"lengths": [GOOD | {"relative_difference": 0.1}]}
     assert code("forward", {"modes": {"accuracy": good, "default": loose}}, request_xpu) is None
     assert code("forward", {"modes": {"accuracy": loose, "default": good}}, request_xpu) == "wrong_result"
+
+
+@pytest.mark.parametrize(
+    ("behind", "expected"),
+    [([0.0, 0.3], None), ([0.0, 4.2, 0.0], "wrong_answer"), ([None, 0.0], "wrong_answer")],
+)
+def test_a_folders_text_is_held_to_its_logits(
+    request_xpu: ValidationRequest, behind: list[float | None], expected: str | None
+) -> None:
+    """Nobody says what a user's own model should answer: its own logits on the CPU do."""
+    own = replace(request_xpu, weights_dir=None, model_dir=Path("folder"))
+    measured = {"text": " Lyon", "same_twice": True, "behind": behind}
+    assert code("generation", measured, own) == expected
 
 
 @pytest.mark.parametrize(
