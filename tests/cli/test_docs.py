@@ -6,8 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
+from provisioner.cli.main import root
 from tests.cli.lab import REPOSITORY
 
 DOCS = REPOSITORY / "docs"
@@ -140,3 +142,34 @@ def test_every_link_between_pages_leads_somewhere() -> None:
     ]
     assert len(pages) > 20
     assert lost == []
+
+
+def find_commands(text: str) -> list[str]:
+    """Return every `provision …` that begins a command in a page's blocks and code spans."""
+    blocks = re.findall(r"^```.*?\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    spans = re.findall(r"`([^`]+)`", re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE))
+    code = "\n".join([*blocks, *spans]).replace("\\\n", " ")
+    return re.findall(r"(?m)(?:^|[$;&|] |\$\()(provision (?=[a-z-])[^\n|;&#>`)]*)", code)
+
+
+@pytest.mark.parametrize(
+    "page", [*sorted(DOCS.rglob("*.md")), REPOSITORY / "README.md"], ids=lambda page: page.name
+)
+def test_every_command_of_a_page_has_its_verb_and_options(page: Path) -> None:
+    """Also of those that nothing here can run: other systems' shells, a fleet, a GPU."""
+    for command in find_commands(page.read_text(encoding="utf-8")):
+        words = re.sub(r"[\[\]\"']", " ", command.partition(" -- ")[0]).split()[1:]
+        entry: click.Command = root
+        while isinstance(entry, click.Group) and words and not words[0].startswith("-"):
+            with click.Context(entry) as context:
+                found = entry.get_command(context, words.pop(0))
+            assert found is not None, command
+            entry = found
+        known = {name for each in entry.params for name in (*each.opts, *each.secondary_opts)} | {
+            "-h",
+            "--help",
+        }
+        for word in words:
+            assert (
+                not word.startswith("-") or word == "--" or word.partition("=")[0].rstrip(",.:") in known
+            ), command
