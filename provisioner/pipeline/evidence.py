@@ -81,7 +81,7 @@ def _leave_out_places(profile: Profile) -> Profile:
 def load_evidence(folder: Path | None = None) -> tuple[Evidence, ...]:
     """Return a folder's reports, by default those that travel with the package; a test checks those."""
     paths = sorted((folder or builtin_folder(FOLDER)).glob("*.json"))
-    return tuple(read_evidence(json.loads(path.read_text(encoding="utf-8"))) for path in paths)
+    return tuple(read_evidence(json.loads(path.read_text(encoding="utf-8")), path.name) for path in paths)
 
 
 def load_shared(path: Path) -> tuple[bytes, Evidence]:

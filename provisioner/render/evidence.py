@@ -6,7 +6,7 @@ from provisioner.diagnose.evidence.form import Evidence
 from provisioner.diagnose.evidence.proof import COLUMNS, list_rows
 
 BEGIN, END = "<!-- table: scripts/add-evidence -->\n", "<!-- end of table -->\n"
-_HEAD = ("profile", "precision", "card", "driver", "verdict", *COLUMNS, "date")
+_HEAD = ("profile", "precision", "card", "driver", "verdict", *COLUMNS, "date", "file")
 
 
 def render_table(evidence: Sequence[Evidence]) -> str:

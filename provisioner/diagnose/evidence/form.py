@@ -136,6 +136,7 @@ class Evidence:
         card: The product, where its PCI id is known by name; else what the device calls itself.
         date: ISO date.
         figures: ``stage.figure`` to what was measured.
+        file: The document's name.
     """
 
     profile: str | None
@@ -149,6 +150,7 @@ class Evidence:
     driver: str | None
     lock_fingerprint: str | None
     figures: Mapping[str, float]
+    file: str = ""
 
 
 def json_schema() -> dict[str, Any]:
@@ -167,10 +169,10 @@ def parse_evidence(data: bytes, file: str) -> Evidence:
     read = root or Table(Origin(file, 1, 1))
     checked = check_node(read, EVIDENCE, problems, name="the report")
     raise_problems(problems, area="evidence")
-    return read_evidence(plain(checked or read))
+    return read_evidence(plain(checked or read), file)
 
 
-def read_evidence(document: Mapping[str, Any]) -> Evidence:
+def read_evidence(document: Mapping[str, Any], file: str) -> Evidence:
     """Return what lists and tables need of a document that was checked."""
     device = document["device"]
     vendor, _, number = device.get("pci", "").partition(":")
@@ -192,4 +194,5 @@ def read_evidence(document: Mapping[str, Any]) -> Evidence:
         kind=device["kind"],
         driver=device.get("driver"),
         figures=figures,
+        file=file,
     )

@@ -70,7 +70,7 @@ def find_proof(evidence: Iterable[Evidence], profile: Profile, *, card: str | No
 
 
 def list_rows(evidence: Sequence[Evidence]) -> list[tuple[str, ...]]:
-    """Return the table's rows: profile, precision, card, driver, verdict, the figures, date; sorted."""
+    """Return the table's rows: profile, precision, card, driver, verdict, the figures, date, file; sorted."""
     return sorted(
         (
             each.profile or f"none ({each.family})",
@@ -83,6 +83,7 @@ def list_rows(evidence: Sequence[Evidence]) -> list[tuple[str, ...]]:
                 for name, form in COLUMNS.values()
             ),
             each.date,
+            f"`{each.file}`",
         )
         for each in evidence
     )

@@ -165,6 +165,7 @@ def test_the_committed_reports_have_the_form_and_the_table_is_current() -> None:
     assert tuple(checked) == load_evidence()
     page = FOLDER.joinpath("README.md").read_text(encoding="utf-8")
     assert page == replace_table(page, checked)
+    assert not [path.name for path in paths if f"`{path.name}`" not in page]
 
 
 def test_a_report_is_added_whole_or_not_at_all(tmp_path: Path) -> None:
