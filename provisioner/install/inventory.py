@@ -19,10 +19,15 @@ from typing import Any
 from provisioner.errors import InstallError
 from provisioner.ground.files import is_temporary
 from provisioner.install.file_lists import BYTECODE_NAME, find_lists, is_list
-from provisioner.install.receipt import OTHER_REPORT_NAME, RECEIPT_NAME, REPORT_NAME, SNAPSHOT_NAME
+from provisioner.install.receipt import (
+    INVENTORY_NAME,
+    OTHER_REPORT_NAME,
+    RECEIPT_NAME,
+    REPORT_NAME,
+    SNAPSHOT_NAME,
+)
 
 SCHEMA = "provision.inventory/1"
-INVENTORY_NAME = "provision-inventory.json"
 # Written after the inventory, or anew later.
 _LATER = frozenset({INVENTORY_NAME, SNAPSHOT_NAME, RECEIPT_NAME, REPORT_NAME, OTHER_REPORT_NAME})
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from provisioner.errors import InstallError
 from provisioner.ground.files import write_atomically
-from provisioner.install.receipt import SNAPSHOT_NAME
+from provisioner.install.receipt import INVENTORY_NAME, SNAPSHOT_NAME
 
 # Not `share` and `var`, where programs keep caches of their own.
 _FOLDERS = ("DLLs", "Lib", "Library/bin", "Scripts", "bin", "etc", "lib")
@@ -38,14 +38,12 @@ def find_changed(prefix: Path) -> tuple[str, ...]:
         if path.read_bytes() == now.encode():
             return ()
 
-    from provisioner.install.inventory import INVENTORY_NAME, load_inventory  # noqa: PLC0415 - 0.1 s that
-    from provisioner.install.verify import compare_files  # noqa: PLC0415 - a run with nothing to do saves
+    from provisioner.install.verify import compare_with_inventory  # noqa: PLC0415 - 0.1 s that other runs save
 
     try:
-        inventory = load_inventory(prefix)
+        differences = compare_with_inventory(prefix, fast=True).differences
     except InstallError:
         return (INVENTORY_NAME,)
-    differences = compare_files(prefix, inventory, fast=True).differences
     changed = tuple(each.file for each in differences if _is_code(each.file))
     if not changed:
         with suppress(OSError):  # somebody else's folder

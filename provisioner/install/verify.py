@@ -18,6 +18,7 @@ from provisioner.install.inventory import (
     digest_file,
     is_bytecode,
     is_executable,
+    load_inventory,
     state_of,
     walk_files,
 )
@@ -68,6 +69,15 @@ class Comparison:
     differences: tuple[Difference, ...]
     files: int
     hashed: int
+
+
+def compare_with_inventory(prefix: Path, *, fast: bool) -> Comparison:
+    """Do `compare_files` with the environment's own inventory.
+
+    Raises:
+        InstallError: There is no inventory, or it cannot be read.
+    """
+    return compare_files(prefix, load_inventory(prefix), fast=fast)
 
 
 def compare_files(prefix: Path, inventory: Mapping[str, BuiltFile], *, fast: bool) -> Comparison:

@@ -13,7 +13,8 @@ from provisioner.diagnose.failures.recognise import recognise_error
 from provisioner.engines.process.run import start_program
 from provisioner.events import Listener, StageFinished, StageStarted, ignore_events
 from provisioner.install.generations import Generation
-from provisioner.install.inventory import INVENTORY_NAME, find_list_digests, load_inventory
+from provisioner.install.inventory import find_list_digests, load_inventory
+from provisioner.install.receipt import INVENTORY_NAME
 from provisioner.install.use import hold_generation
 from provisioner.pipeline.engines import Engines
 from provisioner.pipeline.reports import find_model, write_report
@@ -21,6 +22,7 @@ from provisioner.pipeline.settings import Settings
 from provisioner.profile.model import Profile
 from provisioner.resolve.model import PipPackage
 from provisioner.validate.model import OWN_FAMILY, Report, ValidationRequest, Verdict, digest_validation
+from provisioner.validate.models import smollm2
 from provisioner.validate.run import validate_environment
 
 
@@ -114,8 +116,6 @@ def _prepare_weights(
     asset = next((package for package in generation.receipt.packages if package.kind == "asset"), None)
     if asset is None or profile.validation.weights != "smollm2":
         return None
-    from provisioner.validate.models import smollm2  # noqa: PLC0415 - 0.1 s of numpy that a build alone saves
-
     folder = engines.home.cache / "weights" / f"{asset.sha256}-{smollm2.FORMAT_VERSION}"
     if not folder.is_dir():
         started = time.monotonic()

@@ -9,9 +9,8 @@ from provisioner.engines.store.store import StoreCheck, check_store
 from provisioner.errors import InstallError
 from provisioner.events import Listener, StageFinished, StageStarted, ignore_events
 from provisioner.install.generations import EnvironmentHome, Generation, list_environments
-from provisioner.install.inventory import load_inventory
 from provisioner.install.use import hold_generation
-from provisioner.install.verify import Comparison, compare_files
+from provisioner.install.verify import Comparison, compare_with_inventory
 from provisioner.pipeline.settings import Settings
 
 
@@ -92,6 +91,6 @@ def verify_generation(
     command = f"provision verify {generation.receipt.environment}"
     with hold_generation(home, generation, command=command):
         try:
-            return compare_files(generation.prefix, load_inventory(generation.prefix), fast=fast)
+            return compare_with_inventory(generation.prefix, fast=fast)
         except InstallError as error:
             return error

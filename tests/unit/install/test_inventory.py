@@ -10,13 +10,13 @@ import pytest
 from provisioner.errors import InstallError
 from provisioner.install.file_lists import BYTECODE_NAME, find_lists
 from provisioner.install.inventory import (
-    INVENTORY_NAME,
     digest_file,
     find_list_digests,
     format_inventory,
     load_inventory,
     make_inventory,
 )
+from provisioner.install.receipt import INVENTORY_NAME
 from provisioner.install.verify import Change, compare_files
 
 
