@@ -28,15 +28,28 @@ def take_snapshot(prefix: Path) -> str:
     return json.dumps({"schema": "provision.snapshot/2", "digest": digest.hexdigest()}) + "\n"
 
 
+def keep_snapshot(prefix: Path) -> None:
+    """Write the snapshot that later ones are compared with.
+
+    Raises:
+        OSError: It could not be written.
+    """
+    write_atomically(prefix / SNAPSHOT_NAME, take_snapshot(prefix))
+
+
+def is_untouched(prefix: Path) -> bool:
+    """Tell whether all is as it was when the snapshot was kept."""
+    return _read(prefix) == take_snapshot(prefix)
+
+
 def find_changed(prefix: Path) -> tuple[str, ...]:
     """Return the files of code that are not as they were built, by their path in the environment.
 
     What was only touched is remembered, so that it is read once.
     """
-    now, path = take_snapshot(prefix), prefix / SNAPSHOT_NAME
-    with suppress(OSError):
-        if path.read_bytes() == now.encode():
-            return ()
+    now = take_snapshot(prefix)
+    if _read(prefix) == now:
+        return ()
 
     from provisioner.install.verify import compare_with_inventory  # noqa: PLC0415 - 0.1 s that other runs save
 
@@ -47,8 +60,15 @@ def find_changed(prefix: Path) -> tuple[str, ...]:
     changed = tuple(each.file for each in differences if _is_code(each.file))
     if not changed:
         with suppress(OSError):  # somebody else's folder
-            write_atomically(path, now)
+            write_atomically(prefix / SNAPSHOT_NAME, now)
     return changed
+
+
+def _read(prefix: Path) -> str:
+    try:
+        return (prefix / SNAPSHOT_NAME).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
 
 
 def _see_files(prefix: str) -> Iterator[str]:

@@ -24,13 +24,12 @@ from provisioner.install.receipt import (
     INVENTORY_NAME,
     RECEIPT_NAME,
     RECORD_NAME,
-    SNAPSHOT_NAME,
     InstalledPackage,
     Receipt,
     format_receipt,
 )
 from provisioner.install.removal import hold_unpacked
-from provisioner.install.snapshot import take_snapshot
+from provisioner.install.snapshot import keep_snapshot
 from provisioner.install.startup import check_startup
 from provisioner.lock.rules import is_sdist
 from provisioner.pipeline.space import check_room
@@ -77,7 +76,7 @@ def build_generation(
         _keep_sources(plan, prefix / RECORD_NAME)
         receipt = _make_receipt(plan, prefix, tools=engines.tools, version=version, notices=notices)
         write_atomically(prefix / INVENTORY_NAME, format_inventory(make_inventory(prefix)))
-        write_atomically(prefix / SNAPSHOT_NAME, take_snapshot(prefix))
+        keep_snapshot(prefix)
         write_atomically(prefix / RECEIPT_NAME, format_receipt(receipt))
     return receipt
 

@@ -9,15 +9,14 @@ from pathlib import Path
 
 from provisioner.errors import InstallError, ProvisionError
 from provisioner.events import Listener, Notice
-from provisioner.ground.files import disk_error, write_atomically
+from provisioner.ground.files import disk_error
 from provisioner.install.environment_lock import hold_environment
 from provisioner.install.generations import Generation
 from provisioner.install.inventory import BuiltFile, load_inventory
 from provisioner.install.plan import InstallPlan
-from provisioner.install.receipt import SNAPSHOT_NAME
 from provisioner.install.removal import remove_leftovers
 from provisioner.install.restore import hold_second, needs_source, restore_files
-from provisioner.install.snapshot import take_snapshot
+from provisioner.install.snapshot import keep_snapshot
 from provisioner.install.use import hold_unused
 from provisioner.install.verify import Difference, compare_files
 from provisioner.lock.file import SUFFIX, read_lock
@@ -118,7 +117,7 @@ def _restore(
         if failed or compare_files(prefix, inventory, fast=True).differences:
             named = f"`{failed[0]}` cannot" if failed else "its files cannot"
             raise _UnrepairableError(f"{named} be made as it was built")
-        write_atomically(prefix / SNAPSHOT_NAME, take_snapshot(prefix))
+        keep_snapshot(prefix)
         return compared.differences
 
 

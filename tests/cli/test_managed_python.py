@@ -97,6 +97,26 @@ def test_a_managed_python_is_fetched_unpacked_and_used(offered: Lab) -> None:
     assert len(offered.server.requests) == asked
 
 
+@pytest.mark.parametrize("place", [f"bin/python{PYTHON}", f"lib/python{PYTHON}/sitecustomize.py"])
+def test_a_changed_managed_python_is_unpacked_again(offered: Lab, place: str) -> None:
+    """What was edited in it, or added, is in no environment that is built of it later; nothing is fetched."""
+    words = ("create", "tiny", "--managed-python", "--no-validate", "--rebuild", "--json")
+    assert offered.run(*words).code == 0
+    (folder,) = (offered.data / "pythons").glob(f"{VERSION}-*")
+    path = folder / place
+    before = path.read_bytes() if path.exists() else None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as file:
+        file.write("# edited\n")
+    asked = len(offered.server.requests)
+    assert offered.run(*words).code == 0
+    assert (path.read_bytes() if path.exists() else None) == before
+    assert len(offered.server.requests) == asked
+    made = folder.stat().st_ino
+    assert offered.run(*words).code == 0
+    assert folder.stat().st_ino == made
+
+
 def test_a_managed_python_comes_out_of_a_bundle(offered: Lab) -> None:
     """Bundled with `--managed-python`, found by its digest, and checked with the rest."""
     done = offered.run("bundle", "tiny", "--no-tool", "--managed-python", "-o", "b.tar", "--json")

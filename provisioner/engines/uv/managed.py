@@ -17,6 +17,7 @@ from provisioner.engines.net.addresses import filename_of
 from provisioner.errors import UsageError
 from provisioner.ground.files import make_private_folder, remove_tree, replace
 from provisioner.ground.scratch import hold_scratch
+from provisioner.install.snapshot import is_untouched, keep_snapshot
 from provisioner.resolve.model import PipPackage
 
 TABLE = Path(__file__).with_name("pythons.json")
@@ -65,12 +66,13 @@ def managed_digests() -> frozenset[str]:
 
 
 def find_unpacked(python: str, platform: str, *, folder: Path) -> Path | None:
-    """Return the interpreter of a managed Python that was unpacked before; None where none was."""
+    """Return the interpreter of a managed Python that was unpacked before and not changed since, or None."""
     package = find_managed(python, platform)
     if package is None:
         return None
-    interpreter = _interpreter(_place(package, folder), platform)
-    return interpreter if interpreter.is_file() else None
+    place = _place(package, folder)
+    interpreter = _interpreter(place, platform)
+    return interpreter if interpreter.is_file() and is_untouched(place) else None
 
 
 def unpack_managed(archive: Path, package: PipPackage, platform: str, *, folder: Path) -> Path:
@@ -102,6 +104,7 @@ def unpack_managed(archive: Path, package: PipPackage, platform: str, *, folder:
             raise refuse(package.filename, "holds no interpreter")
         remove_tree(place)
         replace(made, place)
+    keep_snapshot(place)
     return _interpreter(place, platform)
 
 
