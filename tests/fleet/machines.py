@@ -112,10 +112,12 @@ class Machine:
     @property
     def processor_ticks(self) -> int:
         """Return the kernel's count of processor time of what runs inside, and of what that waited for."""
-        told = self.run(
-            "sh", "-c", "cat /proc/[0-9]*/stat", check=False
-        ).stdout  # one may just end.splitlines()
-        return sum(int(field) for line in told for field in line.rpartition(")")[2].split()[11:15])
+        told = self.run("sh", "-c", "cat /proc/[0-9]*/stat", check=False)  # one of them may just end
+        return sum(
+            int(field)
+            for line in told.stdout.splitlines()
+            for field in line.rpartition(")")[2].split()[11:15]
+        )
 
     @property
     def _enter(self) -> list[str]:
