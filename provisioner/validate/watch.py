@@ -182,7 +182,7 @@ class Watch:
             if exit_code == 0:
                 self._pass_exit()
             else:
-                self._fail(explain_exit_crash(exit_code, deadline_s))
+                self._fail(explain_exit_crash(exit_code, deadline_s, backend=self.request.backend))
         elif exit_code is None:
             self._fail(explain_timeout(self._stage, deadline_s))
         elif exit_code == 0:

@@ -101,7 +101,7 @@ def explain_exit(stage: str, exit_code: int, stderr: str) -> Finding:
     where = f" in {place}" if place else ""
     code = "host_memory" if exit_code == -9 else "crash"
     hints = {
-        "SIGILL": ("use a build of torch for this processor",),
+        "SIGILL": ("use builds of the packages for this processor",),
         "SIGKILL": ("close other programs: the validation needs several gigabytes of memory",),
         "DLL not found": ("install the Microsoft Visual C++ redistributable",),
     }.get(name, (DRIVER_HINT, "run `provision doctor` for the versions of driver and runtime"))
@@ -140,8 +140,9 @@ def explain_protocol(stage: str, problem: str) -> Finding:
     )
 
 
-def explain_exit_crash(exit_code: int | None, deadline_s: float) -> Finding:
+def explain_exit_crash(exit_code: int | None, deadline_s: float, *, backend: str) -> Finding:
     """Return what it means that every check passed and the process then did not end cleanly."""
+    wait = "" if backend == "openvino" else "`torch.xpu.synchronize()` and "
     if exit_code is None:
         how = f"did not end within {deadline_s:g} s"
     else:
@@ -152,7 +153,7 @@ def explain_exit_crash(exit_code: int | None, deadline_s: float) -> Finding:
         message=f"every check passed, but the process then {how}: scripts in this environment will too",
         hints=(
             DRIVER_HINT,
-            "end scripts with `torch.xpu.synchronize()` and `os._exit(0)` until then",
+            f"end scripts with {wait}`os._exit(0)` until then",
         ),
     )
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from provisioner.validate.checks import CHECKS
-from provisioner.validate.checks.failure import explain_error
+from provisioner.validate.checks.failure import explain_error, explain_exit, explain_exit_crash
 from provisioner.validate.model import ValidationRequest
 from provisioner.validate.probe.gguf_header import GgufError, read_header
 from provisioner.validate.probe.openvino_model import read_execution_devices
@@ -123,6 +123,23 @@ def test_weights_are_rounded_and_not_more(
     """A matrix that was left in 16 bits and one that was damaged are told apart."""
     measured = {"rounding": {"matrices": 210, "largest_of": "q_proj", **rounding}}
     assert code("conversion", measured, request_xpu) == expected
+
+
+def test_an_answer_is_asked_of_the_device_alone_where_the_reference_has_none(
+    request_xpu: ValidationRequest,
+) -> None:
+    """A profile's own folder with `expect`: its reference has logits and no text."""
+    own = replace(request_xpu, weights_dir=None, model_dir=Path("folder"), expected="Paris")
+    assert code("reference", GOOD, own) is None
+    assert code("generation", {"text": " Lyon", "behind": [0.0]}, own) == "wrong_answer"
+    assert code("generation", {"text": " Paris", "behind": [0.0]}, own) is None
+
+
+def test_a_stack_without_torch_is_told_nothing_of_it() -> None:
+    """OpenVINO's process that dies at its end gets a hint that it can follow."""
+    hints = explain_exit_crash(-6, 30.0, backend="openvino").hints + explain_exit("forward", -4, "").hints
+    assert not [hint for hint in hints if "torch" in hint]
+    assert any("torch.xpu" in hint for hint in explain_exit_crash(-6, 30.0, backend="transformers").hints)
 
 
 def test_a_missing_driver_is_no_failure(request_xpu: ValidationRequest) -> None:
