@@ -29,8 +29,8 @@ from provisioner.engines.index.shelf import day_after
 from provisioner.engines.net.addresses import to_mirror
 from provisioner.profile.load import load_profile
 from provisioner.profile.model import Platform, Profile
+from provisioner.resolve.platforms import find_target
 from provisioner.resolve.request import make_conda_request
-from provisioner.resolve.target import find_target
 
 _RATTLER = """
 import asyncio, json, os, rattler, sys

@@ -167,7 +167,7 @@ def list_generations(home: EnvironmentHome, name: str) -> tuple[Generation, ...]
     return tuple(found)
 
 
-def is_current(generation: Generation, plan: InstallPlan) -> bool:
+def matches_plan(generation: Generation, plan: InstallPlan) -> bool:
     """Tell whether a generation is what the plan asks for; only its interpreter is looked at."""
     receipt = generation.receipt
     return receipt.fingerprint == plan.fingerprint and generation.python.is_file()

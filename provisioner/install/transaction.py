@@ -21,8 +21,8 @@ from provisioner.install.generations import (
     find_current_name,
     find_environment,
     find_generation_folders,
-    is_current,
     list_generations,
+    matches_plan,
     next_number,
     prepare_environment,
     publish,
@@ -65,7 +65,7 @@ def install_environment(
         UnavailableError: A file could not be had; the same.
     """
     current = _find_usable(home, plan.environment)
-    if current is not None and not rebuild and is_current(current, plan):
+    if current is not None and not rebuild and matches_plan(current, plan):
         return current
     try:
         with hold_environment(
@@ -74,7 +74,7 @@ def install_environment(
             found = _find_usable(home, plan.environment)
             # another process may have built it while we waited
             waited = found is not None and (current is None or found.prefix != current.prefix)
-            if found is not None and is_current(found, plan) and (waited or not rebuild):
+            if found is not None and matches_plan(found, plan) and (waited or not rebuild):
                 return found
             kept = None if rebuild else _find_kept(home, plan)
             if kept is not None:
@@ -88,7 +88,7 @@ def install_environment(
 def find_current(home: EnvironmentHome, plan: InstallPlan) -> Generation | None:
     """Return the current generation if it is what the plan says; None where it has to be built."""
     current = _find_usable(home, plan.environment)
-    return current if current is not None and is_current(current, plan) else None
+    return current if current is not None and matches_plan(current, plan) else None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -184,7 +184,7 @@ def _remove(prefix: Path, *, stopping: bool) -> None:
 
 def _find_kept(home: EnvironmentHome, plan: InstallPlan) -> Generation | None:
     """Return a complete generation of the plan: of an older lock, or its builder died before the switch."""
-    kept = [built for built in list_generations(home, plan.environment) if is_current(built, plan)]
+    kept = [built for built in list_generations(home, plan.environment) if matches_plan(built, plan)]
     return kept[-1] if kept else None
 
 

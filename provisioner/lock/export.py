@@ -19,7 +19,7 @@ from provisioner.lock.model import Lock, LockedPlatform
 from provisioner.lock.pylock import describe_package, format_pylock
 from provisioner.lock.sbom import format_sbom
 from provisioner.resolve.model import CondaPackage, PipPackage
-from provisioner.resolve.target import find_target
+from provisioner.resolve.platforms import find_target
 
 Address = Callable[[PipPackage], str]
 

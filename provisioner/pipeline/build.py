@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from provisioner.engines.archive.wheel import find_built_startup
+from provisioner.engines.archive.scan_wheel import find_built_startup
 from provisioner.engines.bytecode.cache import BytecodeCache, unpack_modules
 from provisioner.engines.conda.linker import RattlerLinker
 from provisioner.engines.store.fetch import StoreFetcher
@@ -32,7 +32,7 @@ from provisioner.install.removal import hold_unpacked
 from provisioner.install.snapshot import keep_snapshot
 from provisioner.install.startup import check_startup
 from provisioner.lock.rules import is_sdist
-from provisioner.pipeline.space import check_room
+from provisioner.pipeline.space import check_room, measure_installed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,8 +108,7 @@ def build_packages(
         files = engines.fetcher.fetch(plan.files)
         notices = check_startup(plan, {digest: file.startup for digest, file in files.items()})
     # Asked before the first byte, too, when nobody knew what the missing files unpack to.
-    unpacked_bytes = sum(files[package.sha256].unpacked_bytes for package in plan.installed)
-    check_room(f"`{plan.environment}`", prefix, unpacked_bytes)
+    check_room(f"`{plan.environment}`", prefix, measure_installed(plan.installed, files))
     if plan.base == CONDA:
         with (
             tell_step("install", "conda base", on_event),

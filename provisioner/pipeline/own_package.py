@@ -19,7 +19,7 @@ from provisioner.ground.names import DEFAULT_INDEX
 from provisioner.lock.requirements import Pin, parse_requirements
 from provisioner.pipeline.settings import builtin_folder
 from provisioner.resolve.model import PipPackage
-from provisioner.resolve.target import find_target, marker_environment
+from provisioner.resolve.platforms import find_target, marker_environment
 
 DISTRIBUTION = "provision-arc"
 _LOCKFILE = "provision.txt"

@@ -8,7 +8,7 @@ from provisioner.engines.net.addresses import host_and_port, local_path
 from provisioner.engines.store.store import Package, Store
 from provisioner.install.plan import InstallPlan
 from provisioner.pipeline.engines import Engines
-from provisioner.pipeline.space import check_room, find_free_bytes
+from provisioner.pipeline.space import check_room, find_free_bytes, measure_installed
 from provisioner.resolve.model import PipPackage
 
 
@@ -57,17 +57,13 @@ def preview(plan: InstallPlan, engines: Engines) -> Preview:
     store = Store(engines.home.store) if engines.home.store.is_dir() else None
     found = {package.sha256: store.find(package) for package in plan.files} if store else {}
     stored = {digest: file for digest, file in found.items() if file is not None}
-    installed = sum(
-        stored[package.sha256].unpacked_bytes if package.sha256 in stored else package.size or 0
-        for package in plan.installed
-    )
     return Preview(
         plan=plan,
         wanted=wanted,
         fetch_bytes=fetch_bytes,
         unsized=sum(size is None for size in sizes),
         stored_bytes=sum(file.path.stat().st_size for file in stored.values()),
-        disk_bytes=fetch_bytes + installed,
+        disk_bytes=fetch_bytes + measure_installed(plan.installed, stored),
         free_bytes=find_free_bytes(engines.settings.data),
     )
 

@@ -1,12 +1,26 @@
-"""What a build needs of the disk, against what there is."""
+"""What a build takes of the disk, and whether there is room for it."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from provisioner.engines.store.store import measure_stored
+from provisioner.engines.store.file import StoredFile
+from provisioner.engines.store.store import Package, measure_stored
 from provisioner.errors import InstallError
 from provisioner.install.generations import EnvironmentHome, Generation
+
+
+def measure_installed(packages: Iterable[Package], stored: Mapping[str, StoredFile]) -> int:
+    """Return the bytes that packages take once they are installed, at the least.
+
+    Args:
+        packages: What is installed.
+        stored: Files of the store by sha256; a package without one is counted with its own size, packed.
+    """
+    return sum(
+        stored[package.sha256].unpacked_bytes if package.sha256 in stored else package.size or 0
+        for package in packages
+    )
 
 
 def find_free_bytes(folder: Path) -> int:

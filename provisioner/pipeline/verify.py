@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from provisioner.engines.archive.names import runs_at_start
+from provisioner.engines.archive.member_rules import runs_at_start
 from provisioner.engines.store.store import StoreCheck, check_store
 from provisioner.errors import InstallError
 from provisioner.events import Listener, StageFinished, StageStarted, ignore_events

@@ -9,7 +9,7 @@ from packaging.version import Version
 from provisioner.engines.index.metadata import find_requires_dist
 from provisioner.engines.index.page import IndexFile
 from provisioner.engines.index.wheel_choice import Limits, choose_wheels
-from provisioner.resolve.target import TARGETS
+from provisioner.resolve.platforms import TARGETS
 
 _VERSIONS = st.sampled_from(
     ["1.0", "1.0.0", "1.1", "2.0a1", "2.0", "2.0.post1", "2.1.0a0+cxx11.abi", "1!3.0"]

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
 
-from provisioner.engines.archive.names import find_name_fault
+from provisioner.engines.archive.member_rules import find_name_fault
 from provisioner.errors import InstallError
 from provisioner.ground.names import PLATFORMS, check_profile_name
 from provisioner.lock.file import SUFFIX as LOCKFILE_SUFFIX

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import zstandard
 
-from provisioner.engines.archive.conda import scan_conda
-from provisioner.engines.archive.refusal import refuse
-from provisioner.engines.archive.wheel import scan_wheel
+from provisioner.engines.archive.refused import refuse
+from provisioner.engines.archive.scan_conda import scan_conda
+from provisioner.engines.archive.scan_wheel import scan_wheel
 from provisioner.engines.store.file import StoredFile
 from provisioner.resolve.model import CondaPackage, PipPackage
 

@@ -13,8 +13,8 @@ from provisioner.engines.net.addresses import host_and_port, redact_text, to_can
 from provisioner.engines.process.run import ProgramTimeoutError
 from provisioner.errors import ProvisionError, ResolveError, UnavailableError
 from provisioner.resolve.model import CondaPackage
+from provisioner.resolve.platforms import find_target
 from provisioner.resolve.request import CondaRequest
-from provisioner.resolve.target import find_target
 
 _TIMEOUT_S = 600.0
 _REQUEST_TIMEOUT_S = 180

@@ -11,7 +11,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from provisioner.engines.index.page import IndexFile
-from provisioner.resolve.target import find_target
+from provisioner.resolve.platforms import find_target
 
 # A source archive stands behind every wheel of its version.
 _SOURCE_RANK = 1_000_000

@@ -1,4 +1,4 @@
-"""Find the Python that a virtual environment is made of."""
+"""Look on this machine for a Python that a virtual environment can be made of."""
 
 import re
 import sys

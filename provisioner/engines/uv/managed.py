@@ -11,8 +11,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from provisioner.engines.archive.names import find_link_fault, find_name_fault
-from provisioner.engines.archive.refusal import Budget, refuse
+from provisioner.engines.archive.member_rules import find_link_fault, find_name_fault
+from provisioner.engines.archive.refused import Budget, refuse
 from provisioner.engines.net.addresses import filename_of
 from provisioner.errors import UsageError
 from provisioner.ground.files import make_private_folder, remove_tree, replace

@@ -23,8 +23,8 @@ from provisioner.errors import ResolveError
 from provisioner.ground.names import DEFAULT_INDEX
 from provisioner.ground.scratch import hold_scratch
 from provisioner.resolve.model import PipPackage
+from provisioner.resolve.platforms import find_target, marker_environment
 from provisioner.resolve.request import PipRequest, PipSolution
-from provisioner.resolve.target import find_target, marker_environment
 
 _TIMEOUT_S = 600.0
 _JOBS = 8

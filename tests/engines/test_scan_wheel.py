@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.engines.archive.refusal import unpack_budget
+from provisioner.engines.archive.refused import unpack_budget
 from provisioner.engines.archive.scan import scan_package
 from provisioner.errors import InstallError
 from tests.hostile import BOMB_BYTES, RECORD, WHEEL, WHEEL_STARTERS, Engine, find_wheels, wheel_with

@@ -18,13 +18,13 @@ from typing import IO, Any, BinaryIO, cast
 
 import zstandard
 
-from provisioner.engines.archive.names import (
+from provisioner.engines.archive.member_rules import (
     find_link_fault,
     find_name_fault,
     find_place_fault,
     runs_at_start,
 )
-from provisioner.engines.archive.refusal import Budget, refuse
+from provisioner.engines.archive.refused import Budget, refuse
 from provisioner.engines.store.file import StoredFile
 from provisioner.resolve.model import CondaPackage
 

@@ -14,13 +14,13 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
-from provisioner.engines.archive.names import (
+from provisioner.engines.archive.member_rules import (
     find_foreign_fault,
     find_name_fault,
     find_place_fault,
     runs_at_start,
 )
-from provisioner.engines.archive.refusal import Budget, refuse
+from provisioner.engines.archive.refused import Budget, refuse
 from provisioner.engines.store.file import StoredFile
 from provisioner.resolve.model import PipPackage
 
