@@ -91,7 +91,7 @@ def write_lock(path: Path, lock: Lock) -> bool:
 def _read_content(path: Path) -> bytes:
     profile = path.name.removesuffix(SUFFIX)
     try:
-        content = _normalised(read_file(path, max_bytes=MAX_BYTES))
+        content = read_file(path, max_bytes=MAX_BYTES)
     except FileNotFoundError as error:
         raise LockError(
             "lock.missing",
@@ -106,6 +106,9 @@ def _read_content(path: Path) -> bytes:
             hints=[f"make `{path}` a readable file"],
             context={"path": str(path)},
         ) from error
+    if len(content) > MAX_BYTES:
+        raise _damaged(path, 1, f"the file is larger than {MAX_BYTES // 2**20} MiB")
+    content = _normalised(content)
     if conflict := _CONFLICT.search(content):
         raise _damaged(
             path, content.count(b"\n", 0, conflict.start()) + 1, "a git conflict was left in the file"

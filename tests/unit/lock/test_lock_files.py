@@ -259,6 +259,15 @@ def test_a_hundred_thousand_of_one_thing_are_refused_soon(lockfile: Path, head: 
     assert time.perf_counter() - start < 20
 
 
+def test_a_file_longer_than_any_lock_is_told_as_that(lockfile: Path) -> None:
+    """Neither reader counts the entries of the part that was read."""
+    with lockfile.open("ab") as file:
+        file.write(b"- name: a\n" * 900_000)
+    for read in (read_lock, read_lock_head):
+        with pytest.raises(LockError, match="larger than 8 MiB"):
+            read(lockfile)
+
+
 def test_a_pipe_in_the_place_of_a_lockfile_is_not_waited_for(tmp_path: Path) -> None:
     """Nothing but regular files is read."""
     if sys.platform == "win32":
