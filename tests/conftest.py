@@ -1,6 +1,12 @@
-"""What every test relies on: the signals that a terminal's programs start with."""
+"""What every test relies on: the signals that a terminal's programs start with, and time for Hypothesis."""
 
 import signal
+
+from hypothesis import HealthCheck, settings
+
+# How long an example takes says how busy the machine is, and nothing of the promise.
+settings.register_profile("provision", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("provision")
 
 
 def pytest_configure() -> None:

@@ -13,7 +13,7 @@ FRAGMENTS = [signature.source for failure in CATALOGUE.failures.values() for sig
 noise = st.text(st.characters(exclude_categories=["Cs"]), max_size=200)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(st.binary(max_size=300), max_size=8))
 def test_no_bytes_crash_it(chunks: list[bytes]) -> None:
     """Any bytes in any pieces are read and judged."""
@@ -22,7 +22,7 @@ def test_no_bytes_crash_it(chunks: list[bytes]) -> None:
         assert match.line >= 1
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.lists(
         st.one_of(noise, st.sampled_from(FRAGMENTS), st.sampled_from(EXAMPLES).map(lambda pair: pair[1])),
@@ -37,7 +37,7 @@ def test_no_text_crashes_it(pieces: list[str]) -> None:
     assert benign == sorted(benign)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.sampled_from(EXAMPLES),
     st.integers(20, 200),
@@ -52,7 +52,7 @@ def test_no_wrap_hides_an_example(pair: tuple[str, str], width: int, shift: int,
     assert [match.id for match in explain_text([wrapped], CATALOGUE)][:1] == [name]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.text(max_size=40), max_size=6))
 def test_squeezing_is_done_line_by_line(lines: list[str]) -> None:
     """The squeezed text is that of its lines, whatever they hold."""

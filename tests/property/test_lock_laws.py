@@ -69,7 +69,7 @@ def shuffled(resolution: Resolution, random: Random) -> Resolution:
 
 
 @given(resolution=resolutions())
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_parse_undoes_dump(tmp_path_factory: pytest.TempPathFactory, resolution: Resolution) -> None:
     """Every lock that can be written is read back equal, and its head with it."""
     lock = make_lock(tiny_profile(), resolution, SOURCE)
@@ -80,7 +80,7 @@ def test_parse_undoes_dump(tmp_path_factory: pytest.TempPathFactory, resolution:
 
 
 @given(resolution=resolutions(), random=st.randoms(use_true_random=False))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_the_same_answer_gives_the_same_bytes(resolution: Resolution, random: Random) -> None:
     """The order in which solvers answer, and profiles list, is not seen in the file."""
     profile = tiny_profile()
@@ -94,7 +94,7 @@ def test_the_same_answer_gives_the_same_bytes(resolution: Resolution, random: Ra
 
 
 @given(resolution=resolutions())
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_a_lock_does_not_differ_from_itself(resolution: Resolution) -> None:
     """A diff of equal locks is empty."""
     lock = make_lock(tiny_profile(), resolution, SOURCE)
@@ -102,7 +102,7 @@ def test_a_lock_does_not_differ_from_itself(resolution: Resolution) -> None:
 
 
 @given(old=resolutions(), new=resolutions())
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_a_diff_names_each_package_that_differs_once(old: Resolution, new: Resolution) -> None:
     """Added, removed and changed packages are the symmetric difference of two locks, and nothing else."""
     before, after = (make_lock(tiny_profile(), resolution, SOURCE) for resolution in (old, new))
@@ -127,7 +127,7 @@ def _packages(lock: Lock) -> dict[tuple[str, str, str], tuple[str, ...]]:
 
 
 @given(new=st.sampled_from(["pip", "conda", "prereleases", "yanked", "overrides"]), name=names)
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_freshness_names_the_key_that_changed(new: str, name: str) -> None:
     """Whatever is added to whichever list, its key and its name are told, and only those."""
     profile = tiny_profile()
@@ -153,7 +153,7 @@ def _with(platform: Platform, key: str, requirement: str) -> Platform:
 
 
 @given(text=st.text(alphabet=st.characters(max_codepoint=0x10FFFF), max_size=60))
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_any_text_in_the_place_of_a_lockfile_is_answered_by_an_error_of_the_lock(
     tmp_path_factory: pytest.TempPathFactory, text: str
 ) -> None:
@@ -165,7 +165,7 @@ def test_any_text_in_the_place_of_a_lockfile_is_answered_by_an_error_of_the_lock
 
 
 @given(data=st.data())
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 def test_a_damaged_lockfile_is_read_as_written_or_refused(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
@@ -200,7 +200,7 @@ nested = st.recursive(
         st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=20), nested, max_size=4
     )
 )
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_a_yaml_reader_reads_what_was_written(value: dict[str, object]) -> None:
     """Text stays text, whatever it looks like."""
     import yaml

@@ -141,9 +141,7 @@ def meaningless(problem: PlacedProblem) -> bool:
     return problem.code not in MEANING and not any(words in problem.message for words in checks)
 
 
-@settings(
-    max_examples=400, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much], deadline=None
-)
+@settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 @given(DOCUMENTS)
 def test_schema_and_parser_agree(document: dict[str, Any]) -> None:
     """The schema refuses exactly the files in which the parser finds a wrong key, type or value."""
@@ -173,7 +171,7 @@ LAYERS = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(LAYERS)
 def test_merging_is_adding_with_the_nearer_word_last(layers: list[dict[str, Any]]) -> None:
     """A chain of files equals a dict that is updated from far to near, for variables and for packages."""
@@ -197,7 +195,7 @@ def test_merging_is_adding_with_the_nearer_word_last(layers: list[dict[str, Any]
     assert found.pip == tuple(pip.values())
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(DOCUMENTS)
 def test_loading_answers_with_a_profile_or_with_told_errors(document: dict[str, Any]) -> None:
     """No document ends in anything but a profile or a list of errors with exit code 2."""

@@ -219,7 +219,7 @@ def list_places(value: Any) -> Iterator[tuple[Any, Any]]:
 DOCUMENTS = [json.dumps(host_document("ws-01", report)) for report in (PASSED, FAILED, None)]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.data())
 def test_no_document_breaks_the_reader(data: st.DataObject) -> None:
     """Any values at any places: an answer, of printable lines; what was put there never makes it better."""

@@ -253,10 +253,10 @@ def test_entries_that_stand_twice_or_got_lost_are_noticed(lockfile: Path) -> Non
 )
 def test_a_hundred_thousand_of_one_thing_are_refused_soon(lockfile: Path, head: str, line: str) -> None:
     """Bad input costs time in proportion to its size, and no stack."""
-    start = time.perf_counter()
+    start = time.process_time()
     error = refused(lockfile, head + line * 100_000)
     assert error.code == "lock.damaged"
-    assert time.perf_counter() - start < 20
+    assert time.process_time() - start < 20
 
 
 def test_a_file_longer_than_any_lock_is_told_as_that(lockfile: Path) -> None:
