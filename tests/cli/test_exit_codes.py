@@ -283,7 +283,9 @@ def test_no_gate_builds_all_the_same(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("name", ["PIP_INDEX_URL", "UV_INDEX", "HTTPS_PROXY", "PROVISION_FIND_LINKS"])
-@pytest.mark.parametrize("address", ["http://127.0.0.1:99999/simple", "http://[::1/simple"])
+@pytest.mark.parametrize(
+    "address", ["http://127.0.0.1:99999/simple", "http://[::1/simple", "http://a..b/simple"]
+)
 def test_usage_of_a_malformed_address(lab: Lab, name: str, address: str) -> None:
     """2: an address from outside is judged where it comes in, and its place is named."""
     lab.offer("torch", "2.13.0+cpu", index="torch")

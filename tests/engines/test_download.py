@@ -273,7 +273,15 @@ def test_an_endless_page_is_cut_off(server: Loopback) -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ["http://127.0.0.1:99999/x", "http://[::1/x", "ftp://127.0.0.1/x", "http://127.0.0.1/\x01"]
+    "address",
+    [
+        "http://127.0.0.1:99999/x",
+        "http://[::1/x",
+        "ftp://127.0.0.1/x",
+        "http://127.0.0.1/\x01",
+        "http://a..b/x",
+        "http://xn--/x",
+    ],
 )
 def test_a_malformed_address_is_nobodys_crash(server: Loopback, tmp_path: Path, address: str) -> None:
     """An index may list what it likes, and a server may redirect to where it likes."""

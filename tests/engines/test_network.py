@@ -65,7 +65,17 @@ def test_exceptions_are_hosts_suffixes_ports_and_networks(entry: str, url: str, 
 
 
 @pytest.mark.parametrize(
-    "address", ["http://h:99999", "http://[::1", "http://:80", "http://ada:SEC/RET@h", "ftp://h", "h:port"]
+    "address",
+    [
+        "http://h:99999",
+        "http://[::1",
+        "http://a..b",
+        "http://a b",
+        "http://:80",
+        "http://ada:SEC/RET@h",
+        "ftp://h",
+        "h:port",
+    ],
 )
 def test_a_malformed_proxy_is_named_by_its_variable(address: str) -> None:
     """Where it stands is said, what stands there is not: it may hold a password."""

@@ -87,7 +87,14 @@ def test_no_index_is_seen() -> None:
 
 @pytest.mark.parametrize(
     "address",
-    ["http://h:99999/simple", "http://[::1/simple", "https:///simple", "h/simple", "ftp://h/simple"],
+    [
+        "http://h:99999/simple",
+        "http://[::1/simple",
+        "http://a..b/simple",
+        "https:///simple",
+        "h/simple",
+        "ftp://h/simple",
+    ],
 )
 def test_a_malformed_address_is_named_by_its_place(address: str) -> None:
     """The variable or the file is said; the command line answers with exit code 2."""

@@ -78,8 +78,11 @@ def check_address(text: str, *, schemes: Collection[str] = ("https", "http", "fi
         return "it holds a character that cannot be printed"
     try:
         parts = urlsplit(text)
+        (parts.hostname or "").encode("idna")  # what looks it up does it, and gives up without a word of ours
     except ValueError:
         return "its host is malformed"
+    if re.search(r"\s", parts.netloc):
+        return "a space is in it"
     try:
         parts.port  # noqa: B018 - it is read for its error
     except ValueError:

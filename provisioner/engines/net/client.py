@@ -74,7 +74,7 @@ class HttpClient:
                 url = target
         except httpx.HTTPError as error:
             raise from_transport(attempt, error) from error
-        except httpx.InvalidURL as error:
+        except (httpx.InvalidURL, UnicodeError) as error:  # a name that IDNA does not have is the second
             raise failures.bad_address(attempt, "its address is malformed") from error
         raise failures.bad_redirect(attempt, f"it sends us on more than {_MOST_REDIRECTS} times")
 
