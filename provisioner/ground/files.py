@@ -1,6 +1,7 @@
 """Folders and files that a crash, another user or another process must not spoil."""
 
 import errno
+import glob
 import os
 import re
 import shutil
@@ -8,7 +9,7 @@ import stat
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,8 @@ _TOLD_AS = {
 }
 _INSTEAD = "choose another data folder with `--data-dir`"
 _TEMPORARY_SUFFIX = ".provision-tmp"
+# No writer of ours takes that long for one file.
+_DEAD_AFTER_S = 600.0
 
 
 def make_private_folder(path: Path, *, instead: str = _INSTEAD) -> Path:
@@ -95,6 +98,8 @@ def read_file(path: Path, *, max_bytes: int, follow_links: bool = True) -> bytes
 def write_atomically(path: Path, content: str | bytes, *, mode: int = 0o600, sync: bool = True) -> None:
     """Replace the file at ``path``; a reader finds the old content or the new one, never a part.
 
+    What a killed writer of it has left is deleted.
+
     Args:
         path: The file; its folder exists.
         content: Text is written as UTF-8, line ends as they are.
@@ -121,7 +126,25 @@ def write_atomically(path: Path, content: str | bytes, *, mode: int = 0o600, syn
         temporary.unlink(missing_ok=True)
         raise
     if sync:
+        with suppress(OSError):
+            remove_dead_temporaries(path.parent.glob(f".{glob.escape(path.name)}.*"))
         sync_folder(path.parent)
+
+
+def remove_dead_temporaries(paths: Iterable[Path]) -> tuple[Path, ...]:
+    """Delete those of the paths that a writer has left that was killed, and return them.
+
+    Raises:
+        OSError: One could not be deleted.
+    """
+    before = time.time() - _DEAD_AFTER_S
+    removed = []
+    for path in paths:
+        with suppress(FileNotFoundError):
+            if is_temporary(path.name) and path.lstat().st_mtime < before:
+                path.unlink()
+                removed.append(path)
+    return tuple(removed)
 
 
 def link_folder(path: Path, target: str) -> None:

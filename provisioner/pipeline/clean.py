@@ -1,6 +1,7 @@
 """The jobs of `provision remove` and `provision clean`: delete what nobody needs."""
 
 import math
+import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -11,7 +12,7 @@ from provisioner.engines.bytecode.cache import remove_compiled
 from provisioner.engines.machine.environment import find_base_python_folder
 from provisioner.engines.store.store import remove_dead_parts, remove_stored
 from provisioner.errors import BusyError, InstallError
-from provisioner.ground.files import measure_tree, remove_tree
+from provisioner.ground.files import measure_tree, remove_dead_temporaries, remove_tree
 from provisioner.ground.scratch import find_dead_scratch
 from provisioner.install.environment_lock import hold_environment
 from provisioner.install.generations import (
@@ -121,6 +122,10 @@ def clean(settings: Settings, choices: CleanChoices, *, lock_timeout_s: float) -
                 leftovers += remove_leftovers(home, name)
                 removed += _clean_environment(home, name, limit=limit, in_use=in_use)
         removed += remove_dead_parts(home.store)
+        for folder in (home.store, home.cache, home.locks):
+            removed += remove_dead_temporaries(
+                Path(place, name) for place, _, names in os.walk(folder) for name in names
+            )
         removed += _remove_folders([*scratch, *caches])
         if choices != CleanChoices():
             with hold_unused_downloads(home) as unused:

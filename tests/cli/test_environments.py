@@ -1,5 +1,6 @@
 """Environments from the second command on: build again, run, activate, repair, clean, remove."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -127,6 +128,21 @@ def test_clean_takes_the_folder_of_a_build_that_failed(tiny: Lab) -> None:
     assert not home.environment("failed").exists()
     assert prefix.is_dir()
     assert tiny.run("clean").out == "nothing to remove\n"
+
+
+def test_clean_takes_what_killed_writers_left(tiny: Lab) -> None:
+    """Temporary files in store, caches and locks go; one that may still be written stays."""
+    tiny.build_tiny()
+    folders = [tiny.data / "cache" / "index" / "pages", tiny.data / "store" / "sha256", tiny.data / "locks"]
+    dead = [folder / ".thing.json.abcdefgh.provision-tmp" for folder in folders]
+    for path in dead:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("half", encoding="utf-8")
+        os.utime(path, (1, 1))
+    young = folders[0] / ".thing.json.bcdefghi.provision-tmp"
+    young.write_text("half", encoding="utf-8")
+    assert sorted(tiny.run("clean", "--json").data["removed"]) == sorted(map(str, dead))
+    assert [path for path in (*dead, young) if path.exists()] == [young]
 
 
 def test_remove_takes_the_environment_and_nothing_else(tiny: Lab) -> None:

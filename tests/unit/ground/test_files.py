@@ -71,6 +71,17 @@ def test_our_temporary_files_are_known_by_their_names(
     assert not any(is_temporary(name) for name in ("file", ".file", "file.tmp", ".file.provision", ".git"))
 
 
+def test_what_a_killed_writer_left_goes_with_the_next_write(tmp_path: Path) -> None:
+    """Beside a lockfile of the user's nobody else looks for it; a writer that lives keeps its own."""
+    dead, young, other = (tmp_path / f".{name}.provision-tmp" for name in ("a[1].x", "a[1].y", "b.x"))
+    for path in (dead, young, other):
+        path.write_text("half", encoding="utf-8")
+    os.utime(dead, (1, 1))
+    os.utime(other, (1, 1))
+    write_atomically(tmp_path / "a[1]", "whole")
+    assert sorted(tmp_path.iterdir()) == sorted([tmp_path / "a[1]", young, other])
+
+
 def test_what_deleting_frees_leaves_out_what_others_link_to(tmp_path: Path) -> None:
     """A file with another link outside frees nothing; one that is linked twice inside counts once."""
     tree = tmp_path / "tree"
