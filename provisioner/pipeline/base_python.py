@@ -16,7 +16,8 @@ def find_base_python(plan: InstallPlan, engines: Engines, *, managed: bool) -> P
     Args:
         plan: What is to be built.
         engines: What looks for interpreters, and fetches.
-        managed: Whether to take the managed one, fetched and unpacked where it is not here yet.
+        managed: Whether to take the managed one, fetched and unpacked where it is not here yet. Without it
+            one that was unpacked before is taken where the machine has none of its own.
 
     Raises:
         InstallError: There is none, or the managed one is refused.

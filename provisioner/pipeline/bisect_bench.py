@@ -25,7 +25,7 @@ from provisioner.pipeline.base_python import find_base_python
 from provisioner.pipeline.build import build_generation
 from provisioner.pipeline.create import plan_profile
 from provisioner.pipeline.engines import Engines
-from provisioner.pipeline.preview import check_space
+from provisioner.pipeline.needs import check_space
 from provisioner.pipeline.validate import ValidationChoices, validate_generation
 from provisioner.profile.model import Profile
 from provisioner.validate.model import Verdict

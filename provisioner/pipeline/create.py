@@ -102,7 +102,7 @@ def create(settings: Settings, profile: Profile, choices: CreateChoices, *, on_e
         engines,
         evidence,
         gate,
-        preview,
+        needs,
         validate,
     )
 
@@ -112,7 +112,7 @@ def create(settings: Settings, profile: Profile, choices: CreateChoices, *, on_e
         interpreter = base_python.find_base_python(plan, at_hand, managed=choices.managed_python)
 
         def build_at(prefix: Path) -> Receipt:
-            preview.check_space(plan, at_hand)
+            needs.check_space(plan, at_hand)
             return build.build_generation(
                 plan, prefix, engines=at_hand.build, interpreter=interpreter, on_event=on_event
             )

@@ -27,7 +27,7 @@ from provisioner.install.generations import EnvironmentHome, Generation, find_en
 from provisioner.lock.file import read_lock
 from provisioner.pipeline.engines import Engines
 from provisioner.pipeline.ledger import list_known
-from provisioner.pipeline.preview import find_wanted
+from provisioner.pipeline.needs import find_wanted
 from provisioner.pipeline.proposal import find_better, propose_profile
 from provisioner.pipeline.reports import read_report
 from provisioner.pipeline.settings import Settings, host_platform

@@ -12,7 +12,7 @@ from provisioner.lock.model import Lock
 from provisioner.pipeline.create import CreateChoices, pass_gate, plan_environment
 from provisioner.pipeline.engines import Engines
 from provisioner.pipeline.gate import judge_stack
-from provisioner.pipeline.preview import Preview, preview
+from provisioner.pipeline.needs import Preview, preview
 from provisioner.pipeline.rollback import read_kept_lock
 from provisioner.pipeline.settings import Settings
 from provisioner.profile.model import Profile

@@ -24,7 +24,7 @@ from provisioner.pipeline.base_python import find_base_python
 from provisioner.pipeline.build import build_packages
 from provisioner.pipeline.create import CreateChoices, Created, create, plan_profile
 from provisioner.pipeline.engines import Engines
-from provisioner.pipeline.preview import check_space
+from provisioner.pipeline.needs import check_space
 from provisioner.pipeline.reports import read_report
 from provisioner.pipeline.settings import Settings
 from provisioner.pipeline.validate import ValidationChoices, recognise_report, validate_generation

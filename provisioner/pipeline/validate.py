@@ -9,7 +9,7 @@ from provisioner.diagnose.failures.answer import Match
 from provisioner.diagnose.failures.catalogue import load_catalogue
 from provisioner.diagnose.failures.explain import explain_text
 from provisioner.diagnose.failures.model import Catalogue
-from provisioner.diagnose.failures.recognise import recognise_error
+from provisioner.diagnose.failures.probe_errors import recognise_error
 from provisioner.engines.process.run import start_program
 from provisioner.events import Listener, StageFinished, StageStarted, ignore_events
 from provisioner.install.generations import Generation

@@ -14,7 +14,7 @@ import platformdirs
 import pytest
 from filelock import FileLock
 
-from provisioner.diagnose.failures.recognise import recognise_error
+from provisioner.diagnose.failures.probe_errors import recognise_error
 from provisioner.engines.process.run import start_program
 from provisioner.events import ignore_events
 from provisioner.profile.model import TorchVariant

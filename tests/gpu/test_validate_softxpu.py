@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from provisioner.diagnose.failures.recognise import recognise_error
+from provisioner.diagnose.failures.probe_errors import recognise_error
 from provisioner.engines.process.run import start_program
 from provisioner.events import ignore_events
 from provisioner.validate.model import Report, ValidationRequest, Verdict

@@ -20,7 +20,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from provisioner.diagnose.evidence.describe import describe_evidence, write_evidence
-from provisioner.diagnose.failures.recognise import recognise_error
+from provisioner.diagnose.failures.probe_errors import recognise_error
 from provisioner.engines.process.run import start_program
 from provisioner.events import Event, StageFinished
 from provisioner.render.report_html import write_html

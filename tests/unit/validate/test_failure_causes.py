@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from provisioner.diagnose.failures.recognise import recognise_error
+from provisioner.diagnose.failures.probe_errors import recognise_error
 from provisioner.validate.checks.failure import describe_exit, explain_error, explain_exit
 from provisioner.validate.checks.finding import Finding
 from provisioner.validate.model import ValidationRequest

@@ -1,4 +1,4 @@
-"""What a build would fetch, and from where: for the space check, `create --dry-run` and `doctor`."""
+"""What a build needs, for it, its dry run and `doctor`: files to fetch, from where, and bytes of the disk."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
