@@ -57,13 +57,22 @@ def find_impossible(request: ValidationRequest) -> dict[str, str]:
         reasons["conversion"] = "the weights of a model of your own are not read back"
         if request.model_dir.is_file():
             why = "openvino_genai gives no logits of a GGUF file of your own, its text alone"
-            reasons |= dict.fromkeys(("reference", "forward", "comparison"), why)
+            reasons |= dict.fromkeys(("reference", "forward", "comparison", "repeat"), why)
     return reasons
 
 
 def is_repeated(request: ValidationRequest) -> bool:
     """Tell whether a second process may calculate otherwise: it finds the kernels that the first compiled."""
-    return request.device_kind != "cpu" and request.backend != "openvino"
+    return request.device_kind != "cpu" and "repeat" not in find_impossible(request)
+
+
+def list_repeated_stages(request: ValidationRequest) -> list[str]:
+    """Return the stages of the second process: what leads to the forward of the same model."""
+    reference = (
+        ("reference",) if request.backend == "openvino" else ()
+    )  # its prompts are those of the forward
+    wanted = ("imports", "device", "weights", *reference, "conversion", "forward")
+    return [stage for stage in wanted if stage not in find_impossible(request)]
 
 
 def explain_skip(stage: str, request: ValidationRequest, bad: CheckRecord | None) -> CheckRecord:
@@ -73,10 +82,8 @@ def explain_skip(stage: str, request: ValidationRequest, bad: CheckRecord | None
         reason = impossible[stage]
     elif stage == "width" and not request.width:
         reason = "not asked for: `--width` runs the layers of production size"
-    elif stage == "repeat" and not is_repeated(request):
+    elif stage == "repeat" and request.device_kind == "cpu":
         reason = "a CPU compiles no kernels that a second process could find"
-        if request.backend == "openvino":
-            reason = "OpenVINO's generation is repeated in the same process"
     elif stage == "commands" and not request.commands:
         reason = "the profile names no command"
     else:

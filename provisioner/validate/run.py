@@ -30,6 +30,7 @@ from provisioner.validate.plan import (
     find_impossible,
     is_repeated,
     list_probe_stages,
+    list_repeated_stages,
     settle_request,
 )
 from provisioner.validate.stages import STAGES
@@ -38,7 +39,6 @@ from provisioner.validate.watch import ProbeRunner, Watch
 PROBE_FOLDER = Path(__file__).parent / "probe"
 
 _OUTPUT_TAIL = 4000
-_REPEATED_STAGES = ("imports", "device", "weights", "conversion", "forward")
 _ASKED = (
     *("prefix", "device", "family", "backend", "precision", "imports", "manifest", "prompt"),
     *("weights_dir", "model_dir", "trust_remote_code", "memory_limit_bytes"),
@@ -128,7 +128,8 @@ def _repeat(
     """Run the converted model in a second process, and compare what it calculates with the first."""
     on_event(StageStarted(stage="validate", detail=f"repeat: {STAGES['repeat'].doing}"))
     started = time.monotonic()
-    again, output = _run_probe(request, start, _REPEATED_STAGES, recognise=recognise, on_event=ignore_events)
+    plan = list_repeated_stages(request)
+    again, output = _run_probe(request, start, plan, recognise=recognise, on_event=ignore_events)
     seconds = time.monotonic() - started
     first = next(record.measured for record in records if record.name == "forward")
     second = next((record.measured for record in again if record.name == "forward"), {})

@@ -15,8 +15,10 @@ NEW_TOKENS = 12
 LENGTHS = (1, 2, 17, 33, 64, 128)
 """Lengths of further prompts: kernels are chosen by length, and one of them may be the wrong one."""
 
+SAMPLED = 256
+"""Logits of each forward that are told, for a comparison with another process's."""
+
 _NAMED = 5
-_SAMPLED = 256
 _CHOSEN = 5
 
 
@@ -207,7 +209,7 @@ def describe(logits: Any) -> dict[str, Any]:
 
 def sample(logits: Any) -> list[float]:
     """Return some of the logits, evenly spread, for a comparison with another process's."""
-    step = max(1, logits.numel() // _SAMPLED)
+    step = max(1, logits.numel() // SAMPLED)
     return [float(value) for value in logits[::step]]
 
 

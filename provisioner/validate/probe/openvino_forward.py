@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from .comparison import LENGTHS, NEW_TOKENS
+from .comparison import LENGTHS, NEW_TOKENS, SAMPLED
 from .context import Context
 from .openvino_device import name_places, plain
 from .openvino_model import MODEL_FILE
@@ -106,6 +106,10 @@ def measure_forward(context: Context, measured: dict[str, Any]) -> None:
         entry["cached_step"] = {**describe(step), **compare(step, context.expected[0])}
         context.logits = seen
     measured["output_device"] = ", ".join(modes["default"]["devices"])
+    measured["lengths"] = [
+        {**entry, "sample": own[:: max(1, own.size // SAMPLED)].tolist()}
+        for entry, own in zip(modes["default"]["lengths"], context.logits, strict=True)
+    ]
     measured.update(describe(context.logits[0]))
 
 

@@ -10,6 +10,7 @@ import pytest
 from provisioner.validate.checks import CHECKS
 from provisioner.validate.checks.failure import explain_error, explain_exit, explain_exit_crash
 from provisioner.validate.model import ValidationRequest
+from provisioner.validate.plan import is_repeated, list_repeated_stages
 from provisioner.validate.probe.gguf_header import GgufError, read_header
 from provisioner.validate.probe.openvino_model import read_execution_devices
 
@@ -123,6 +124,17 @@ def test_weights_are_rounded_and_not_more(
     """A matrix that was left in 16 bits and one that was damaged are told apart."""
     measured = {"rounding": {"matrices": 210, "largest_of": "q_proj", **rounding}}
     assert code("conversion", measured, request_xpu) == expected
+
+
+def test_the_forward_is_made_in_a_second_process_on_a_card(request_xpu: ValidationRequest) -> None:
+    """The driver keeps compiled kernels for OpenVINO, too; a GGUF file of a user's own has no forward."""
+    assert is_repeated(request_xpu)
+    assert list_repeated_stages(request_xpu)[-3:] == ["reference", "conversion", "forward"]
+    own = replace(request_xpu, weights_dir=None, model_dir=Path("folder"))
+    assert is_repeated(own)
+    assert list_repeated_stages(own)[-2:] == ["reference", "forward"]
+    assert not is_repeated(replace(request_xpu, device="cpu"))
+    assert not is_repeated(replace(own, model_dir=Path(__file__)))
 
 
 def test_an_answer_is_asked_of_the_device_alone_where_the_reference_has_none(
