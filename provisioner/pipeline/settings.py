@@ -10,6 +10,7 @@ from pathlib import Path
 import provisioner
 from provisioner.diagnose.advisories.model import Ignore
 from provisioner.errors import UsageError
+from provisioner.ground.text import shown
 from provisioner.install.generations import EnvironmentHome, Generation, load_environment
 from provisioner.lock.file import lockfile_path
 from provisioner.profile.load import load_profile
@@ -66,6 +67,9 @@ class Settings:
         path = Path(name)
         if path.suffix == ".yaml" and path.is_file():
             return load_profile(path.stem, folders=(path.parent, *self.profile_folders))
+        if path.suffix == ".yaml" and path.name != name:
+            hint = "name a profile's file, or a name that `provision list` shows"
+            raise UsageError("profile.not_found", f"there is no file {shown(name)}", hints=(hint,))
         return load_profile(name, folders=self.profile_folders)
 
     def load_environment(self, name: str) -> Generation:

@@ -245,6 +245,9 @@ def test_a_profile_is_named_by_the_path_of_its_file_too(tiny: Lab) -> None:
     shutil.copy(tiny.envs / "tiny.yaml", other)
     assert tiny.run("lock", "drafts/mine.yaml").code == 0
     assert tiny.run("create", "drafts/mine.yaml", "--no-validate").code == 0
+    for verb in ("lock", "create"):
+        missing = tiny.run(verb, "envs/nope.yaml", "--json")
+        assert (missing.code, missing.error["message"]) == (2, "there is no file `envs/nope.yaml`")
 
 
 def test_diff_of_a_revision_compares_all_its_lockfiles(lab: Lab) -> None:
