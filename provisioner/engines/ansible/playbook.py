@@ -147,7 +147,7 @@ def find_ansible(environ: Mapping[str, str]) -> Ansible:
         raise UsageError(
             "fleet.no_control_node",
             "`fleet run` needs Ansible, which cannot be started from Windows",
-            hints=["run it in WSL, or on a Linux machine; the machines themselves may have Windows"],
+            hints=["run it in WSL, or on a Linux machine"],
         )
     for folder in (str(Path(sys.executable).parent), environ.get("PATH", "")):
         playbook = shutil.which("ansible-playbook", path=folder)
