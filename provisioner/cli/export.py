@@ -70,5 +70,5 @@ def command(
     for name, text in files.items():
         (folder / name).parent.mkdir(exist_ok=True)
         write_output(folder / name, text, "--output")
-    written = [(folder / name).as_posix() for name in files]
+    written = [str(folder / name) for name in files]
     return Result(data={"files": written}, text="\n".join(written))

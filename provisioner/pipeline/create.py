@@ -160,7 +160,7 @@ def plan_environment(
     """Return what to build from a fresh lockfile."""
     path = settings.find_lockfile(profile)
     try:
-        stale = check_freshness(read_lock_head(path), profile, lockfile=path.as_posix())
+        stale = check_freshness(read_lock_head(path), profile, lockfile=str(path))
         if stale is not None:
             raise stale
         lock = read_lock(path)

@@ -129,7 +129,7 @@ def check_lockfile(settings: Settings, profile: Profile) -> LockCheck:
     """Compare a profile with its lockfile; no network is used."""
     path = settings.find_lockfile(profile)
     try:
-        problem = check_freshness(read_lock_head(path), profile, lockfile=path.as_posix())
+        problem = check_freshness(read_lock_head(path), profile, lockfile=str(path))
     except LockError as error:
         return LockCheck(profile=profile.name, path=path, problem=error)
     return LockCheck(profile=profile.name, path=path, problem=problem)

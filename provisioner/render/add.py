@@ -27,7 +27,7 @@ def render_changed(
         "file": profile.file,
         "packages": list(packages),
         "change": done,
-        "lockfile": lockfile.as_posix(),
+        "lockfile": str(lockfile),
         "kept": kept,
         "environment": dict(built.data) or None,
     }

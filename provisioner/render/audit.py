@@ -35,7 +35,7 @@ def with_exit_code(result: Result) -> Result:
 def _describe(audited: Audited) -> dict[str, Any]:
     return {
         "profile": audited.profile,
-        "lockfile": audited.lockfile.as_posix(),
+        "lockfile": str(audited.lockfile),
         "platforms": list(audited.platforms),
         "packages": audited.packages,
         "not_in_osv": list(audited.unknown),

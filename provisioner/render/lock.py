@@ -1,7 +1,7 @@
 """What `provision lock` answers: written lockfiles, checked ones, and files that were asked for."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from provisioner.errors import ErrorList, ExitCode, ProvisionError
@@ -21,11 +21,11 @@ def render_locked(outcomes: Iterable[tuple[str, tuple[Path, Lock, bool] | Provis
         path, lock, changed = outcome
         counts = {part.platform: len(part.conda) + len(part.pip) for part in lock.platforms}
         said = ", ".join(f"{count} files for {name}" for name, count in counts.items())
-        lines.append(f"{profile}: {path.as_posix()} {'written' if changed else 'unchanged'}, {said}")
+        lines.append(f"{profile}: {path} {'written' if changed else 'unchanged'}, {said}")
         rows.append(
             {
                 "profile": profile,
-                "lockfile": path.as_posix(),
+                "lockfile": str(path),
                 "changed": changed,
                 "packages": counts,
                 "notes": list(lock.notes),
@@ -34,7 +34,7 @@ def render_locked(outcomes: Iterable[tuple[str, tuple[Path, Lock, bool] | Provis
     return _result(rows, lines, errors)
 
 
-def render_checked(outcomes: Iterable[tuple[str, Path, ProvisionError | None]]) -> Result:
+def render_checked(outcomes: Iterable[tuple[str, PurePath, ProvisionError | None]]) -> Result:
     """Return which lockfiles are fresh, and why the others are not."""
     rows = []
     lines = []
@@ -43,14 +43,14 @@ def render_checked(outcomes: Iterable[tuple[str, Path, ProvisionError | None]]) 
         rows.append(
             {
                 "profile": profile,
-                "lockfile": path.as_posix(),
+                "lockfile": str(path),
                 "fresh": problem is None,
                 "code": problem.code if problem else None,
                 "changes": problem.context.get("changes", []) if problem else [],
             }
         )
         if problem is None:
-            lines.append(f"{profile}: fresh ({path.as_posix()})")
+            lines.append(f"{profile}: fresh ({path})")
         else:
             errors.append(problem)
     return _result(rows, lines, errors)
