@@ -17,7 +17,7 @@ from provisioner.ground.files import remove_tree
 _NAME = re.compile(r"provision-[a-z]+-[a-z0-9_]{8}")
 _LOCK = "lock"
 # A folder has no lock for a moment after it was made, and before it is deleted.
-_LONG_DEAD_S = 86_400.0
+_LONG_DEAD_S = 60.0
 
 
 @contextmanager

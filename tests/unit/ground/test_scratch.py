@@ -5,6 +5,7 @@ import errno
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,16 @@ def test_the_folder_of_a_killed_process_is_found(tmp_path: Path) -> None:
         folder = Path(process.stdout.readline().strip()).parent
         assert find_dead_scratch(tmp_path) == ()
         process.kill()
+    assert find_dead_scratch(tmp_path) == (folder,)
+
+
+def test_the_folder_of_a_process_killed_while_it_deleted_is_found(tmp_path: Path) -> None:
+    """Its lock is gone, and nobody takes a minute to delete the rest or to make the lock."""
+    folder = tmp_path / "provision-wheels-abcdefgh"
+    (folder / "work").mkdir(parents=True)
+    assert find_dead_scratch(tmp_path) == ()
+    minutes_ago = time.time() - 120
+    os.utime(folder, (minutes_ago, minutes_ago))
     assert find_dead_scratch(tmp_path) == (folder,)
 
 
