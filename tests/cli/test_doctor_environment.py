@@ -101,6 +101,17 @@ def test_an_earlier_validation_is_no_pass_for_today(proven: Lab) -> None:
             "torch's files are those of 2.13.0+cu1",
         ),
         ("SITE", shutil.rmtree, "`site-packages`) is missing"),
+        ("SITE/tinyapp.py", Path.unlink, "site-packages/tinyapp.py` is not as built"),
+        (
+            "SITE/tinyapp.py",
+            lambda path: _replace(path, "x = 1\n"),
+            "site-packages/tinyapp.py` is not as built",
+        ),
+        (
+            "SITE/evil.pth",
+            lambda path: path.write_text("import os\n"),
+            "site-packages/evil.pth` is not as built",
+        ),
     ],
 )
 def test_files_that_nothing_works_without_are_looked_at(

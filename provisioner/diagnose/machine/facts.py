@@ -114,6 +114,7 @@ class EnvironmentFacts:
         torch_version: What torch's own files say (``torch/version.py``); its build is told there, too.
         damage: What is missing or broken of the files that nothing works without, one sentence each.
         missing_libraries: ``library (needed by file)``, one each.
+        changed: Files of code that are not as they were built, by their path in the environment.
     """
 
     python: str | None = None
@@ -122,6 +123,7 @@ class EnvironmentFacts:
     torch_version: str | None = None
     damage: tuple[str, ...] | None = None
     missing_libraries: tuple[str, ...] | None = None
+    changed: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -26,6 +26,7 @@ _FREE_TEXT = {
     "error",
     "damage",
     "missing_libraries",
+    "changed",
     "opencl_vendors",
     "unread",
 }

@@ -4,6 +4,7 @@ import csv
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
@@ -11,6 +12,7 @@ from packaging.utils import canonicalize_name
 from provisioner.diagnose.machine.facts import EnvironmentFacts
 from provisioner.engines.machine.binaries import Needs, read_needs
 from provisioner.install.generations import Generation
+from provisioner.install.snapshot import find_changed
 
 _LINUX_SYSTEM = tuple(
     Path(folder)
@@ -54,12 +56,13 @@ _PARTS_OF_WINDOWS = ("api-ms-win-", "ext-ms-")
 def gather_built(generation: Generation) -> EnvironmentFacts:
     """Return what is in an environment that we built; nothing of it is run."""
     receipt = generation.receipt
-    return gather_environment(
+    facts = gather_environment(
         generation.prefix,
         platform=receipt.platform,
         interpreter=generation.python,
         locked={package.name: package.version for package in receipt.packages if package.kind == "wheel"},
     )
+    return replace(facts, changed=find_changed(generation.prefix))
 
 
 def gather_environment(

@@ -97,6 +97,14 @@ def _explain_failure(said: TorchFacts, did: str) -> LayerResult:
 
 def find_problems(environment: EnvironmentFacts, torch: TorchVariant | None) -> Iterator[str]:
     """Yield what is wrong with an environment's files, the worst first; ``torch`` is the wanted variant."""
+    problems = tuple(_find_problems(environment, torch))
+    yield from problems
+    if environment.changed and not problems:
+        others = f" and {len(environment.changed) - 1} more files are" if environment.changed[1:] else " is"
+        yield f"`{environment.changed[0]}`{others} not as built: `provision verify` names what was changed"
+
+
+def _find_problems(environment: EnvironmentFacts, torch: TorchVariant | None) -> Iterator[str]:
     yield from environment.damage or ()
     if environment.distributions is None:
         return
