@@ -4,6 +4,7 @@ import click
 
 from provisioner.cli.options import argument, flag, lock_timeout_flag, settings_flags
 from provisioner.cli.unfinished import undo_killed_changes
+from provisioner.errors import UsageError
 from provisioner.pipeline.add import Change, change_packages
 from provisioner.pipeline.create import CreateChoices
 from provisioner.pipeline.settings import Settings
@@ -15,7 +16,7 @@ from provisioner.render.verdict import render_environment
 
 @click.command("add")
 @argument("profile_name", metavar="PROFILE")
-@click.argument("packages", metavar="PACKAGE...", nargs=-1, required=True)
+@click.argument("packages", metavar="PACKAGE...", nargs=-1)
 @flag("--conda", is_flag=True, help="They are conda packages.")
 @flag("--remove", is_flag=True, help="Take them out of the profile.")
 @flag("--name", metavar="ENVIRONMENT", help="Name of the environment; the profile's by default.")
@@ -44,6 +45,17 @@ def command(
     The rest of the file stays as it is, comments too, and what was locked stays locked where it still fits.
     When locking, building or validating fails, profile, lockfile and environment are as they were.
     """
+    if not packages:
+        own = settings.profile
+        raise UsageError(
+            "usage.no_package",
+            "`add` needs a profile and a package, and was given one word",
+            hints=[
+                f"in this folder: `provision add {own} {profile_name}`"
+                if own and own != profile_name
+                else f"run `provision add {profile_name} PACKAGE`"
+            ],
+        )
     change = Change(packages=packages, conda=conda, remove=remove)
     choices = CreateChoices(
         name=name, device=device, validate=not no_validate, gate=not no_gate, lock_timeout_s=lock_timeout

@@ -20,7 +20,7 @@ from provisioner.validate.model import Verdict
 
 
 @click.command("create")
-@argument("profile_name", metavar="PROFILE", required=False)
+@argument("profile_name", metavar="[PROFILE]", required=False)
 @flag("--bundle", metavar="FILE", help="Take profile, lock and files from this bundle; no network is used.")
 @flag("--name", metavar="ENVIRONMENT", help="Name of the environment; the profile's by default.")
 @flag("--device", metavar="DEVICE", help="Validate on this device: cpu, xpu, xpu:1.")
@@ -64,7 +64,8 @@ def command(
 ) -> Result:
     """Build the locked environment of PROFILE and prove it with a real model.
 
-    With nothing to do it says so and touches nothing. A bundle with one profile needs no name.
+    With nothing to do it says so and touches nothing. Without a name the folder's profile is meant; a bundle
+    with one profile needs none.
     """
     choices = CreateChoices(
         name=name,

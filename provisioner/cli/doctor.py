@@ -34,10 +34,12 @@ def command(
 ) -> Result:
     """Judge this machine layer by layer, from the GPU on the bus to a kernel that ran.
 
-    Without a name the machine is judged for an XPU profile; without a GPU it names the profile for the CPU.
+    Without a name the machine is judged for the folder's profile, else for an XPU profile; without
+    a GPU it names the profile for the CPU.
     """
     if list_them:
         return render_layers()
+    target = target or settings.profile
     check_output(save, "--save")
     found = diagnose(settings, target, layers=layers, facts_file=Path(read_from) if read_from else None)
     if save:

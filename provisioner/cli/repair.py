@@ -13,7 +13,7 @@ from provisioner.render.verify import render_repair
 
 
 @click.command("repair")
-@argument("environment", metavar="ENVIRONMENT")
+@argument("environment", metavar="[ENVIRONMENT]", required=False)
 @flag("--rebuild", is_flag=True, help="Build it anew from the profile's lock, whatever is damaged.")
 @flag("--no-gate", is_flag=True, help="Build an XPU profile although no supported GPU is seen.")
 @flag("--no-validate", is_flag=True, help="Build only; the environment stays unvalidated.")
@@ -22,7 +22,7 @@ from provisioner.render.verify import render_repair
 def command(
     *,
     settings: Settings,
-    environment: str,
+    environment: str | None,
     rebuild: bool,
     no_gate: bool,
     no_validate: bool,
@@ -31,7 +31,9 @@ def command(
     """Put back the files of ENVIRONMENT that are not as they were built, and validate it.
 
     What was added is deleted. What cannot be put back is built anew, beside the damaged one.
+    Without a name the folder's environment is meant.
     """
+    environment = settings.choose_name(environment)
     choices = CreateChoices(
         name=environment,
         gate=not no_gate,

@@ -16,7 +16,12 @@ from provisioner.render.result import Result
 @lock_timeout_flag
 @settings_flags
 def command(*, settings: Settings, environment: str | None, to: int | None, lock_timeout: float) -> Result:
-    """Make the generation before the current one of ENVIRONMENT current, or another; nothing is built."""
+    """Make the generation before the current one of ENVIRONMENT current, or another; nothing is built.
+
+    Without a name the folder's environment is meant, else the only one.
+    """
     with show_progress(settings.environ) as listener:
-        done = rollback(settings, environment, to=to, lock_timeout_s=lock_timeout, on_event=listener)
+        done = rollback(
+            settings, environment or settings.profile, to=to, lock_timeout_s=lock_timeout, on_event=listener
+        )
     return render_rollback(done.generation, done.report)

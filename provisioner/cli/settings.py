@@ -33,7 +33,8 @@ CONFIG = Record(
         "find_links": ListOf(item=Text(), description="Folders or pages that hold wheels."),
         "envs": Text(description="Folder of profiles."),
         "profile": Text(
-            description="What `create`, `run` and `lock` mean without a name.", check=check_profile_name
+            description="What `create`, `run`, `validate` and others mean without a name.",
+            check=check_profile_name,
         ),
         "lockfiles": Text(description="Folder of lockfiles."),
         "data_dir": Text(description="Folder for environments and downloads."),

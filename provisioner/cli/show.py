@@ -13,7 +13,7 @@ from provisioner.render.result import Result
 
 
 @click.command("show")
-@argument("profile_name", metavar="PROFILE")
+@argument("profile_name", metavar="[PROFILE]", required=False)
 @flag(
     "--html",
     metavar="FILE",
@@ -25,9 +25,14 @@ from provisioner.render.result import Result
     help="The page's platform. Default: this machine's where the lock has it.",
 )
 @settings_flags
-def command(*, settings: Settings, profile_name: str, html: str | None, platform: str | None) -> Result:
-    """Show PROFILE as its stacks and sections make it, and where each value was written."""
-    profile = settings.load_profile(profile_name)
+def command(
+    *, settings: Settings, profile_name: str | None, html: str | None, platform: str | None
+) -> Result:
+    """Show PROFILE as its stacks and sections make it, and where each value was written.
+
+    Without a name the folder's profile is meant.
+    """
+    profile = settings.load_profile(settings.choose_name(profile_name))
     if html:
         check_output(html, "--html")
         write_output(html, write_graph(profile, *read_graph(settings, profile, platform)), "--html")

@@ -27,7 +27,7 @@ from provisioner.validate.model import Verdict
 
 
 @click.command("validate")
-@argument("environment", metavar="ENVIRONMENT")
+@argument("environment", metavar="[ENVIRONMENT]", required=False)
 @flag("--device", metavar="DEVICE", help="Validate on this device: cpu, xpu, xpu:1, cuda.")
 @flag("--width/--no-width", default=None, help="Also run layers of the real model's size (default on a GPU).")
 @flag(
@@ -46,14 +46,15 @@ from provisioner.validate.model import Verdict
 def command(
     *,
     settings: Settings,
-    environment: str,
+    environment: str | None,
     device: str | None,
     width: bool | None,
     model: str | None,
     trust_remote_code: bool,
     **outputs: str | None,
 ) -> Result:
-    """Prove a built ENVIRONMENT again with a real forward pass."""
+    """Prove a built ENVIRONMENT again with a real forward pass; without a name the folder's is meant."""
+    environment = settings.choose_name(environment)
     if model is not None and not Path(model).exists():
         raise UsageError(
             "usage.no_model",

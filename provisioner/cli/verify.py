@@ -3,6 +3,7 @@
 import click
 
 from provisioner.cli.options import argument, flag, settings_flags
+from provisioner.errors import UsageError
 from provisioner.pipeline.settings import Settings
 from provisioner.pipeline.verify import verify
 from provisioner.render.progress import show_progress
@@ -12,10 +13,19 @@ from provisioner.render.verify import render_verify
 
 @click.command("verify")
 @argument("environment", metavar="[ENVIRONMENT]", required=False)
+@flag("--all", "every", is_flag=True, help="Every environment, also where the folder has its own.")
 @flag("--fast", is_flag=True, help="Read only files whose size, times or inode have changed.")
 @settings_flags
-def command(*, settings: Settings, environment: str | None, fast: bool) -> Result:
-    """Name every changed, missing or added file of ENVIRONMENT, or of all, and every damaged stored file."""
+def command(*, settings: Settings, environment: str | None, every: bool, fast: bool) -> Result:
+    """Name every changed, missing or added file of ENVIRONMENT, and every damaged stored file.
+
+    Without a name the folder's environment is meant, else all.
+    """
+    if every and environment:
+        raise UsageError(
+            "usage.verify_what", "name an environment, or `--all`, not both", hints=["leave one of them out"]
+        )
+    environment = None if every else environment or settings.profile
     with show_progress(settings.environ) as listener:
         done = verify(settings, environment, fast=fast, on_event=listener)
     return render_verify(

@@ -31,7 +31,7 @@ _FIRST_FAMILY = "llama3"
 _MAX_BYTES = 32 * 1024**2
 _CONFIG = """\
 # Settings of this folder; docs/configuration.md has all of them.
-profile: {name}          # what `provision create`, `run`, `lock` mean without a name
+profile: {name}          # what `provision create`, `run`, `validate` and others mean without a name
 
 # mirrors:               # canonical prefix: what is asked instead
 #   https://download.pytorch.org/: https://mirror.example.org/pytorch/

@@ -48,6 +48,41 @@ def test_the_folders_environment_runs(tiny: Lab) -> None:
     assert (shown.code, shown.out) == (0, "inside\n"), shown.err
 
 
+@pytest.mark.parametrize("verb", ["validate", "repair", "show", "rollback", "doctor", "verify"])
+def test_every_verb_that_destroys_nothing_knows_the_folders_profile(verb: str, lab: Lab) -> None:
+    """Without a name, a verb answers as with the folder's, and not of whatever else is there."""
+    for name in ("mine", "other"):
+        lab.write_profile(name)
+        (lab.data / "environments" / name).mkdir(parents=True)
+    layer = ("--layer", "gpu") if verb == "doctor" else ()
+    before = lab.run(verb, *layer)
+    (lab.root / "provision.yaml").write_text("profile: mine\n")
+    without = lab.run(verb, *layer)
+    assert without == lab.run(verb, "mine", *layer)
+    assert without != before
+
+
+def test_remove_and_add_want_their_names(lab: Lab) -> None:
+    """`remove` takes no folder's environment; `add` with one word says which other it needs."""
+    (lab.root / "provision.yaml").write_text("profile: mine\n")
+    lab.write_profile("mine")
+    assert lab.run("remove").code == 2
+    answer = lab.run("add", "cowsay", "--json")
+    assert answer.error["hints"] == ["in this folder: `provision add mine cowsay`"]
+    assert lab.run("add", "mine", "--json").error["hints"] == ["run `provision add mine PACKAGE`"]
+
+
+def test_verify_all_leaves_none_out(tiny: Lab) -> None:
+    """In a folder with a profile of its own, `verify --all` compares every environment."""
+    (tiny.root / "provision.yaml").write_text("profile: mine\n")
+    tiny.write_profile("mine")
+    tiny.build_tiny()
+    assert tiny.run("verify", "--json").code == 2
+    found = tiny.run("verify", "--all", "--json").data["environments"]
+    assert [each["environment"] for each in found] == ["tiny"]
+    assert tiny.run("verify", "tiny", "--all", "--json").error["code"] == "usage.verify_what"
+
+
 def test_nothing_that_is_there_is_written_over(lab: Lab) -> None:
     """A second `init` is refused, and every file stays."""
     (lab.root / ".gitignore").write_text("mine\n")
