@@ -47,6 +47,7 @@ def command(
     result = render_diagnosis(
         found.layers,
         found.known,
+        reports=found.reports,
         facts=found.facts,
         subject=found.subject,
         environment=found.environment,

@@ -67,8 +67,8 @@ def _explain(settings: Settings, source: str | None, language: Language) -> Resu
     return render_environment(
         built.matches,
         built.damage,
-        built.failure,
-        passed_at=built.passed_at,
+        built.reports,
+        device=built.device,
         name=source,
         language=language,
     )

@@ -25,9 +25,9 @@ def command(*, settings: Settings, stacks: bool, generations: bool) -> Result:
     listed = list(list_environments(home))
     downloads = measure_downloads(home, [found for _, found in listed if isinstance(found, Generation)])
     environments = [
-        (name, found, read_report(found), measure_tree(found.prefix))
+        (name, found, read_report(found), read_report(found, other=True), measure_tree(found.prefix))
         if isinstance(found, Generation)
-        else (name, found, None, 0)
+        else (name, found, None, None, 0)
         for name, found in listed
     ]
     kept = {

@@ -29,10 +29,11 @@ from provisioner.pipeline.engines import Engines
 from provisioner.pipeline.ledger import list_known
 from provisioner.pipeline.needs import find_wanted
 from provisioner.pipeline.proposal import find_better, propose_profile
-from provisioner.pipeline.reports import read_report
+from provisioner.pipeline.reports import list_reports, read_report
 from provisioner.pipeline.settings import Settings, host_platform
 from provisioner.profile.model import Profile
 from provisioner.resolve.model import CondaPackage, PipPackage
+from provisioner.validate.model import Report
 
 _MAX_FACTS_BYTES = 8 * 1024 * 1024
 _FAMILY = "llama3"  # of whose profiles one is proposed where no profile was named
@@ -48,6 +49,7 @@ class Diagnosis:
         facts: What the layers were judged by.
         layers: Name to result, in order.
         known: Rows of the ledger that apply; none where only some layers were asked for.
+        reports: Of the environment's validations, on any device, the newest first.
     """
 
     subject: str
@@ -55,6 +57,7 @@ class Diagnosis:
     facts: HostFacts
     layers: Mapping[str, LayerResult]
     known: tuple[Known, ...] = ()
+    reports: tuple[Report, ...] = ()
 
 
 def diagnose(
@@ -106,6 +109,7 @@ def diagnose(
         facts=facts,
         layers=judge_layers(facts, wanted, layers=layers or None),
         known=() if layers else list_known(settings, profile, generation, facts),
+        reports=list_reports(generation) if generation is not None and facts_file is None else (),
     )
 
 

@@ -11,12 +11,10 @@ from provisioner.diagnose.failures.logtext import decode_stream
 from provisioner.diagnose.failures.model import Language, System
 from provisioner.diagnose.machine.layers.environment import find_problems
 from provisioner.engines.machine.environment import gather_built, list_files
-from provisioner.errors import Problem
 from provisioner.install.generations import EnvironmentHome, find_environment
-from provisioner.pipeline.reports import read_report
+from provisioner.pipeline.reports import list_reports
 from provisioner.pipeline.settings import Settings
-from provisioner.validate.checks.finding import name_environment
-from provisioner.validate.model import Report, Verdict
+from provisioner.validate.model import Report
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,14 +24,14 @@ class Explained:
     Attributes:
         matches: Known failures that its packages show.
         damage: What `doctor` finds wrong with its files today.
-        failure: Why the last validation did not pass, its stage as ``code``; else None.
-        passed_at: When the last validation passed, ISO 8601 in UTC; None where it did not, or there was none.
+        reports: Of its validations, the newest first.
+        device: Kind of device that its profile is for.
     """
 
     matches: tuple[Match, ...]
     damage: tuple[str, ...]
-    failure: Problem | None
-    passed_at: str | None
+    reports: tuple[Report, ...]
+    device: str
 
 
 def explain_log(chunks: Iterable[bytes], language: Language) -> Explanation:
@@ -54,20 +52,10 @@ def explain_built(settings: Settings, name: str, language: Language) -> Explaine
         system=System.WINDOWS if windows else System.LINUX,
         files=list(list_files(generation.prefix)),
     )
-    report = read_report(generation)
+    profile = settings.load_profile_of(generation)
     return Explained(
         matches=matches,
-        damage=tuple(find_problems(facts, settings.load_profile_of(generation).torch)),
-        failure=_find_failure(report),
-        passed_at=report.created_at if report is not None and report.verdict is Verdict.PASSED else None,
+        damage=tuple(find_problems(facts, profile.torch)),
+        reports=list_reports(generation),
+        device=profile.device.value,
     )
-
-
-def _find_failure(report: Report | None) -> Problem | None:
-    """Return stage, reason and hints of a report that did not pass."""
-    if report is None or report.verdict is Verdict.PASSED:
-        return None
-    hints = name_environment(report.hints, report.environment)
-    if report.verdict is Verdict.FAILED and not any("provision repair" in hint for hint in hints):
-        hints = (*hints, f"run `provision repair {report.environment}` to put back what its lock says")
-    return Problem(code=str(report.stage), message=str(report.reason), hints=hints)

@@ -1,4 +1,4 @@
-"""The stored account of a generation's last validation."""
+"""The stored accounts of a generation's last validations: on the profile's device, and on another one."""
 
 import json
 from pathlib import Path
@@ -23,6 +23,13 @@ def read_report(generation: Generation, *, other: bool = False) -> Report | None
     except (OSError, ValueError, ProvisionError):
         return None
     return report if report.lock_fingerprint == generation.receipt.fingerprint else None
+
+
+def list_reports(generation: Generation) -> tuple[Report, ...]:
+    """Return a generation's reports on the profile's device and on another one, the newest first."""
+    found = (read_report(generation), read_report(generation, other=True))
+    reports = [report for report in found if report is not None]
+    return tuple(sorted(reports, key=lambda report: report.created_at, reverse=True))
 
 
 def is_proven(report: Report | None, profile: Profile) -> bool:

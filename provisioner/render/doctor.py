@@ -15,8 +15,11 @@ from provisioner.diagnose.machine.known import Known, find_stop
 from provisioner.diagnose.machine.known_rows import Kind
 from provisioner.diagnose.machine.layers.model import LayerResult
 from provisioner.errors import ExitCode
+from provisioner.render.generations import describe_verdict
 from provisioner.render.result import Result
+from provisioner.render.verdict import list_runs
 from provisioner.validate.checks.finding import name_environment
+from provisioner.validate.model import Report
 
 
 def render_layers() -> Result:
@@ -30,6 +33,7 @@ def render_diagnosis(
     layers: Mapping[str, LayerResult],
     known: Sequence[Known] = (),
     *,
+    reports: Sequence[Report] = (),
     facts: HostFacts,
     subject: str,
     environment: str | None,
@@ -40,6 +44,7 @@ def render_diagnosis(
     Args:
         layers: Name to result, in order.
         known: Rows of the ledger that apply.
+        reports: Of the environment's validations, on any device.
         facts: What the layers were judged by.
         subject: What was judged, for messages.
         environment: Name for the commands in hints.
@@ -54,6 +59,7 @@ def render_diagnosis(
     error = stop or find_error(data, subject=subject)
     lines = [
         *_list_lines(data),
+        *([f"validated: {'; '.join(map(describe_verdict, reports))}"] if reports else []),
         *_list_known(known, subject),
         *([f"facts written to {saved}"] if saved else []),
     ]
@@ -63,6 +69,7 @@ def render_diagnosis(
             "known": [each.as_json() for each in known],
             "host": describe_host(facts),
             "saved": saved,
+            "validations": list_runs(reports),
         },
         text="\n".join(lines),
         exit_code=error.exit_code if error else ExitCode.OK,

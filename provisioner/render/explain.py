@@ -11,9 +11,10 @@ from rich.cells import cell_len
 
 from provisioner.diagnose.failures.answer import Match, Surroundings
 from provisioner.diagnose.failures.model import Confidence, Language, Severity
-from provisioner.errors import Problem
 from provisioner.render.result import Result
+from provisioner.render.verdict import list_runs, name_device
 from provisioner.validate.checks.finding import REBUILD_HINT, name_environment
+from provisioner.validate.model import Report, Verdict
 
 _COLUMNS = 80
 _TOKEN = re.compile(r"[!-~…]+[，。；：、）]*|\s+|.[，。；：、）]*")  # noqa: RUF001 # a word, or one wide character
@@ -93,9 +94,9 @@ def _describe_surroundings(seen: Surroundings) -> str:
 def render_environment(
     matches: Iterable[Match],
     damage: Sequence[str],
-    failure: Problem | None,
+    reports: Sequence[Report],
     *,
-    passed_at: str | None,
+    device: str,
     name: str,
     language: Language = Language.EN,
 ) -> Result:
@@ -104,27 +105,50 @@ def render_environment(
     Args:
         matches: Known failures that its packages and files show.
         damage: What is wrong with its files.
-        failure: Why its last validation did not pass, with the stage as code.
-        passed_at: When its last validation passed, ISO 8601.
+        reports: Of its validations, the newest first.
+        device: Kind of device that its profile is for.
         name: Its name.
         language: Of the matches.
     """
     known = render_log(matches, source=f"environment {name}", language=language)
-    data: dict[str, Any] = {**known.data, "damage": list(damage), "failure": None}
+    data: dict[str, Any] = {
+        **known.data,
+        "damage": list(damage),
+        "failure": None,
+        "validations": list_runs(reports),
+    }
     parts = []
     if damage:
         hints = name_environment((REBUILD_HINT,), name)
         parts.append(_with_hints("\n".join(f"damage: {each}" for each in damage), hints))
-    if failure is not None:
-        data["failure"] = {"stage": failure.code, "reason": failure.message, "hints": list(failure.hints)}
-        told = f"the last validation did not pass stage {failure.code}: {failure.message}"
-        parts.append(_with_hints(told, failure.hints))
+    passed, is_asked = [], False
+    for report in reports:
+        told = _describe_run(report, is_last=report is reports[0])
+        is_asked = is_asked or name_device(report).partition(":")[0] == device
+        if report.verdict is Verdict.PASSED:
+            passed.append(told)
+            continue
+        hints = _find_hints(report)
+        parts.append(_with_hints(told, hints))
+        data["failure"] = data["failure"] or {
+            "stage": report.stage,
+            "reason": report.reason,
+            "hints": list(hints),
+        }
+    if not is_asked:
+        passed.append(f"it was not validated on `{device}`, which its profile is for")
+    hint = f"run `provision validate {name}`"
+    if is_asked:
+        hint = "if a program fails in it all the same, run `provision explain FILE` with its output"
+    if not parts and not data["matches"]:
+        text = "; ".join(["nothing known is wrong with what is installed", *passed])
+        return Result(data=data, text=_with_hints(text, [hint]))
+    if passed:
+        parts.append("; ".join(passed))
     if data["matches"]:
         parts.append(known.text)
-    elif parts:
-        parts.append("no known failure was recognised beside it")
     else:
-        parts.append(_describe_healthy(passed_at, name))
+        parts.append("no known failure was recognised in that")
     return Result(data=data, text="\n\n".join(parts))
 
 
@@ -132,14 +156,21 @@ def _with_hints(text: str, hints: Iterable[str]) -> str:
     return "\n".join([text, *(f"hint: {hint}" for hint in hints)])
 
 
-def _describe_healthy(passed_at: str | None, name: str) -> str:
-    """Return what there is to say where nothing is wrong."""
-    nothing = "nothing known is wrong with what is installed"
-    if passed_at is None:
-        told = "it was not validated on the device that its profile is for"
-        return f"{nothing}; {told}\nhint: run `provision validate {name}`"
-    failing = "hint: if a program fails in it all the same, run `provision explain FILE` with its output"
-    return f"{nothing}; the last validation passed on {passed_at[:10]}\n{failing}"
+def _describe_run(report: Report, *, is_last: bool) -> str:
+    """Return how a validation ended; only the newest of all devices is the last one."""
+    day, device = report.created_at[:10], name_device(report)
+    made = f"of {day} on `{device}`"
+    run = f"the last validation, {made}," if is_last else f"the validation {made}"
+    if report.verdict is Verdict.PASSED:
+        return f"{run} passed"
+    return f"{run} did not pass stage {report.stage}: {report.reason}"
+
+
+def _find_hints(report: Report) -> tuple[str, ...]:
+    hints = name_environment(report.hints, report.environment)
+    if report.verdict is Verdict.FAILED and not any("provision repair" in hint for hint in hints):
+        hints = (*hints, f"run `provision repair {report.environment}` to put back what its lock says")
+    return hints
 
 
 def describe_match(match: Match, language: Language = Language.EN) -> str:

@@ -13,6 +13,7 @@ from provisioner.profile.load import ProfileEntry
 from provisioner.render.amounts import format_bytes
 from provisioner.render.generations import Kept, generation_lines, kept_row
 from provisioner.render.result import Result
+from provisioner.render.verdict import list_runs
 from provisioner.validate.model import Report
 
 _WIDTH = 88  # of descriptions, behind the columns before them
@@ -20,21 +21,23 @@ _WIDTH = 88  # of descriptions, behind the columns before them
 
 def render_list(
     entries: Iterable[ProfileEntry],
-    environments: Iterable[tuple[str, Generation | InstallError, Report | None, int]],
+    environments: Iterable[tuple[str, Generation | InstallError, Report | None, Report | None, int]],
     *,
     proofs: Mapping[str, Proof],
     downloads: Mapping[str, tuple[int, int]],
     kept: Mapping[str, Sequence[Kept]] | None = None,
 ) -> Result:
-    """Return the profiles and the environments, each with its report, or what is wrong, and its own bytes.
+    """Return the profiles and the environments, each with its reports, or what is wrong, and its own bytes.
 
+    Of the reports the first is the profile's proof, the second, of another device, none.
     ``proofs`` has for each profile that could be read what the evidence says of it, ``downloads`` the bytes
     of each environment's downloads (all, and those that no other environment has), ``kept`` its generations,
     where they were asked for.
     """
     profiles = [_profile_row(entry, proofs.get(entry.name)) for entry in entries]
     built = [
-        _environment_row(*environment, downloads.get(environment[0], (0, 0))) for environment in environments
+        _environment_row(*environment, downloads=downloads.get(environment[0], (0, 0)))
+        for environment in environments
     ]
     for row in built if kept is not None else ():
         row["generations"] = [kept_row(*each) for each in (kept or {}).get(row["name"], ())]
@@ -66,7 +69,9 @@ def _environment_row(
     name: str,
     found: Generation | InstallError,
     report: Report | None,
+    other: Report | None,
     own_bytes: int,
+    *,
     downloads: tuple[int, int],
 ) -> dict[str, Any]:
     if isinstance(found, InstallError):
@@ -91,6 +96,7 @@ def _environment_row(
         "tool_version": report.tool_version if report else None,
         "versions": dict(report.versions) if report else None,
         "error": report.reason if report else None,
+        "elsewhere": list_runs([other])[0] if other else None,
     }
 
 
@@ -131,6 +137,9 @@ def _environment_lines(rows: list[dict[str, Any]], kept: Mapping[str, Sequence[K
         lines.append(head.rstrip())
         if row["verdict"] not in {"passed", "unvalidated"} and row.get("error"):
             lines.append(f"    {row['error']}")
+        if other := row.get("elsewhere"):
+            told = f"{other['verdict']} on {other['device']} at {other['validated_at']}"
+            lines.append(f"    on another device than its profile's: {told}")
         lines += generation_lines(kept.get(row["name"], ()))
     return lines
 

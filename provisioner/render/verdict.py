@@ -204,6 +204,19 @@ def _is_after_failure(record: CheckRecord, report: Report) -> bool:
     return (record.reason or "").startswith(f"`{report.stage}` came first")
 
 
+def list_runs(reports: Sequence[Report]) -> list[dict[str, Any]]:
+    """Return the validations of an environment for scripts, in their order."""
+    return [
+        {"device": name_device(each), "verdict": each.verdict.value, "validated_at": each.created_at}
+        for each in reports
+    ]
+
+
+def name_device(report: Report) -> str:
+    """Return the device that was asked for, as ``--device`` takes it."""
+    return str(report.device.get("asked"))
+
+
 def describe_device(report: Report) -> str:
     """Return the device's name, with its kind."""
     name = report.device.get("name")

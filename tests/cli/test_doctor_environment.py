@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from provisioner.install.generations import EnvironmentHome, find_environment
+from provisioner.install.receipt import OTHER_REPORT_NAME
 from provisioner.validate.model import CheckRecord, Report, Status, Verdict
 from tests.cli.lab import Lab
 from tests.loopback import serve
@@ -192,7 +193,8 @@ def test_a_validation_that_ended_before_torch_fails_no_kernel(tiny: Lab) -> None
     explained = tiny.run("explain", "tiny").out
     assert explained.startswith("damage: changed since it was built: tinyapp is missing (locked 1.0)\nhint: ")
     assert (
-        "\nthe last validation did not pass stage packages: installed files differ\nhint: run " in explained
+        "\nthe last validation, of 2026-01-02 on `cpu`, did not pass stage packages: installed files differ"
+        "\nhint: run " in explained
     )
     assert "`provision repair tiny`" in explained
     failure = tiny.run("explain", "tiny", "--json").data["failure"]
@@ -209,3 +211,48 @@ def test_a_validation_elsewhere_proves_nothing_here(tiny: Lab, asked: str, kerne
     layers = {layer["name"]: layer for layer in tiny.run("doctor", "tiny", "--json").data["layers"]}
     assert layers["torch"]["verdict"] == "not asked"
     assert layers["kernel"]["verdict"] == kernel
+
+
+def test_a_pass_on_another_device_is_told_and_proves_nothing(lab: Lab) -> None:
+    """Only the newest validation is called the last; the profile's verdict stays that of its own device."""
+    lab.offer("torch", "2.11.0+xpu", index="torch")
+    lab.offer("tinyapp", "1.0")
+    lab.write_profile(
+        changes={"device: cpu": "device: xpu", "torch: cpu": "torch: xpu", "2.13.0+cpu": "2.11.0+xpu"}
+    )
+    assert lab.run("create", "tiny", "--lock", "--no-gate", "--no-validate").code == 0
+    generation = find_environment(EnvironmentHome(data=lab.data), "tiny")
+    assert generation is not None
+    _store_report(lab, asked="cpu")
+    passed = generation.report.rename(generation.prefix / OTHER_REPORT_NAME)
+    explained = lab.run("explain", "tiny").out
+    assert "the last validation, of 2026-01-02 on `cpu`, passed; it was not validated on `xpu`" in explained
+    absent = json.loads(passed.read_text(encoding="utf-8")) | {
+        "verdict": "unvalidated",
+        "stage": "device",
+        "reason": "torch sees no `xpu` device",
+        "device": {"asked": "xpu"},
+        "created_at": "2026-01-01T03:04:05+00:00",
+    }
+    generation.report.write_text(json.dumps(absent), encoding="utf-8")
+    explained = lab.run("explain", "tiny").out
+    assert "the validation of 2026-01-01 on `xpu` did not pass stage device: torch sees no" in explained
+    assert "\nthe last validation, of 2026-01-02 on `cpu`, passed\n" in explained
+    assert lab.run("explain", "tiny", "--json").data["failure"]["stage"] == "device"
+    (row,) = lab.run("list", "--json").data["environments"]
+    assert (row["verdict"], row["elsewhere"]["verdict"], row["elsewhere"]["device"]) == (
+        "unvalidated",
+        "passed",
+        "cpu",
+    )
+    told = "passed on cpu at 2026-01-02T03:04:05+00:00"
+    assert f"    on another device than its profile's: {told}\n" in lab.run("list").out
+    doctor = lab.run("doctor", "tiny")
+    told = "passed on cpu (A processor) at 2026-01-02T03:04:05+00:00; unvalidated on xpu"
+    assert f"\nvalidated: {told}" in doctor.out
+    generation.report.write_text(
+        json.dumps(absent | {"created_at": "2026-01-03T03:04:05+00:00"}), encoding="utf-8"
+    )
+    explained = lab.run("explain", "tiny").out
+    assert "the last validation, of 2026-01-03 on `xpu`, did not pass" in explained
+    assert "\nthe validation of 2026-01-02 on `cpu` passed\n" in explained

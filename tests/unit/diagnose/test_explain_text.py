@@ -3,6 +3,7 @@ import pytest
 from provisioner.diagnose.failures.catalogue import load_catalogue
 from provisioner.diagnose.failures.explain import explain_text
 from provisioner.render.explain import describe_match, render_environment
+from provisioner.validate.model import Report, Verdict
 
 CATALOGUE = load_catalogue()
 
@@ -83,8 +84,10 @@ def test_the_same_messages_without_an_intel_gpu_have_no_answer(text: str) -> Non
 
 def test_a_healthy_environment_is_called_so_with_the_date_of_its_proof() -> None:
     """Where nothing is known to be wrong, nobody is asked for a log that does not exist."""
-    shown = render_environment((), (), None, passed_at="2026-11-25T10:00:00+00:00", name="demo")
+    passed = Report(verdict=Verdict.PASSED, device={"asked": "xpu:1"}, created_at="2026-11-25T10:00:00+00:00")
+    shown = render_environment((), (), [passed], device="xpu", name="demo")
     assert shown.text.startswith(
-        "nothing known is wrong with what is installed; the last validation passed on 2026-11-25"
+        "nothing known is wrong with what is installed; the last validation, of 2026-11-25 on `xpu:1`,"
+        " passed\nhint: if a program fails"
     )
-    assert shown.data == {"source": "environment demo", "matches": [], "damage": [], "failure": None}
+    assert (shown.data["matches"], shown.data["damage"], shown.data["failure"]) == ([], [], None)
