@@ -30,6 +30,9 @@ from provisioner.render.result import Result
     metavar="AGE",
     help="Only what is older than 12h, 30d, 8w; also downloads that no environment is built of.",
 )
+@click.option(
+    "--dry-run", is_flag=True, help="Tell what would go, and how many bytes that would free; delete nothing."
+)
 @lock_timeout_flag
 @settings_flags
 def command(
@@ -38,20 +41,27 @@ def command(
     everything: bool,
     keep: tuple[str, ...],
     older_than_s: float | None,
+    dry_run: bool,
     lock_timeout: float,
 ) -> Result:
-    """Remove old generations and what dead builders left; with --all the downloads too."""
-    choices = CleanChoices(everything=everything, keep=keep, older_than_s=older_than_s)
+    """Remove all generations but the current one of each environment; with --all the downloads too.
+
+    After a rollback that is the newer one, too. What dead builders left goes, what a program uses stays.
+    """
+    choices = CleanChoices(everything=everything, keep=keep, older_than_s=older_than_s, dry_run=dry_run)
     cleaned = clean(settings, choices, lock_timeout_s=lock_timeout)
     removed = [str(path) for path in cleaned.removed]
-    lines = [f"removed {path}" for path in removed]
+    would = "would be " if dry_run else ""
+    done = "would remove" if dry_run else "removed"
+    lines = [f"{done} {path}" for path in removed]
     if cleaned.leftovers:
         plural = "s" if cleaned.leftovers > 1 else ""
-        lines.append(f"removed {cleaned.leftovers} incomplete generation{plural}")
+        lines.append(f"{done} {cleaned.leftovers} incomplete generation{plural}")
     if lines:
-        lines.append(f"{format_bytes(cleaned.freed_bytes)} freed")
+        lines.append(f"{format_bytes(cleaned.freed_bytes)} {would}freed")
     lines += [f"kept: {sentence}" for sentence in cleaned.in_use]
     data = {
+        "dry_run": dry_run,
         "removed": removed,
         "incomplete_generations": cleaned.leftovers,
         "freed_bytes": cleaned.freed_bytes,

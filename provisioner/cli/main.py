@@ -40,7 +40,7 @@ VERBS = {
     "rollback": "Make an older generation of an environment the current one.",
     "bisect": "Find the package change between two locks that broke what worked.",
     "remove": "Remove an environment.",
-    "clean": "Remove what no environment needs: old generations, partial files.",
+    "clean": "Remove what no environment needs: generations that are not current, partial files.",
     "diff": "Compare two lockfiles, or one lockfile at two revisions.",
     "export": "Write a lockfile in another tool's format.",
     "audit": "Name known vulnerabilities and ends of life of locked versions.",

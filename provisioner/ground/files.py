@@ -131,8 +131,12 @@ def write_atomically(path: Path, content: str | bytes, *, mode: int = 0o600, syn
         sync_folder(path.parent)
 
 
-def remove_dead_temporaries(paths: Iterable[Path]) -> tuple[Path, ...]:
+def remove_dead_temporaries(
+    paths: Iterable[Path], *, remove: Callable[[Path], object] | None = None
+) -> tuple[Path, ...]:
     """Delete those of the paths that a writer has left that was killed, and return them.
+
+    ``remove`` is called in place of deleting.
 
     Raises:
         OSError: One could not be deleted.
@@ -142,7 +146,7 @@ def remove_dead_temporaries(paths: Iterable[Path]) -> tuple[Path, ...]:
     for path in paths:
         with suppress(FileNotFoundError):
             if is_temporary(path.name) and path.lstat().st_mtime < before:
-                path.unlink()
+                (remove or Path.unlink)(path)
                 removed.append(path)
     return tuple(removed)
 
@@ -193,14 +197,17 @@ def sync_folder(path: Path) -> None:
         os.close(descriptor)
 
 
-def measure_tree(path: Path) -> int:
-    """Return the bytes that deleting a folder or file frees: files that others link to are not among them."""
+def measure_tree(*paths: Path) -> int:
+    """Return the bytes that deleting folders and files frees: files that others link to are not among them.
+
+    What stands below two of the paths counts once.
+    """
     sizes: dict[tuple[int, int], int] = {}
     links: dict[tuple[int, int], int] = {}
     # others may delete there meanwhile: `os.walk` goes on where a folder is gone
-    walked = () if path.is_symlink() else os.walk(path)
+    walked = (each for path in paths if not path.is_symlink() for each in os.walk(path))
     below = [Path(place, name) for place, folders, files in walked for name in (*folders, *files)]
-    for file in (path, *below):
+    for file in {*paths, *below}:
         try:
             status = file.lstat()
         except OSError:
@@ -213,13 +220,13 @@ def measure_tree(path: Path) -> int:
 
 
 def remove_tree(path: Path) -> None:
-    """Delete a folder with everything in it; a link is deleted, never followed.
+    """Delete a folder with everything in it, or a file; a link is deleted, never followed.
 
     Raises:
         OSError: Something in it could not be deleted.
     """
-    if path.is_symlink():
-        path.unlink()
+    if path.is_symlink() or path.is_file():
+        path.unlink(missing_ok=True)
     elif path.exists():
         _patiently(lambda: shutil.rmtree(path, onerror=_make_writable_and_retry))
 

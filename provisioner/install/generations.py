@@ -8,13 +8,13 @@ locks/<name>.lock                                 held while an environment is b
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from provisioner.errors import InstallError, UsageError
-from provisioner.ground.files import is_temporary, make_private_folder, write_atomically
+from provisioner.ground.files import is_temporary, make_private_folder, remove_tree, write_atomically
 from provisioner.ground.names import check_profile_name
 from provisioner.install.layout import find_python
 from provisioner.install.plan import InstallPlan
@@ -207,11 +207,16 @@ def publish(home: EnvironmentHome, name: str, folder: str) -> None:
     write_atomically(home.environment(name) / "current", f"{folder}\n")
 
 
-def remove_temporaries(folder: Path, *, pattern: str = ".*") -> None:
-    """Delete what a process that died while it wrote a file has left; nobody writes such files there now."""
+def remove_temporaries(
+    folder: Path, *, pattern: str = ".*", remove: Callable[[Path], object] = remove_tree
+) -> None:
+    """Delete what a process that died while it wrote a file has left; nobody writes such files there now.
+
+    ``remove`` is called in place of deleting.
+    """
     for path in folder.iterdir() if folder.is_dir() and not folder.is_symlink() else ():
         if is_temporary(path.name) and re.fullmatch(pattern, path.name):
-            path.unlink()
+            remove(path)
 
 
 def is_ours(folder: Path) -> bool:

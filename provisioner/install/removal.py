@@ -1,7 +1,7 @@
 """What may be deleted below the data folder, and what a build deletes after itself."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -57,31 +57,37 @@ def list_unpacked(home: EnvironmentHome) -> tuple[str, ...]:
     return tuple(folder.name for folder in root.iterdir() if check_profile_name(folder.name) is None)
 
 
-def remove_leftovers(home: EnvironmentHome, name: str) -> int:
+def remove_leftovers(
+    home: EnvironmentHome, name: str, *, remove: Callable[[Path], object] = remove_tree
+) -> int:
     """Delete what dead builders left: generations without a receipt. The caller holds the environment's lock.
+
+    ``remove`` is called in place of deleting.
 
     Returns:
         How many were deleted.
     """
-    remove_tree(home.unpacked(name))
+    remove(home.unpacked(name))
     for folder in (home.environment(name), home.environment(name) / LAUNCHERS_NAME):
-        remove_temporaries(folder)
-    remove_temporaries(home.locks, pattern=rf"\.{re.escape(name)}\.(json|[0-9]+-[0-9a-f]+\.users)\..*")
+        remove_temporaries(folder, remove=remove)
+    pattern = rf"\.{re.escape(name)}\.(json|[0-9]+-[0-9a-f]+\.users)\..*"
+    remove_temporaries(home.locks, pattern=pattern, remove=remove)
     count = 0
     for folder in find_generation_folders(home, name):
         if not (folder / RECEIPT_NAME).is_file():
-            remove_tree(folder)
+            remove(folder)
             count += 1
     return count
 
 
-def remove_generation(folder: Path) -> None:
+def remove_generation(folder: Path, *, remove: Callable[[Path], object] = remove_tree) -> None:
     """Delete a generation, its receipt first: what a crash leaves of it is no environment.
 
-    The caller holds the environment's lock, and others from using the generation.
+    The caller holds the environment's lock, and others from using the generation. ``remove`` is called in
+    place of deleting.
     """
-    (folder / RECEIPT_NAME).unlink(missing_ok=True)
-    remove_tree(folder)
+    remove(folder / RECEIPT_NAME)
+    remove(folder)
 
 
 def remove_environment(home: EnvironmentHome, name: str) -> None:

@@ -3,7 +3,7 @@
 import math
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,7 @@ from provisioner.install.generations import (
     remove_temporaries,
 )
 from provisioner.install.launchers import write_stable
+from provisioner.install.receipt import RECEIPT_NAME
 from provisioner.install.removal import (
     list_unbuilt,
     list_unpacked,
@@ -38,10 +39,12 @@ from provisioner.lock.file import read_lock
 from provisioner.pipeline.integrate import remove_kernel
 from provisioner.pipeline.settings import Settings
 
+_Delete = Callable[[Path], object]
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cleaned:
-    """What was deleted.
+    """What was deleted, or would be.
 
     Attributes:
         removed: Folders and files.
@@ -86,11 +89,13 @@ class CleanChoices:
         everything: Also all downloads and caches.
         keep: Also all downloads and caches, but those of these profiles.
         older_than_s: Only what is older; also downloads that no environment is built of.
+        dry_run: Only tell what would go.
     """
 
     everything: bool = False
     keep: tuple[str, ...] = ()
     older_than_s: float | None = None
+    dry_run: bool = False
 
 
 def clean(settings: Settings, choices: CleanChoices, *, lock_timeout_s: float) -> Cleaned:
@@ -108,6 +113,9 @@ def clean(settings: Settings, choices: CleanChoices, *, lock_timeout_s: float) -
     removed: list[Path] = []
     in_use: list[str] = []
     leftovers = 0
+    # In a dry run the same walk under the same locks puts into it what would go.
+    found: list[Path] = []
+    delete: _Delete = found.append if choices.dry_run else remove_tree
     names = {*(name for name, _ in list_environments(home)), *list_unbuilt(home), *list_unpacked(home)}
     environments = [home.environment(name) for name in sorted(names)]
     scratch = find_dead_scratch()
@@ -119,21 +127,26 @@ def clean(settings: Settings, choices: CleanChoices, *, lock_timeout_s: float) -
     with _measure_freed(*environments, *scratch, home.store, home.cache, home.pythons) as freed:
         for name in sorted(names):
             with hold_environment(home, name, timeout_s=lock_timeout_s, command="provision clean"):
-                leftovers += remove_leftovers(home, name)
-                removed += _clean_environment(home, name, limit=limit, in_use=in_use)
-        removed += remove_dead_parts(home.store)
+                leftovers += remove_leftovers(home, name, remove=delete)
+                if not choices.dry_run:
+                    _mend_stable(home, name)
+                removed += _clean_environment(home, name, limit=limit, in_use=in_use, delete=delete)
+        removed += remove_dead_parts(home.store, remove=delete)
         for folder in (home.store, home.cache, home.locks):
             removed += remove_dead_temporaries(
-                Path(place, name) for place, _, names in os.walk(folder) for name in names
+                (Path(place, name) for place, _, names in os.walk(folder) for name in names), remove=delete
             )
-        removed += _remove_folders([*scratch, *caches])
-        if choices != CleanChoices():
+        removed += _remove_folders([*scratch, *caches], delete)
+        if choices.everything or choices.keep or choices.older_than_s is not None:
             with hold_unused_downloads(home) as unused:
                 if unused:
-                    removed += _remove_downloads(home, choices, kept=kept, limit=limit)
+                    removed += _remove_downloads(
+                        home, choices, kept=kept, limit=limit, delete=delete, gone=found
+                    )
                 else:
                     in_use.append("another process uses downloads: it builds or validates an environment")
-    return Cleaned(removed=tuple(removed), leftovers=leftovers, freed_bytes=sum(freed), in_use=tuple(in_use))
+    freed_bytes = measure_tree(*found) if choices.dry_run else sum(freed)
+    return Cleaned(removed=tuple(removed), leftovers=leftovers, freed_bytes=freed_bytes, in_use=tuple(in_use))
 
 
 @contextmanager
@@ -145,20 +158,23 @@ def _measure_freed(*folders: Path) -> Iterator[list[int]]:
     freed += [max(0, size - measure_tree(folder)) for folder, size in before.items()]
 
 
-def _clean_environment(home: EnvironmentHome, name: str, *, limit: float, in_use: list[str]) -> list[Path]:
+def _clean_environment(
+    home: EnvironmentHome, name: str, *, limit: float, in_use: list[str], delete: _Delete
+) -> list[Path]:
     """Delete old generations that nobody uses, and say in ``in_use`` who does; the caller holds the lock."""
     removed = []
     if name in list_unbuilt(home):  # asked again: a build may have ended while we waited
-        remove_environment(home, name)
+        delete(home.environment(name))
         removed.append(home.environment(name))
-    _mend_stable(home, name)
     for folder in find_generation_folders(home, name):
+        if not (folder / RECEIPT_NAME).is_file():
+            continue  # a leftover of a dead builder, in a dry run still there
         try:
             with hold_unused(home, [folder]):
                 if folder.name == find_current_name(home, name):
-                    remove_temporaries(folder)
+                    remove_temporaries(folder, remove=delete)
                 elif _is_older(folder, limit):
-                    remove_generation(folder)
+                    remove_generation(folder, remove=delete)
                     removed.append(folder)
         except BusyError as busy:
             in_use.append(busy.message)
@@ -176,41 +192,50 @@ def _find_locked(settings: Settings, names: Sequence[str]) -> frozenset[str]:
     return built | locked
 
 
-def _find_built(home: EnvironmentHome, profiles: frozenset[str] | None) -> frozenset[str]:
+def _find_built(
+    home: EnvironmentHome, profiles: frozenset[str] | None, *, gone: Collection[Path] = ()
+) -> frozenset[str]:
     """Return the digests of the files that environments were built of; None: those of all profiles."""
     return frozenset(
         package.sha256
         for name, _ in list_environments(home)
         for generation in list_generations(home, name)
         if profiles is None or generation.receipt.profile in profiles
+        if generation.prefix not in gone
         for package in generation.receipt.packages
     )
 
 
 def _remove_downloads(
-    home: EnvironmentHome, choices: CleanChoices, *, kept: frozenset[str], limit: float
+    home: EnvironmentHome,
+    choices: CleanChoices,
+    *,
+    kept: frozenset[str],
+    limit: float,
+    delete: _Delete,
+    gone: Collection[Path],
 ) -> list[Path]:
     """Delete downloads and what was made of them: those that no environment has, or all but the kept."""
     everything = choices.everything or bool(choices.keep)
-    pythons = [folder for folder in _find_unused_pythons(home) if _is_older(folder, limit)]
+    pythons = [folder for folder in _find_unused_pythons(home, gone) if _is_older(folder, limit)]
     if everything and not choices.keep and choices.older_than_s is None:
-        return _remove_folders([home.store, home.cache, *pythons])
+        return _remove_folders([home.store, home.cache, *pythons], delete)
     if not everything:
-        kept = kept | _find_built(home, None)
+        kept = kept | _find_built(home, None, gone=gone)
     weights = [folder for folder in (home.cache / "weights").glob("*") if folder.name[:64] not in kept]
     caches = [folder for folder in home.cache.glob("*") if folder.name not in {"bytecode", "weights"}]
     return [
-        *remove_stored(home.store, kept=kept, before=limit),
-        *remove_compiled(home.cache / "bytecode", kept=kept, before=limit),
-        *_remove_folders([folder for folder in weights if _is_older(folder, limit)]),
-        *_remove_folders(pythons),
-        *_remove_folders(caches if everything and choices.older_than_s is None else []),
+        *remove_stored(home.store, kept=kept, before=limit, remove=delete),
+        *remove_compiled(home.cache / "bytecode", kept=kept, before=limit, remove=delete),
+        *_remove_folders([folder for folder in weights if _is_older(folder, limit)], delete),
+        *_remove_folders(pythons, delete),
+        *_remove_folders(caches if everything and choices.older_than_s is None else [], delete),
     ]
 
 
-def _find_unused_pythons(home: EnvironmentHome) -> list[Path]:
+def _find_unused_pythons(home: EnvironmentHome, gone: Collection[Path]) -> list[Path]:
     """Return the managed Pythons that no virtual environment was made of, also none that is being built."""
-    generations = (home.data / "environments").glob("*/generations/*")
+    generations = set((home.data / "environments").glob("*/generations/*")) - set(gone)
     bases = [folder.resolve() for folder in map(find_base_python_folder, generations) if folder]
     return [
         folder
@@ -219,10 +244,10 @@ def _find_unused_pythons(home: EnvironmentHome) -> list[Path]:
     ]
 
 
-def _remove_folders(folders: Iterable[Path]) -> list[Path]:
+def _remove_folders(folders: Iterable[Path], delete: _Delete) -> list[Path]:
     removed = [folder for folder in folders if folder.is_dir()]
     for folder in removed:
-        remove_tree(folder)
+        delete(folder)
     return removed
 
 

@@ -5,7 +5,9 @@ import time
 from hashlib import sha256
 from pathlib import Path
 
-from provisioner.install.generations import EnvironmentHome
+import pytest
+
+from provisioner.install.generations import MARK_NAME, EnvironmentHome
 from provisioner.install.use import hold_downloads
 from tests.cli.lab import Lab
 
@@ -72,6 +74,31 @@ def test_clean_deletes_no_download_from_under_a_build(tiny: Lab) -> None:
         assert list_stored(tiny) == ["tinyapp", "torch"]
     assert tiny.run("clean", "--all").code == 0
     assert list_stored(tiny) == []
+
+
+@pytest.mark.parametrize("words", [(), ("--all",), ("--older-than", "1d")])
+def test_a_dry_run_tells_what_clean_does(words: tuple[str, ...], tiny: Lab) -> None:
+    """It names what goes and the bytes, as the clean after it, and changes no file."""
+    first = tiny.build_tiny()
+    tiny.offer("tinyapp", "2.0")
+    tiny.write_profile(changes={"- tinyapp": "- tinyapp==2.0"})
+    assert tiny.run("create", "tiny", "--no-validate", "--lock").code == 0
+    assert tiny.run("rollback", "tiny").code == 0
+    for name, left in (("dead", "x"), ("tiny", "generations/9-aaaaaaaa")):  # what killed builders leave
+        (tiny.data / "environments" / name / left).mkdir(parents=True)
+        (tiny.data / "environments" / name / left / "half").write_bytes(b"x" * 1000)
+    (tiny.data / "environments" / "dead" / MARK_NAME).touch()
+    make_older(tiny.data, days=3)
+    before = tiny.tree()
+    told = tiny.run("clean", "--dry-run", *words, "--json").data
+    assert {path: data for path, data in tiny.tree().items() if "/locks" not in path} == {
+        path: data for path, data in before.items() if "/locks" not in path
+    }
+    done = tiny.run("clean", *words, "--json").data
+    assert told == done | {"dry_run": True, "freed_bytes": told["freed_bytes"]}
+    assert (told["incomplete_generations"], len(told["removed"]) > 1) == (1, True)
+    assert told["freed_bytes"] == pytest.approx(done["freed_bytes"], rel=0.01)
+    assert str(first) not in told["removed"]
 
 
 def test_a_second_environment_pays_for_its_own_downloads(tiny: Lab) -> None:

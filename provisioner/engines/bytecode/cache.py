@@ -10,14 +10,14 @@ deleted, and its modules are compiled again.
 import csv
 import json
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from provisioner.engines.process.run import run_program
 from provisioner.errors import InternalError
 from provisioner.ground.file_state import hash_file, read_state
-from provisioner.ground.files import make_private_folder, replace, write_atomically
+from provisioner.ground.files import make_private_folder, remove_tree, replace, write_atomically
 from provisioner.ground.scratch import hold_scratch
 
 _WORKER = Path(__file__).with_name("worker.py")
@@ -140,8 +140,12 @@ def list_modules(wheel: Path) -> list[str]:
         ]
 
 
-def remove_compiled(root: Path, *, kept: frozenset[str], before: float) -> tuple[Path, ...]:
+def remove_compiled(
+    root: Path, *, kept: frozenset[str], before: float, remove: Callable[[Path], object] = remove_tree
+) -> tuple[Path, ...]:
     """Delete archives that were made before a time (seconds of the epoch), but for those of kept wheels.
+
+    ``remove`` is called in place of deleting.
 
     Returns:
         The archives.
@@ -149,8 +153,8 @@ def remove_compiled(root: Path, *, kept: frozenset[str], before: float) -> tuple
     removed = []
     for path in sorted(root.glob("cpython-*/*.zip")):
         if path.stem not in kept and path.stat().st_mtime < before:
-            path.unlink()
-            _note_of(path).unlink(missing_ok=True)
+            remove(path)
+            remove(_note_of(path))
             removed.append(path)
     return tuple(removed)
 

@@ -154,8 +154,11 @@ def check_store(root: Path, *, digests: Collection[str] | None = None, fast: boo
     return StoreCheck(files=len(paths), hashed=len(wanted), damaged=damaged)
 
 
-def remove_dead_parts(root: Path) -> tuple[Path, ...]:
-    """Delete what no process is fetching any more, below a store's folder; return the partial downloads."""
+def remove_dead_parts(root: Path, *, remove: Callable[[Path], object] = remove_tree) -> tuple[Path, ...]:
+    """Delete what no process is fetching any more, below a store's folder; return the partial downloads.
+
+    ``remove`` is called in place of deleting.
+    """
     removed = []
     for lock in sorted((root / "parts").glob("*.lock")):
         with hold_file(lock, timeout_s=0.0) as free:
@@ -163,14 +166,14 @@ def remove_dead_parts(root: Path) -> tuple[Path, ...]:
                 continue
             part = lock.with_suffix(".part")
             if part.exists():
-                part.unlink()
+                remove(part)
                 removed.append(part)
             folder = _folder_of(root, lock.stem)
             for path in folder.iterdir() if folder.is_dir() else ():
                 if is_temporary(path.name):
-                    path.unlink()
+                    remove(path)
             with suppress(PermissionError):  # Windows keeps a file that is open
-                lock.unlink()
+                remove(lock)
     return tuple(removed)
 
 
@@ -180,10 +183,12 @@ def measure_stored(root: Path, sha256: str) -> int:
     return sum(path.stat().st_size for path in files if path.suffix != ".json")
 
 
-def remove_stored(root: Path, *, kept: frozenset[str], before: float) -> tuple[Path, ...]:
+def remove_stored(
+    root: Path, *, kept: frozenset[str], before: float, remove: Callable[[Path], object] = remove_tree
+) -> tuple[Path, ...]:
     """Delete files that came before a time (seconds of the epoch), but for those with a kept digest.
 
-    Nobody may be using the store meanwhile.
+    Nobody may be using the store meanwhile. ``remove`` is called in place of deleting.
 
     Returns:
         Their folders.
@@ -191,7 +196,7 @@ def remove_stored(root: Path, *, kept: frozenset[str], before: float) -> tuple[P
     removed = []
     for folder in sorted(root.glob("sha256/*/*")):
         if folder.name not in kept and folder.stat().st_mtime < before:
-            remove_tree(folder)
+            remove(folder)
             removed.append(folder)
     return tuple(removed)
 
