@@ -15,6 +15,7 @@ from provisioner.render.verify import render_repair
 @click.command("repair")
 @argument("environment", metavar="[ENVIRONMENT]", required=False)
 @flag("--rebuild", is_flag=True, help="Build it anew from the profile's lock, whatever is damaged.")
+@flag("--device", metavar="DEVICE", help="Validate on this device: cpu, xpu, xpu:1.")
 @flag("--no-gate", is_flag=True, help="Build an XPU profile although no supported GPU is seen.")
 @flag("--no-validate", is_flag=True, help="Build only; the environment stays unvalidated.")
 @lock_timeout_flag
@@ -24,6 +25,7 @@ def command(
     settings: Settings,
     environment: str | None,
     rebuild: bool,
+    device: str | None,
     no_gate: bool,
     no_validate: bool,
     lock_timeout: float,
@@ -36,6 +38,7 @@ def command(
     environment = settings.choose_name(environment)
     choices = CreateChoices(
         name=environment,
+        device=device,
         gate=not no_gate,
         validate=not no_validate,
         rebuild=rebuild,

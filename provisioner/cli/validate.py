@@ -23,7 +23,6 @@ from provisioner.render.verdict import (
     report_errors,
     summarise_report,
 )
-from provisioner.validate.model import Verdict
 
 
 @click.command("validate")
@@ -72,13 +71,12 @@ def command(
     )
     with show_progress(settings.environ) as listener:
         done = validate(settings, environment, choices, on_event=listener)
-    passed = done.report.verdict is Verdict.PASSED
     pages = {
         "junit": lambda: write_junit(done.report),
         "html": lambda: write_html(
             done.report,
             notices=list_notices(done.profile, done.matches),
-            uses=list_uses(environment, done.profile) if passed else [f"provision repair {environment}"],
+            uses=list_uses(environment, done.profile, done.report),
         ),
     }
     for kind, path in files.items():

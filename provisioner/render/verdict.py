@@ -17,6 +17,11 @@ _ERRORS: Mapping[Verdict, type[ProvisionError]] = {
     Verdict.FAILED: ValidateError,
     Verdict.UNVALIDATED: UnvalidatedError,
 }
+_LEADS = {
+    Verdict.PASSED: "use it",
+    Verdict.FAILED: "it is kept; put back what was changed in it",
+    Verdict.UNVALIDATED: "it is kept; prove it where the device is",
+}
 _MARKS = {Status.PASSED: "ok", Status.FAILED: "FAILED", Status.SKIPPED: "skipped", Status.ERROR: "ERROR"}
 
 
@@ -133,8 +138,11 @@ def list_notices(profile: Profile, known: Sequence[Match]) -> list[str]:
     return [*([notice] if notice else []), *recognised]
 
 
-def list_uses(name: str, profile: Profile) -> list[str]:
-    """Return the commands that use an environment."""
+def list_uses(name: str, profile: Profile, report: Report | None = None) -> list[str]:
+    """Return the commands that use an environment; after a verdict other than passed, what comes first."""
+    if report is not None and report.verdict is not Verdict.PASSED:
+        verb = "repair" if report.verdict is Verdict.FAILED else "validate"
+        return [f"provision {verb} {name}"]
     module = "openvino_genai" if profile.torch is TorchVariant.NONE else "torch"
     program = f"python -c 'import {module}; print({module}.__version__)'"
     return [f"provision run {name} -- {program}", f"provision shell {name}"]
@@ -162,12 +170,9 @@ def _lines(profile: Profile, generation: Generation, report: Report | None, *, n
     if new and (notice := _archive_notice(profile)):
         yield f"  notice: {notice}"
     yield f"  folder: {generation.prefix}"
-    if report is not None and report.verdict is not Verdict.PASSED:
-        yield f"  it is kept; put back what was changed in it: provision repair {name}"
-    else:
-        first, *others = list_uses(name, profile)
-        yield f"  use it: {first}"
-        yield from (f"          {each}" for each in others)
+    first, *others = list_uses(name, profile, report)
+    yield f"  {_LEADS[report.verdict if report else Verdict.PASSED]}: {first}"
+    yield from (f"          {each}" for each in others)
 
 
 def _archive_notice(profile: Profile) -> str | None:

@@ -95,6 +95,13 @@ def test_repair_builds_again(damage: str, tiny: Lab) -> None:
     assert python(tiny, "import tinyapp; print(tinyapp.VERSION)") == "1.0\n"
 
 
+def test_repair_validates_on_the_device_that_is_named(tiny: Lab) -> None:
+    """As `create` and `validate` do: what their hint after a missing device says can be followed."""
+    tiny.build_tiny()
+    shown = tiny.run("repair", "tiny", "--device", "cuda", "--json")
+    assert (shown.code, shown.data["device"]["asked"]) == (6, "cuda")
+
+
 def test_clean_removes_what_nobody_uses(tiny: Lab) -> None:
     """Old generations go and the current one stays; `--all` takes the downloads, too, and it still works."""
     old = tiny.build_tiny()

@@ -151,6 +151,14 @@ def test_words_of_a_failure_are_short(tmp_path: Path) -> None:
     assert "use it" not in text
 
 
+def test_nothing_is_put_back_where_only_the_device_is_absent(tmp_path: Path) -> None:
+    """Nobody changed an environment that could not be validated here; the device is what it wants."""
+    report = replace(FAILED, verdict=Verdict.UNVALIDATED, stage="device", code="device_missing")
+    text = describe_environment(PROFILE, generation(tmp_path), report, new=True)
+    assert "  it is kept; prove it where the device is: provision validate demo\n" in text
+    assert "repair demo" not in text
+
+
 def test_words_of_an_environment_that_is_up_to_date(tmp_path: Path) -> None:
     """One line says so; the notice is not repeated."""
     text = describe_environment(PROFILE, generation(tmp_path), PASSED, new=False)
