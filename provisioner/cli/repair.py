@@ -48,7 +48,11 @@ def command(
         repaired, restored = repair(settings, environment, choices, on_event=listener)
     return render_repair(
         render_environment(
-            repaired.profile, repaired.generation, repaired.report, matches=repaired.matches, up_to_date=False
+            repaired.profile,
+            repaired.generation,
+            repaired.report,
+            matches=repaired.matches,
+            up_to_date=repaired.up_to_date,
         ),
         restored,
     )

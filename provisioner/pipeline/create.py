@@ -64,7 +64,7 @@ class Created:
     Attributes:
         report: Of its last validation; None where it was never validated.
         matches: Known failures in the report, the root first.
-        up_to_date: Whether there was nothing to do.
+        up_to_date: Whether there was nothing to do, after a repair: to prove; the report is an earlier one.
     """
 
     profile: Profile

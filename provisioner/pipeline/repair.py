@@ -25,7 +25,7 @@ from provisioner.pipeline.build import build_packages
 from provisioner.pipeline.create import CreateChoices, Created, create, plan_profile
 from provisioner.pipeline.engines import Engines
 from provisioner.pipeline.needs import check_space
-from provisioner.pipeline.reports import read_report
+from provisioner.pipeline.reports import forget_failures, read_report
 from provisioner.pipeline.settings import Settings
 from provisioner.pipeline.validate import ValidationChoices, recognise_report, validate_generation
 from provisioner.profile.load import load_profile
@@ -80,7 +80,13 @@ def _finish(
         asked = ValidationChoices(device=choices.device, width=choices.width)
         report = validate_generation(generation, profile, engines, choices=asked, on_event=on_event)
     matches = recognise_report(report) if report else ()
-    return Created(profile=profile, generation=generation, report=report, matches=matches)
+    return Created(
+        profile=profile,
+        generation=generation,
+        report=report,
+        matches=matches,
+        up_to_date=report is not None and not choices.validate,
+    )
 
 
 def _restore(
@@ -105,8 +111,7 @@ def _restore(
                 )
             )
             return ()
-        # Whatever was measured was not of these files.
-        generation.report.unlink(missing_ok=True)
+        forget_failures(generation)
         remove_leftovers(home, name)
         try:
             with hold_second(prefix) as source:

@@ -65,5 +65,17 @@ def write_report(generation: Generation, report: Report, *, other: bool) -> None
     write_atomically(path, json.dumps(report.as_json(), indent=1) + "\n")
 
 
+def forget_failures(generation: Generation) -> None:
+    """Delete failed reports before files are put back: they may be of what was changed.
+
+    One that passed stands. Validation compares every package's files with their lists first, so it was of
+    the files as they were built, and these are the same to the byte (docs/decisions/0006).
+    """
+    for other in (False, True):
+        report = read_report(generation, other=other)
+        if report is None or report.verdict is Verdict.FAILED:
+            _find_path(generation, other=other).unlink(missing_ok=True)
+
+
 def _find_path(generation: Generation, *, other: bool) -> Path:
     return generation.prefix / OTHER_REPORT_NAME if other else generation.report

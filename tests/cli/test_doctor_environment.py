@@ -30,7 +30,7 @@ def proven(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         yield lab
 
 
-def _store_report(lab: Lab, *, asked: str) -> None:
+def _store_report(lab: Lab, *, asked: str) -> Path:
     generation = find_environment(EnvironmentHome(data=lab.data), "tiny")
     assert generation is not None
     report = Report(
@@ -45,6 +45,7 @@ def _store_report(lab: Lab, *, asked: str) -> None:
         created_at="2026-01-02T03:04:05+00:00",
     )
     generation.report.write_text(json.dumps(report.as_json()), encoding="utf-8")
+    return generation.report
 
 
 def _site(prefix: Path) -> Path:
@@ -152,6 +153,21 @@ def test_what_doctor_finds_broken_repair_mends(lab: Lab) -> None:
     assert lab.run("doctor", "tiny", "--layer", "environment").code == 6
     lab.run("repair", "tiny", "--no-validate")
     assert lab.run("doctor", "tiny", "--layer", "environment").code == 0
+
+
+def test_a_pass_stands_when_every_file_is_as_it_was_built(tiny: Lab) -> None:
+    """What is put back has the digest of what was proven: `repair --no-validate` forgets a failure only."""
+    module = next(tiny.build_tiny().rglob("tinyapp.py"))
+    path = _store_report(tiny, asked="cpu")
+    _replace(module, "VERSION = 'broken'\n")
+    shown = tiny.run("repair", "tiny", "--no-validate")
+    assert shown.code == 0
+    assert "tiny: up to date, passed on cpu (A processor) at 2026-01-02T03:04:05+00:00\n" in shown.out
+    assert tiny.run("list", "--json").data["environments"][0]["verdict"] == "passed"
+    failed = json.loads(path.read_text(encoding="utf-8")) | {"verdict": "failed", "stage": "packages"}
+    path.write_text(json.dumps(failed), encoding="utf-8")
+    _replace(module, "VERSION = 'broken'\n")
+    assert tiny.run("repair", "tiny", "--no-validate", "--json").data["verdict"] == "unvalidated"
 
 
 def test_an_environment_that_was_never_validated_is_unknown(tiny: Lab) -> None:
