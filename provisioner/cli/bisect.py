@@ -2,7 +2,7 @@
 
 import click
 
-from provisioner.cli.options import flag, settings_flags
+from provisioner.cli.options import DeviceName, flag, settings_flags
 from provisioner.pipeline.bisect import bisect
 from provisioner.pipeline.bisect_bench import BisectChoices
 from provisioner.pipeline.settings import Settings
@@ -16,7 +16,7 @@ from provisioner.render.result import Result
 @click.argument("bad", metavar="BAD")
 @click.argument("program", metavar="[-- COMMAND [ARGUMENT]...]", nargs=-1, type=click.UNPROCESSED)
 @flag("--profile", metavar="PROFILE", help="The profile, where neither GOOD nor BAD is a lockfile.")
-@flag("--device", metavar="DEVICE", help="Validate on this device: cpu, xpu, xpu:1, cuda.")
+@flag("--device", type=DeviceName(), metavar="DEVICE", help="Validate on this device: cpu, xpu, xpu:1, cuda.")
 @flag(
     "--command-timeout",
     type=click.FloatRange(min=0, min_open=True),

@@ -10,6 +10,7 @@ from click.shell_completion import CompletionItem
 
 from provisioner.cli.settings import read_settings
 from provisioner.errors import ProvisionError
+from provisioner.ground.text import shown
 from provisioner.install.generations import EnvironmentHome, list_environments
 from provisioner.profile.load import list_profiles
 
@@ -41,6 +42,19 @@ class Age(click.ParamType[float]):
         if found is None:
             self.fail(f"`{value}` is no age: a number and `m`, `h`, `d` or `w`, as `30d`", param, ctx)
         return int(found[1]) * self._SECONDS[found[2]]
+
+
+class DeviceName(click.ParamType[str]):
+    """A device to validate on, by the name that torch gives it."""
+
+    name = "device"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Refuse another name before anything is built for it."""
+        if re.fullmatch(r"(cpu|xpu|cuda)(:[0-9]+)?", str(value)) is None:
+            names = "`cpu`, `xpu` (an Intel GPU), `xpu:1` (the second one), `cuda`"
+            self.fail(f"{shown(str(value))} is no device name; there are {names}", param, ctx)
+        return str(value)
 
 
 def flag(*names: str, **attributes: Any) -> Callable[[Verb], Verb]:

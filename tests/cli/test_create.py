@@ -1,6 +1,17 @@
 """`create` where nothing, or another thing, is to do than the first time."""
 
+import pytest
+
 from tests.cli.lab import Lab
+
+
+@pytest.mark.parametrize("words", [("create", "tiny"), ("add", "tiny", "x"), ("validate", "tiny")])
+def test_a_device_that_is_none_is_refused_before_the_build(words: tuple[str, ...], lab: Lab) -> None:
+    """The error says which names there are; nothing was built or fetched."""
+    answer = lab.run(*words, "--device", "gpu", "--json")
+    assert answer.code == 2
+    assert "`gpu` is no device name; there are `cpu`, `xpu`" in answer.error["message"]
+    assert not lab.data.exists()
 
 
 def test_create_with_nothing_to_do_is_quiet(built: Lab) -> None:
