@@ -3,6 +3,7 @@
 import click
 
 from provisioner.cli.options import Age, lock_timeout_flag, settings_flags
+from provisioner.ground.text import count_of
 from provisioner.pipeline.clean import CleanChoices, clean
 from provisioner.pipeline.settings import Settings
 from provisioner.render.amounts import format_bytes
@@ -55,8 +56,7 @@ def command(
     done = "would remove" if dry_run else "removed"
     lines = [f"{done} {path}" for path in removed]
     if cleaned.leftovers:
-        plural = "s" if cleaned.leftovers > 1 else ""
-        lines.append(f"{done} {cleaned.leftovers} incomplete generation{plural}")
+        lines.append(f"{done} {count_of(cleaned.leftovers, 'incomplete generation')}")
     if lines:
         lines.append(f"{format_bytes(cleaned.freed_bytes)} {would}freed")
     lines += [f"kept: {sentence}" for sentence in cleaned.in_use]

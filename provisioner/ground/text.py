@@ -34,6 +34,12 @@ def shown(text: str) -> str:
     return f"`{escape_controls(cut)}`"
 
 
+def count_of(number: int, noun: str) -> str:
+    """Return a number with its noun: ``1 file``, ``2 files``, ``3 advisories``."""
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{number} {noun if number == 1 else plural}"
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return `` (did you mean `x`?)`` for the known word that is nearest to ``word``, else nothing."""
     close = difflib.get_close_matches(word[:100].lower(), list(known), n=1, cutoff=0.6)

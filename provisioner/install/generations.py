@@ -128,10 +128,11 @@ def load_environment(home: EnvironmentHome, name: str, *, hint: str) -> Generati
     """
     generation = find_environment(home, name)
     if generation is None:
-        known = ", ".join(f"`{each}`" for each, _ in list_environments(home))
+        names = [f"`{each}`" for each, _ in list_environments(home)]
+        known = f"; there {'is' if len(names) == 1 else 'are'} {', '.join(names)}" if names else ""
         raise UsageError(
             "usage.no_environment",
-            f"there is no environment `{name}`" + (f"; there are {known}" if known else ""),
+            f"there is no environment `{name}`{known}",
             hints=[hint],
         )
     return generation

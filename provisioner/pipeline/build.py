@@ -14,6 +14,7 @@ from provisioner.engines.store.fetch import StoreFetcher
 from provisioner.engines.uv.installer import UvInstaller
 from provisioner.events import Listener, tell_step
 from provisioner.ground.files import write_atomically
+from provisioner.ground.text import count_of
 from provisioner.install.file_lists import BYTECODE_NAME
 from provisioner.install.generations import EnvironmentHome
 from provisioner.install.inventory import format_inventory, make_inventory
@@ -104,7 +105,7 @@ def build_packages(
     if interpreter is not None:
         with tell_step("install", "venv base", on_event):
             version = engines.uv.make_venv(prefix, interpreter=interpreter)
-    with tell_step("fetch", f"{len(plan.files)} files", on_event):
+    with tell_step("fetch", count_of(len(plan.files), "file"), on_event):
         files = engines.fetcher.fetch(plan.files)
         notices = check_startup(plan, {digest: file.startup for digest, file in files.items()})
     # Asked before the first byte, too, when nobody knew what the missing files unpack to.
@@ -117,7 +118,7 @@ def build_packages(
             engines.rattler.link_conda(prefix, plan.conda, files, platform=plan.platform, unpacked=unpacked)
         version = next((package.version for package in plan.conda if package.name == "python"), version)
     python = find_python(prefix, base=plan.base, platform=plan.platform)
-    with tell_step("install", f"{len(plan.wheels)} wheels", on_event):
+    with tell_step("install", count_of(len(plan.wheels), "wheel"), on_event):
         if plan.wheels:
             with hold_unpacked(engines.home, plan.environment) as unpacked:
                 engines.uv.install_wheels(python, plan.wheels, files, unpacked=unpacked)

@@ -32,6 +32,7 @@ from provisioner.errors import UsageError
 from provisioner.events import Listener, Progress, tell_step
 from provisioner.ground.file_lock import hold_output
 from provisioner.ground.files import disk_error, replace, sync_folder
+from provisioner.ground.text import count_of
 from provisioner.lock.mirror_tree import place_of, render_requirements
 from provisioner.lock.model import Lock
 from provisioner.pipeline.engines import Engines
@@ -112,7 +113,7 @@ def bundle(
         packages = {place_of(package): package for _, package in locked}
         packages |= _choose_own(engines, profiles, choices) if choices.tool else {}
         packages |= _choose_pythons(profiles, locks, choices)
-        with tell_step("fetch", f"{len(packages)} files", on_event):
+        with tell_step("fetch", count_of(len(packages), "file"), on_event):
             stored = engines.fetcher.fetch(tuple(packages.values()))
         # Not the compressed lists of channels: other versions of the compressor give other bytes.
         contents = render_published(
@@ -128,7 +129,7 @@ def bundle(
             platforms=tuple(sorted(set(choices.platforms))),
             files=_list_files(paths, digests, contents),
         )
-        with tell_step("bundle", f"{len(manifest.files)} files", on_event):
+        with tell_step("bundle", count_of(len(manifest.files), "file"), on_event):
             digest = _write(output, manifest, {**paths, **contents}, on_event=on_event)
     return Bundled(path=output, size=measure_bundle(manifest), sha256=digest, manifest=manifest)
 

@@ -27,6 +27,7 @@ from provisioner.engines.uv.managed import managed_digests
 from provisioner.errors import ErrorList, ProvisionError
 from provisioner.events import Listener, Progress, tell_step
 from provisioner.ground.scratch import hold_scratch
+from provisioner.ground.text import count_of
 from provisioner.lock.file import read_lock, read_lock_head
 from provisioner.lock.freshness import check_freshness
 from provisioner.lock.mirror_tree import REQUIREMENTS, SIMPLE, WEB, place_of, render_requirements
@@ -66,7 +67,7 @@ def check_bundle(path: Path, *, on_event: Listener) -> Checked:
         locks = _read_locks(reader.manifest, folder)
         locked = list_locked(locks, reader.manifest.platforms)
         problems = [*_find_unlisted(reader, locked)]
-        with tell_step("check", f"{len(reader.manifest.files)} files", on_event):
+        with tell_step("check", count_of(len(reader.manifest.files), "file"), on_event):
             published = _check_files(reader, locked, folder, problems, on_event=on_event)
         if not problems:
             pages = render_published(locked, published)

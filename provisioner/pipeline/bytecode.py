@@ -10,6 +10,7 @@ from pathlib import Path
 from provisioner.engines.bytecode.cache import find_compiled_place, list_compiled, list_modules
 from provisioner.errors import InternalError
 from provisioner.events import Listener, Notice, tell_step
+from provisioner.ground.text import count_of
 from provisioner.install.generations import Generation
 from provisioner.install.layout import find_site_packages
 from provisioner.install.plan import InstallPlan
@@ -24,7 +25,7 @@ def keep_bytecode(
     if not wanted:
         return
     count = sum(len(modules) for modules in wanted.values())
-    detail = f"compiling {count} modules for later environments"
+    detail = f"compiling {count_of(count, 'module')} for later environments"
     try:
         with tell_step("install", detail, on_event):
             engines.bytecode.compile(

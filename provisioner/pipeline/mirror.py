@@ -18,6 +18,7 @@ from provisioner.engines.store.store import Package
 from provisioner.errors import UnavailableError, UsageError
 from provisioner.events import Listener, Notice
 from provisioner.ground.scratch import hold_scratch
+from provisioner.ground.text import count_of
 from provisioner.ground.yaml_writer import write_yaml
 from provisioner.lock.file import read_lock
 from provisioner.lock.mirror_tree import REQUIREMENTS, SIMPLE, WEB, map_mirrors, place_of, render_requirements
@@ -184,7 +185,9 @@ def serve(
         if host not in _LOOPBACK:
             message = f"whoever reaches `{shown}:{server.port}` can read what is served"
             on_event(Notice(message=message, level="warning"))
-        on_event(Notice(message=f"serving {len(documents)} files at {base}/ until stopped (Ctrl-C)"))
+        on_event(
+            Notice(message=f"serving {count_of(len(documents), 'file')} at {base}/ until stopped (Ctrl-C)")
+        )
         on_event(Notice(message=f"the map for `--mirrors` is {base}/{MAP_NAME}"))
         server.serve_forever(poll_interval=0.2)
 

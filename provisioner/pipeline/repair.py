@@ -10,6 +10,7 @@ from pathlib import Path
 from provisioner.errors import InstallError, ProvisionError
 from provisioner.events import Listener, Notice
 from provisioner.ground.files import disk_error
+from provisioner.ground.text import count_of
 from provisioner.install.environment_lock import hold_environment
 from provisioner.install.generations import Generation
 from provisioner.install.inventory import BuiltFile, load_inventory
@@ -106,7 +107,7 @@ def _restore(
         if not compared.differences:
             on_event(
                 Notice(
-                    message=f"the {compared.files} files of `{name}` are as they were built;"
+                    message=f"`{name}`: {count_of(compared.files, 'file')} as built;"
                     f" `provision repair {name} --rebuild` builds it again from the profile's lock"
                 )
             )

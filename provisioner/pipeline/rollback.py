@@ -139,7 +139,7 @@ def _choose_generation(home: EnvironmentHome, name: str, to: int | None) -> Gene
     numbers = ", ".join(str(each.number) for each in kept)
     raise UsageError(
         "usage.no_generation",
-        f"{what}; there are {numbers}" if numbers else what,
+        f"{what}; there {'is' if len(kept) == 1 else 'are'} {numbers}" if numbers else what,
         hints=["see `provision list --generations`; `provision clean` has deleted what is not there"],
         context={"environment": name, "generations": [each.number for each in kept]},
     )

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from provisioner.diagnose.advisories.model import Audited, Ending, Ignore, State, Vulnerability
+from provisioner.ground.text import count_of
 from provisioner.render.result import Result
 
 # With `--exit-code`, as `explain` answers: 10 for what is known to be wrong, 12 for warnings alone.
@@ -85,9 +86,9 @@ def _describe_ignore(ignored: Ignore | None) -> dict[str, str] | None:
 
 def _tell(audited: Audited) -> Iterator[str]:
     counted = [each for each in audited.vulnerabilities if each.ignored is None]
-    count = "no known vulnerability" if not counted else _count(len(counted), "known vulnerability")
+    count = "no known vulnerability" if not counted else count_of(len(counted), "known vulnerability")
     yield (
-        f"{audited.profile}: {count} in {_count(audited.packages, 'version')} of packages for "
+        f"{audited.profile}: {count} in {count_of(audited.packages, 'version')} of packages for "
         f"{', '.join(audited.platforms)} (OSV asked on {audited.asked})"
     )
     package = ""
@@ -105,7 +106,7 @@ def _tell(audited: Audited) -> Iterator[str]:
             yield _tell_ignore(ending.ignored)
     if audited.unknown:
         names = ", ".join(audited.unknown[:5]) + (", …" if len(audited.unknown) > 5 else "")
-        yield f"  not in OSV: {_count(len(audited.unknown), 'package')} of conda ({names})"
+        yield f"  not in OSV: {count_of(len(audited.unknown), 'package')} of conda ({names})"
     for name in audited.unused:
         yield f"  `{name}` is ignored and was not found: it can go from `provision.yaml`"
 
@@ -126,8 +127,3 @@ def _tell_ignore(ignored: Ignore) -> str:
 
 def _only_on(found: Vulnerability, audited: Audited) -> str:
     return "" if found.platforms == audited.platforms else f" ({', '.join(found.platforms)})"
-
-
-def _count(number: int, what: str) -> str:
-    plural = f"{what[:-1]}ies" if what.endswith("y") else f"{what}s"
-    return f"{number} {what if number == 1 else plural}"

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from provisioner.engines.archive.bundle_manifest import Manifest
+from provisioner.ground.text import count_of
 from provisioner.render.amounts import format_bytes
 from provisioner.render.result import Result
 
@@ -45,4 +46,4 @@ def _facts(path: Path, manifest: Manifest) -> dict[str, Any]:
 
 def _describe(manifest: Manifest) -> str:
     profiles, platforms = ", ".join(manifest.profiles), ", ".join(manifest.platforms)
-    return f"{profiles} for {platforms}, {len(manifest.files)} files"
+    return f"{profiles} for {platforms}, {count_of(len(manifest.files), 'file')}"

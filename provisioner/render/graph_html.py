@@ -12,6 +12,7 @@ from html import escape
 
 from provisioner.diagnose.machine.known import Known
 from provisioner.ground.names import DEFAULT_INDEX
+from provisioner.ground.text import count_of
 from provisioner.lock.fingerprint import read_input
 from provisioner.lock.graph import Key, find_missing, find_needs, list_packages, order_by_need
 from provisioner.lock.model import Lock, LockedPlatform
@@ -70,7 +71,7 @@ def write_graph(profile: Profile, lock: Lock, platform: LockedPlatform, known: S
             else "",
         )
     )
-    title = f"{profile.name} on {platform.platform}: {len(picture.order)} packages"
+    title = f"{profile.name} on {platform.platform}: {count_of(len(picture.order), 'package')}"
     return write_page(title=title, body=body, style=_write_style(picture))
 
 

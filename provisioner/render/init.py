@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from provisioner.ground.text import count_of
 from provisioner.profile.foreign.collect import ForeignLine
 from provisioner.render.result import Result
 
@@ -24,7 +25,7 @@ def render_begun(
         *(f"  {each.strip()}" for each in reasons[1:]),
     ]
     if source is not None:
-        text.append(f"  {source}: {len(taken)} lines taken, {len(left)} not:")
+        text.append(f"  {source}: {count_of(len(taken), 'line')} taken, {len(left)} not:")
         text += [f"    {source}:{each.line}: {each.text}: {each.reason}" for each in left]
     text.append("  next: provision create --lock")
     return Result(

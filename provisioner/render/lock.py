@@ -5,6 +5,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from provisioner.errors import ErrorList, ExitCode, ProvisionError
+from provisioner.ground.text import count_of
 from provisioner.lock.model import Lock
 from provisioner.render.result import Result
 
@@ -20,7 +21,7 @@ def render_locked(outcomes: Iterable[tuple[str, tuple[Path, Lock, bool] | Provis
             continue
         path, lock, changed = outcome
         counts = {part.platform: len(part.conda) + len(part.pip) for part in lock.platforms}
-        said = ", ".join(f"{count} files for {name}" for name, count in counts.items())
+        said = ", ".join(f"{count_of(count, 'file')} for {name}" for name, count in counts.items())
         lines.append(f"{profile}: {path} {'written' if changed else 'unchanged'}, {said}")
         rows.append(
             {
@@ -63,7 +64,7 @@ def render_verified(outcomes: Iterable[tuple[str, int, Sequence[ProvisionError]]
     errors: list[ProvisionError] = []
     for profile, files, problems in outcomes:
         rows.append({"profile": profile, "files": files, "problems": len(problems)})
-        lines.append(f"{profile}: {files} files asked for, {len(problems)} problems")
+        lines.append(f"{profile}: {count_of(files, 'file')} asked for, {count_of(len(problems), 'problem')}")
         errors.extend(problems)
     return _result(rows, lines, errors)
 
@@ -85,8 +86,8 @@ def render_attested(
             }
         )
         lines.append(
-            f"{profile}: {len(publishers)} files with attestations that hold, "
-            f"no attestation for {len(silent)} files, {len(problems)} problems"
+            f"{profile}: {count_of(len(publishers), 'file')} with an attestation that holds, "
+            f"no attestation for {count_of(len(silent), 'file')}, {count_of(len(problems), 'problem')}"
         )
         lines += [f"  {filename}: {publisher}" for filename, publisher in publishers.items()]
         errors.extend(problems)

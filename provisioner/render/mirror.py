@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from provisioner.ground.text import count_of
 from provisioner.render.amounts import format_bytes
 from provisioner.render.result import Result
 
@@ -10,7 +11,7 @@ def render_export(
     folder: str, *, files: int, size: int, copied: int, removed: int, left_out: Sequence[str]
 ) -> Result:
     """Return what is in the folder now: ``files`` of ``size`` bytes; the rest as in the document."""
-    text = f"{folder}: {files} files, {format_bytes(size)} ({copied} copied, {removed} removed)"
+    text = f"{folder}: {count_of(files, 'file')}, {format_bytes(size)} ({copied} copied, {removed} removed)"
     data = {
         "folder": folder,
         "files": files,

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 
+from provisioner.ground.text import count_of
 from provisioner.install.plan import InstallPlan
 from provisioner.lock.diff import Kind, LockDiff
 from provisioner.render.amounts import format_bytes
@@ -50,8 +51,8 @@ def render_preview(
         return Result(data=data, text=f"{plan.environment}: up to date, nothing would be built")
     have = len({package.sha256 for package in plan.files}) - len(wanted)
     lines = [
-        f"{plan.environment}: would be built as a {plan.base} of {len(plan.files)} files",
-        f"  in the store already: {have} files, {format_bytes(stored_bytes)}",
+        f"{plan.environment}: would be built as a {plan.base} of {count_of(len(plan.files), 'file')}",
+        f"  in the store already: {count_of(have, 'file')}, {format_bytes(stored_bytes)}",
     ]
     for source, count in Counter(source for _, source in wanted).most_common():
         own = [package.size for package, each in wanted if each == source]
@@ -59,7 +60,7 @@ def render_preview(
         size = format_bytes(sum(each or 0 for each in own)) + (
             f" and {unknown} of unknown size" if unknown else ""
         )
-        lines.append(f"  from {source}: {count} files, {size}")
+        lines.append(f"  from {source}: {count_of(count, 'file')}, {size}")
     if any(platform.kind is Kind.CHANGED for platform in changes.platforms):
         lines += [f"  {line}" for line in as_text(changes).splitlines()]
     lines.append(f"  disk: more than {format_bytes(disk_bytes)} needed, {format_bytes(free_bytes)} free")

@@ -8,6 +8,7 @@ from typing import Any
 
 from provisioner.engines.store.store import StoreCheck
 from provisioner.errors import ExitCode, InstallError
+from provisioner.ground.text import count_of
 from provisioner.install.generations import Generation
 from provisioner.install.verify import Change, Comparison, Difference
 from provisioner.render.result import Result
@@ -67,7 +68,7 @@ def render_verify(
     if store.damaged:
         errors.append(_damaged(store.damaged))
     else:
-        lines.append(f"store: {store.files} files are what they should be")
+        lines.append(f"store: {count_of(store.files, 'file')} as they should be")
     data = {
         "fast": fast,
         "seconds": round(seconds, 3),
@@ -89,9 +90,9 @@ def render_verify(
 
 def render_repair(environment: Result, restored: Sequence[Difference]) -> Result:
     """Return the answer of a repair: that of the environment, and the files that were put back."""
-    lines = [f"restored {each.file}: {each.detail}" for each in restored[:_SHOWN]]
+    lines = [_describe_restored(each) for each in restored[:_SHOWN]]
     if len(restored) > _SHOWN:
-        lines.append(f"restored {len(restored) - _SHOWN} more files")
+        lines.append(f"and {count_of(len(restored) - _SHOWN, 'more file')}")
     return replace(
         environment,
         data={**environment.data, "restored": [asdict(each) for each in restored]},
@@ -99,12 +100,18 @@ def render_repair(environment: Result, restored: Sequence[Difference]) -> Result
     )
 
 
+def _describe_restored(difference: Difference) -> str:
+    if difference.change is Change.ADDED:
+        return f"removed {difference.file}: {difference.detail}"
+    was = "it was missing" if difference.change is Change.MISSING else difference.detail
+    return f"restored {difference.file}: {was}"
+
+
 def describe_changes(differences: Sequence[Difference]) -> str:
     """Return the counts in words: ``2 files changed, 1 missing``."""
     counts = Counter(each.change for each in differences)
-    words = [f"{counts[change]} {word}" for change, word in _WORDS.items() if counts[change]]
-    plural = "s" if next(iter(counts.values()), 0) != 1 else ""
-    return ", ".join(words).replace(" ", f" file{plural} ", 1)
+    first, *others = [(counts[change], word) for change, word in _WORDS.items() if counts[change]]
+    return ", ".join([f"{count_of(first[0], 'file')} {first[1]}", *(f"{n} {word}" for n, word in others)])
 
 
 def _row(difference: Difference, *, startup: bool) -> dict[str, Any]:
@@ -113,7 +120,7 @@ def _row(difference: Difference, *, startup: bool) -> dict[str, Any]:
 
 def _lines(name: str, compared: Comparison, startup: Collection[str]) -> Iterator[str]:
     if not compared.differences:
-        yield f"{name}: {compared.files} files are as they were built"
+        yield f"{name}: {count_of(compared.files, 'file')} as built"
         return
     yield f"{name}: {describe_changes(compared.differences)}, of {compared.files}"
     by_package: dict[tuple[str, str], list[Difference]] = {}

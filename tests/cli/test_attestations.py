@@ -60,7 +60,7 @@ def test_attestations_that_hold_name_the_publisher(attested: Lab) -> None:
     assert not [request.path for request in attested.server.requests if request.path.endswith(".whl")]
     shown = attested.run(*VERIFY[:-1])
     assert shown.out.splitlines() == [
-        "tiny: 1 files with attestations that hold, no attestation for 2 files, 0 problems",
+        "tiny: 1 file with an attestation that holds, no attestation for 2 files, 0 problems",
         f"  {WHEEL}: {PUBLISHER}",
     ]
 

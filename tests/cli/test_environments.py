@@ -119,6 +119,7 @@ def test_clean_removes_what_nobody_uses(tiny: Lab) -> None:
     assert not (tiny.data / "store").exists()
     assert python(tiny, "print(1)") == "1\n"
     assert tiny.run("clean", "--json").data == {
+        "dry_run": False,
         "removed": [],
         "incomplete_generations": 0,
         "freed_bytes": 0,

@@ -241,6 +241,18 @@ def test_words_name_package_list_and_startup(app: Lab) -> None:
     assert f"  tinyapp 1.0\n    missing  {SITE}/tinyapp/lost.py (RECORD): it is gone\n" in shown.out
     assert "zz.pth: nothing that was built has it; Python runs it at every start" in shown.out
     assert "hint: run `provision repair tiny`" in shown.err
+    repaired = app.run("repair", "tiny", "--no-validate")
+    assert repaired.code == 0
+    assert f"restored {SITE}/tinyapp/lost.py: it was missing\nremoved {SITE}/zz.pth: nothing" in repaired.out
+
+
+def test_one_file_is_no_files(app: Lab) -> None:
+    """The noun fits the number beside it, whatever else there is."""
+    prefix = prefix_of(app)
+    for name in ("aa.py", "ab.py"):
+        (prefix / SITE / name).touch()
+    (prefix / SITE / "tinyapp" / "lost.py").unlink()
+    assert "tiny: 1 file missing, 2 added, of" in app.run("verify").out
     assert app.run("repair", "tiny", "--no-validate").code == 0
 
 
@@ -260,7 +272,7 @@ def test_repair_of_what_is_in_order_changes_nothing(app: Lab) -> None:
     before = picture(prefix)
     shown = app.run("repair", "tiny", "--no-validate")
     assert shown.code == 0
-    assert "are as they were built" in shown.err
+    assert "files as built" in shown.err
     assert picture(prefix) == before
     assert app.run("repair", "tiny", "--no-validate", "--rebuild", "--json").data["prefix"] != str(prefix)
     again = prefix_of(app)

@@ -161,8 +161,8 @@ def test_steps_are_told_in_order(tmp_path: Path) -> None:
     )
     assert steps_of(events) == [
         "install: venv base",
-        "fetch: 1 files",
-        "install: 1 wheels",
+        "fetch: 1 file",
+        "install: 1 wheel",
         "install: receipt",
         "install: switch",
     ]

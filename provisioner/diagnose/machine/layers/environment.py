@@ -12,6 +12,7 @@ from provisioner.diagnose.machine.layers.model import (
     passed,
     unknown,
 )
+from provisioner.ground.text import count_of
 from provisioner.profile.model import TorchVariant
 from provisioner.profile.torch_rules import find_torch_problems
 from provisioner.validate.checks.finding import REBUILD_HINT
@@ -37,7 +38,7 @@ def check_environment(facts: HostFacts, wanted: WantedHost) -> LayerResult:
     }
     packages = environment.distributions or {}
     torch = f", torch {packages['torch']}" if "torch" in packages else ""
-    summary = f"Python {environment.python or '?'}, {len(packages)} packages{torch}"
+    summary = f"Python {environment.python or '?'}, {count_of(len(packages), 'package')}{torch}"
     unread = [name for name, value in parts.items() if value is None]
     if unread:
         return unknown(f"{summary}; not looked at: {', '.join(unread)}")
