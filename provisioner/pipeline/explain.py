@@ -1,7 +1,7 @@
 """The job of `provision explain`: the cause and the cure of a failure in a log, or of an environment."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from provisioner.diagnose.failures import explain
 from provisioner.diagnose.failures.answer import Explanation, Match
@@ -14,6 +14,7 @@ from provisioner.engines.machine.environment import gather_built, list_files
 from provisioner.install.generations import EnvironmentHome, find_environment
 from provisioner.pipeline.reports import list_reports
 from provisioner.pipeline.settings import Settings
+from provisioner.pipeline.validate import recognise_report
 from provisioner.validate.model import Report
 
 
@@ -22,7 +23,7 @@ class Explained:
     """What is known to be wrong with an environment.
 
     Attributes:
-        matches: Known failures that its packages show.
+        matches: Known failures in the reports that did not pass, and those that its packages and files show.
         damage: What `doctor` finds wrong with its files today.
         reports: Of its validations, the newest first.
         device: Kind of device that its profile is for.
@@ -46,16 +47,22 @@ def explain_built(settings: Settings, name: str, language: Language) -> Explaine
         return None
     facts = gather_built(generation)
     windows = generation.receipt.platform == "win-64"
-    matches = explain_environment(
+    catalogue = load_catalogue(language)
+    reports = list_reports(generation)
+    said = [match for report in reports for match in recognise_report(report, catalogue)]
+    shown = explain_environment(
         facts.distributions or {},
-        load_catalogue(language),
+        catalogue,
         system=System.WINDOWS if windows else System.LINUX,
         files=list(list_files(generation.prefix)),
     )
     profile = settings.load_profile_of(generation)
+    matches: dict[str, Match] = {}
+    for match in (*said, *shown):  # a line in a report is one of no file that is there
+        matches.setdefault(match.id, replace(match, line=None))
     return Explained(
-        matches=matches,
+        matches=tuple(matches.values()),
         damage=tuple(find_problems(facts, profile.torch)),
-        reports=list_reports(generation),
+        reports=reports,
         device=profile.device.value,
     )

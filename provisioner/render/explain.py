@@ -103,7 +103,7 @@ def render_environment(
     """Return what is known of an environment.
 
     Args:
-        matches: Known failures that its packages and files show.
+        matches: Known failures in its reports, and those that its packages and files show.
         damage: What is wrong with its files.
         reports: Of its validations, the newest first.
         device: Kind of device that its profile is for.
@@ -148,7 +148,7 @@ def render_environment(
     if data["matches"]:
         parts.append(known.text)
     else:
-        parts.append("no known failure was recognised in that")
+        parts.append("no known failure explains it")
     return Result(data=data, text="\n\n".join(parts))
 
 

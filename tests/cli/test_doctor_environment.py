@@ -170,6 +170,16 @@ def test_a_pass_stands_when_every_file_is_as_it_was_built(tiny: Lab) -> None:
     assert tiny.run("repair", "tiny", "--no-validate", "--json").data["verdict"] == "unvalidated"
 
 
+def test_explain_recognises_what_create_does(lab: Lab) -> None:
+    """The failure that `create` names is what `explain` names of the report that it left."""
+    said = "libmkl_intel_lp64.so.2: cannot open shared object file: No such file or directory"
+    lab.lock_tiny(torch=TORCH | {"torch/__init__.py": f"raise ImportError('{said}')\n"})
+    created = lab.run("create", "tiny", "--json").data["matches"]
+    explained = lab.run("explain", "tiny", "--json").data["matches"]
+    assert created
+    assert {match["id"] for match in created} <= {match["id"] for match in explained}
+
+
 def test_an_environment_that_was_never_validated_is_unknown(tiny: Lab) -> None:
     """Where torch was never started nothing is known of it, and `validate` is offered."""
     tiny.build_tiny()
