@@ -258,7 +258,7 @@ def test_unvalidated_before_any_download(lab: Lab) -> None:
     for more in ((), ("--lock",)):
         shown = lab.run("create", "tiny", "--json", *more)
         assert (shown.code, shown.error["code"]) == (ExitCode.UNVALIDATED, "gate.gpu")
-        assert any("--no-gate" in hint for hint in shown.error["hints"])
+        assert any("`--device cpu --no-gate`" in hint for hint in shown.error["hints"])
     assert lab.server.requests == []
     assert not lab.data.exists()
 
