@@ -50,10 +50,25 @@ VERBS = {
     "schema": "Print the JSON Schema of profiles.",
     "completion": "Print the completion script of a shell.",
 }
+# What other tools call a verb, where no letters are alike.
+_NAMES_ELSEWHERE = {
+    "install": "create",
+    "build": "create",
+    "uninstall": "remove",
+    "delete": "remove",
+    "rm": "remove",
+    "exec": "run",
+    "test": "validate",
+    "prune": "clean",
+}
 
 
 class VerbGroup(click.Group):
     """Loads each verb's module when it is called."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take `help VERB` for `VERB --help`, and `help` for `--help`."""
+        return super().parse_args(ctx, [*args[1:2], "--help"] if args[:1] == ["help"] else args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the verbs in the order of a first session."""
@@ -76,7 +91,8 @@ class VerbGroup(click.Group):
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
             if args and not args[0].startswith("-"):
-                message = f"no such verb `{args[0]}`{did_you_mean(args[0], VERBS)}"
+                word = _NAMES_ELSEWHERE.get(args[0], args[0])
+                message = f"no such verb `{args[0]}`{did_you_mean(word, VERBS)}"
                 raise click.UsageError(message, ctx=ctx) from error
             raise
 

@@ -128,14 +128,15 @@ def load_environment(home: EnvironmentHome, name: str, *, hint: str) -> Generati
     """
     generation = find_environment(home, name)
     if generation is None:
-        names = [f"`{each}`" for each, _ in list_environments(home)]
-        known = f"; there {'is' if len(names) == 1 else 'are'} {', '.join(names)}" if names else ""
-        raise UsageError(
-            "usage.no_environment",
-            f"there is no environment `{name}`{known}",
-            hints=[hint],
-        )
+        raise no_environment(home, name, hint=hint)
     return generation
+
+
+def no_environment(home: EnvironmentHome, name: str, *, hint: str) -> UsageError:
+    """Return the error for a name that no environment has, with the names that there are."""
+    names = [f"`{each}`" for each, _ in list_environments(home)]
+    known = f"; there {'is' if len(names) == 1 else 'are'} {', '.join(names)}" if names else ""
+    return UsageError("usage.no_environment", f"there is no environment `{name}`{known}", hints=[hint])
 
 
 def list_environments(home: EnvironmentHome) -> Iterator[tuple[str, Generation | InstallError]]:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from provisioner.errors import InstallError, UsageError
+from provisioner.errors import InstallError
 from provisioner.ground.files import make_private_folder, remove_tree
 from provisioner.ground.names import check_profile_name
 from provisioner.ground.scratch import hold_folder
@@ -14,6 +14,7 @@ from provisioner.install.generations import (
     find_generation_folders,
     is_ours,
     list_generations,
+    no_environment,
     remove_temporaries,
 )
 from provisioner.install.receipt import RECEIPT_NAME
@@ -106,11 +107,7 @@ def remove_environment(home: EnvironmentHome, name: str) -> None:
             context={"path": str(folder)},
         )
     if not folder.exists():
-        raise UsageError(
-            "usage.no_environment",
-            f"there is no environment `{name}`",
-            hints=["see `provision list` for the names"],
-        )
+        raise no_environment(home, name, hint="see `provision list` for the names")
     (folder / "current").unlink(missing_ok=True)
     remove_stable(folder)
     for generation in find_generation_folders(home, name):

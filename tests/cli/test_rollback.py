@@ -92,6 +92,7 @@ def test_rollback_says_what_is_not_there(twice: Lab, lab: Lab) -> None:
         assert "there are 1, 2" in shown.error["message"]
     assert lab.run("rollback", "nope", "--json").error["code"] == "usage.no_environment"
     assert "; there is `tiny`" in twice.run("run", "nope", "true").err
+    assert "; there is `tiny`" in twice.run("remove", "nope").err
     assert not (lab.data / "locks" / "nope.lock").exists()
     assert prefix_of(twice) == now
     python = now / "bin" / "python"

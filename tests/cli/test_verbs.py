@@ -76,7 +76,7 @@ def test_every_verb_has_help(verb: str, lab: Lab) -> None:
     assert not lab.data.exists()
 
 
-DESTROYS = {("clean", "everything"), ("clean", "keep"), ("clean", "older_than_s")}
+DESTROYS = {("clean", name) for name in ("everything", "keep", "older_than_s", "dry_run")}
 
 
 def test_every_option_has_its_variable() -> None:
@@ -150,6 +150,19 @@ def test_unknown_option_names_the_nearest(lab: Lab) -> None:
     shown = lab.run("create", "x", "--no-validat")
     assert shown.code == 2
     assert shown.err.startswith("error: no such option `--no-validat` (did you mean `--no-validate`?)")
+
+
+def test_help_is_a_word_too(lab: Lab) -> None:
+    """`help` and `help VERB` show what `--help` shows; `help` of no verb names the nearest."""
+    assert lab.run("help") == lab.run("--help")
+    assert lab.run("help", "create") == lab.run("create", "--help")
+    assert "(did you mean `create`?)" in lab.run("help", "crate").err
+
+
+@pytest.mark.parametrize(("word", "verb"), [("uninstall", "remove"), ("install", "create")])
+def test_the_words_of_other_tools_lead_to_the_verb(word: str, verb: str, lab: Lab) -> None:
+    """Where no letters are alike, the verb of the same meaning is named."""
+    assert f"no such verb `{word}` (did you mean `{verb}`?)" in lab.run(word, "tiny").err
 
 
 def test_no_verb_is_a_usage_error(lab: Lab) -> None:
