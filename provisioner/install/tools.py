@@ -24,7 +24,14 @@ class Tools:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Integrated:
-    """What was written or removed; None where nothing was."""
+    """What was written or removed; None where nothing was.
+
+    Attributes:
+        jupyter: The kernel's folder.
+        vscode: The file of VS Code's settings.
+        replaced: The other interpreter that these settings named before.
+    """
 
     jupyter: Path | None = None
     vscode: Path | None = None
+    replaced: str | None = None

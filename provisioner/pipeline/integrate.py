@@ -73,11 +73,19 @@ def integrate(settings: Settings, generation: Generation, tools: Tools) -> Integ
     with hold_environment(home, name, command=f"provision integrate {name}"):
         write_stable(home, generation)  # it may have been built by an older version
     python = find_stable(generation).python
+    replaced: list[str] = []
+
+    def put(text: str) -> str:
+        before = read_json(text).get(VSCODE_KEY)
+        if before and before != str(python):
+            replaced.append(str(before))
+        return set_key(text, VSCODE_KEY, str(python))
+
+    vscode = _change_settings(tools.folder, put, python) if tools.vscode else None
     return Integrated(
         jupyter=_write_kernel(settings, generation) if tools.jupyter else None,
-        vscode=_change_settings(tools.folder, lambda text: set_key(text, VSCODE_KEY, str(python)), python)
-        if tools.vscode
-        else None,
+        vscode=vscode,
+        replaced=replaced[0] if replaced else None,
     )
 
 

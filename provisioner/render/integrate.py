@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from provisioner.ground.text import shown
 from provisioner.install.tools import VSCODE_FILE, VSCODE_KEY, Integrated, Tools
 from provisioner.render.result import Result
 
@@ -16,7 +17,7 @@ def render_integrated(name: str, tools: Tools, done: Integrated, *, removed: boo
 
 def as_data(done: Integrated) -> dict[str, Any]:
     """Return what was written, for programs."""
-    return {"jupyter": _text(done.jupyter), "vscode": _text(done.vscode)}
+    return {"jupyter": _text(done.jupyter), "vscode": _text(done.vscode), "replaced": done.replaced}
 
 
 def describe_integrated(tools: Tools, done: Integrated, *, removed: bool = False) -> Iterator[str]:
@@ -29,7 +30,8 @@ def describe_integrated(tools: Tools, done: Integrated, *, removed: bool = False
         yield f"  VS Code: {f'`{VSCODE_KEY}` out of {done.vscode}' if done.vscode else 'no setting of it'}"
     elif tools.vscode:
         kept = "" if done.vscode else ", as it was"
-        yield f"  VS Code: `{VSCODE_KEY}` in {tools.folder / VSCODE_FILE}{kept}"
+        old = f", in place of {shown(done.replaced)}" if done.replaced else ""
+        yield f"  VS Code: `{VSCODE_KEY}` in {tools.folder / VSCODE_FILE}{kept}{old}"
 
 
 def _text(path: Path | None) -> str | None:

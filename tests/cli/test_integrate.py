@@ -100,7 +100,8 @@ def test_create_writes_both_and_remove_takes_the_kernel_along(notebook: Lab) -> 
     done = notebook.run("create", "tiny", "--no-validate", "--jupyter", "--vscode", "--json")
     assert done.code == 0, done.err
     kernel = notebook.root / "jupyter" / "kernels" / "provision-tiny"
-    assert done.data["integrated"] == {"jupyter": str(kernel), "vscode": ".vscode/settings.json"}
+    written = {"jupyter": str(kernel), "vscode": ".vscode/settings.json", "replaced": None}
+    assert done.data["integrated"] == written
     assert kernel.is_dir()
     removed = notebook.run("remove", "tiny")
     assert "Jupyter kernel" in removed.out
@@ -126,6 +127,9 @@ def test_comments_in_the_settings_stay_and_it_is_taken_back(notebook: Lab) -> No
     path.write_text(other, encoding="utf-8")
     assert notebook.run("integrate", "tiny", "--remove", "--folder", "work").code == 0
     assert path.read_text(encoding="utf-8") == other
+    shown = notebook.run("integrate", "tiny", "--vscode", "--folder", "work")
+    assert "work/.vscode/settings.json, in place of `/usr/bin/python3`\n" in shown.out
+    assert "in place of" not in notebook.run("integrate", "tiny", "--vscode", "--folder", "work").out
 
 
 @pytest.mark.parametrize("words", [("integrate", "tiny"), ("create", "tiny", "--rebuild", "--no-validate")])
