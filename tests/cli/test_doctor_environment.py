@@ -185,7 +185,7 @@ def test_an_environment_that_was_never_validated_is_unknown(tiny: Lab) -> None:
     tiny.build_tiny()
     shown = tiny.run("doctor", "tiny", "--json")
     assert (shown.code, shown.data["outcome"]) == (7, "unknown")
-    assert shown.error["hints"] == ["run `provision validate tiny` to start torch now"]
+    assert shown.error["hints"] == ["run `provision validate tiny` to try it now"]
 
 
 def test_a_validation_that_ended_before_torch_fails_no_kernel(tiny: Lab) -> None:

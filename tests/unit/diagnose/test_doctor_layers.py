@@ -387,6 +387,16 @@ def test_what_torch_says_is_judged(torch: TorchFacts, device: str, expected: tup
     assert tuple(result.state.value for result in results.values()) == expected
 
 
+def test_a_kernel_that_never_ran_has_its_reason() -> None:
+    """The layer says what was missed and why; where the stack has no torch, nothing is said of it."""
+    wanted = WantedHost(device="xpu", built=True, torch=TorchVariant.NONE)
+    absent = replace(LINUX, torch=TorchFacts(devices=(), error="OpenVINO sees no `xpu` device"))
+    result = _one("kernel", absent, wanted)
+    assert result.evidence.endswith("ran no kernel on a device of kind `xpu`: OpenVINO sees no `xpu` device")
+    assert "torch" not in str(result.hint)
+    assert "torch" not in str(_one("kernel", LINUX, wanted).hint)
+
+
 def test_what_a_profile_wants_follows_from_its_stack() -> None:
     """oneAPI, torch's build and variables are those of the profile's stack and platform."""
     envs = (Path(__file__).parents[3] / "envs",)

@@ -17,7 +17,7 @@ from provisioner.profile.model import TorchVariant
 from provisioner.profile.torch_rules import find_torch_problems
 from provisioner.validate.checks.finding import REBUILD_HINT
 
-_VALIDATE_HINT = "run `provision validate` to start torch now"
+_VALIDATE_HINT = "run `provision validate` to try it now"
 _EXPLAIN_HINT = "run `provision explain` for the cause, and `provision validate` when it is mended"
 
 
@@ -59,7 +59,7 @@ def check_torch(facts: HostFacts, wanted: WantedHost) -> LayerResult:
     if not wanted.uses_gpu and said.version and said.unasked is None:
         return not_asked(f"doctor does not start torch; {_name_validation(said)} imported {version}")
     if said.error is None and said.devices is None:
-        return _explain_silence(said)
+        return _explain_silence(said, f"did not ask torch for a device of kind `{wanted.device}`")
     did = f"{version} listed no XPU device" if wanted.uses_gpu else "torch did not import"
     return _explain_failure(said, did)
 
@@ -70,7 +70,7 @@ def check_kernel(facts: HostFacts, wanted: WantedHost) -> LayerResult:
     if said is None:
         return _explain_absence(wanted)
     if said.kernel_ran is None:
-        return _explain_silence(said)
+        return _explain_silence(said, f"ran no kernel on a device of kind `{wanted.device}`")
     if said.kernel_ran:
         did = f"got a right matrix product from the {wanted.device}"
         return not_asked(f"doctor starts no kernel; {_name_validation(said)} {did}", _VALIDATE_HINT)
@@ -79,7 +79,9 @@ def check_kernel(facts: HostFacts, wanted: WantedHost) -> LayerResult:
 
 def _explain_absence(wanted: WantedHost) -> LayerResult:
     if wanted.built:
-        return unknown("this environment has not been validated yet", _VALIDATE_HINT)
+        return unknown(
+            f"this environment was not validated on a device of kind `{wanted.device}`", _VALIDATE_HINT
+        )
     return not_needed("no environment was named")
 
 
@@ -87,8 +89,9 @@ def _name_validation(said: TorchFacts) -> str:
     return f"the validation of {said.asked_at[:10]}" if said.asked_at else "the last validation"
 
 
-def _explain_silence(said: TorchFacts) -> LayerResult:
-    return unknown(f"{_name_validation(said)} {said.unasked or 'did not come so far'}", _VALIDATE_HINT)
+def _explain_silence(said: TorchFacts, missed: str) -> LayerResult:
+    why = f": {said.error}" if said.error else ""
+    return unknown(f"{_name_validation(said)} {said.unasked or missed + why}", _VALIDATE_HINT)
 
 
 def _explain_failure(said: TorchFacts, did: str) -> LayerResult:
