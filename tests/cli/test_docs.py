@@ -45,7 +45,7 @@ def split_console(text: str) -> list[tuple[str, list[str]]]:
 def blur(line: str) -> str:
     """Return a line without what differs from run to run: figures, devices, space."""
     line = re.sub(r"(?:AMD|Intel)\W[^)]*(?=\))", "DEVICE", line.replace("(AMD EPYC)", "(DEVICE)"))
-    return re.sub(r"\s+", " ", re.sub(r"\d+(?:\.\d+)*", "#", line)).strip()
+    return re.sub(r"\s+", " ", re.sub(r"\d+(?:\.\d+)*(?:e-?\d+)?", "#", line)).strip()
 
 
 def find_lost(expected: list[str], printed: list[str]) -> str | None:
@@ -119,6 +119,7 @@ def test_a_missing_line_is_noticed() -> None:
     """The comparison takes other figures, and neither another order nor another word."""
     printed = ["fetch: 5 files", "a: passed on cpu (AMD EPYC 9334 32-Core)", "took 3.25 s"]
     assert find_lost(["a: passed on cpu (AMD EPYC)", "took  12 s"], printed) is None
+    assert find_lost(["differ by 0.0699 (norm)"], ["differ by 3.28e-06 (norm)"]) is None
     assert find_lost(["took … s"], printed) is None
     assert find_lost(["took 1 s", "a: passed on cpu (AMD EPYC)"], printed) == "a: passed on cpu (AMD EPYC)"
     assert find_lost(["a: failed on cpu (AMD EPYC)"], printed) is not None
