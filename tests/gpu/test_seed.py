@@ -173,7 +173,7 @@ def test_validation_names_operator_tensors_and_remedy(bench: Bench) -> None:
 
 
 def test_a_fresh_environment_passes(bench: Bench) -> None:
-    """Built again from the lock, with a model that moves: the software XPU answers, `doctor` is content."""
+    """Built again from the lock, with a model that moves; `doctor` names only what was put in by hand."""
     bench.install(bench.create("third"), SOFTXPU, SEPARATE_IPEX)
     prefix = bench.ask("repair", "third", "--no-validate")["data"]["prefix"]
     bench.install(Path(prefix) / "bin" / "python", SOFTXPU)
@@ -183,7 +183,10 @@ def test_a_fresh_environment_passes(bench: Bench) -> None:
     assert passed["verdict"] == "passed"
     assert passed["device"]["name"] == "Software XPU (provision tests)"
     on_page(*passed["report"]["not_proven"])
-    assert bench.ask("doctor", "third", "--layer", "environment")["data"]["outcome"] == "ok"
+    (layer,) = bench.ask("doctor", "third", "--layer", "environment", code=6)["data"]["layers"]
+    assert layer["evidence"].startswith(f"`lib/python3.11/site-packages/{SOFTXPU}")
+    (environment,) = bench.ask("verify", "third", code=5)["data"]["environments"]
+    assert {difference["change"] for difference in environment["differences"]} == {"added"}
     assert bench.ask("explain", "third")["data"]["matches"] == []
 
 
