@@ -121,6 +121,7 @@ def restore_environment(home: EnvironmentHome, name: str, before: Standing) -> N
         for folder in find_generation_folders(home, name):
             if folder.name not in before.generations:
                 remove_generation(folder)
+        remove_leftovers(home, name)
 
 
 def _build(
