@@ -1,7 +1,8 @@
 """What is cheap to see of an environment's code, as one digest that a build leaves.
 
 Seen are name, permissions, size, times and inode of every file that may run. Where one of them is another,
-the inventory tells whether its content is; a file that was only touched is as it was built.
+the inventory tells whether its content is; a file that was only touched is as it was built. Headers and
+stubs, half of the files of an environment with torch, do not run: `provision verify` reads them.
 """
 
 import hashlib
@@ -19,13 +20,14 @@ from provisioner.install.receipt import INVENTORY_NAME, SNAPSHOT_NAME
 _FOLDERS = ("DLLs", "Lib", "Library/bin", "Scripts", "bin", "etc", "lib")
 _FILES = ("pyvenv.cfg", "python.exe")
 _BYTECODE = "__pycache__"  # Python writes it when a module is first imported
+_INERT = (".h", ".hpp", ".cuh", ".pyi")
 
 
 def take_snapshot(prefix: Path) -> str:
     """Return the snapshot's text."""
     seen = sorted(_see_files(str(prefix)))
     digest = hashlib.blake2b("\n".join(seen).encode(errors="backslashreplace"), digest_size=16)
-    return json.dumps({"schema": "provision.snapshot/2", "digest": digest.hexdigest()}) + "\n"
+    return json.dumps({"schema": "provision.snapshot/3", "digest": digest.hexdigest()}) + "\n"
 
 
 def keep_snapshot(prefix: Path) -> None:
@@ -84,6 +86,8 @@ def _see_files(prefix: str) -> Iterator[str]:
         folder = waiting.pop()
         with suppress(OSError), os.scandir(folder) as entries:
             for entry in entries:
+                if entry.name.endswith(_INERT) and entry.is_file(follow_symlinks=False):
+                    continue
                 if not entry.is_dir(follow_symlinks=False):
                     yield _see(entry.path, entry.stat(follow_symlinks=False))
                 elif entry.name != _BYTECODE:
@@ -96,4 +100,6 @@ def _see(path: str, status: os.stat_result) -> str:
 
 
 def _is_code(file: str) -> bool:
-    return file in _FILES or file.startswith(tuple(f"{folder}/" for folder in _FOLDERS))
+    return file in _FILES or (
+        file.startswith(tuple(f"{folder}/" for folder in _FOLDERS)) and not file.endswith(_INERT)
+    )

@@ -6,8 +6,8 @@ gate -> lock if asked -> plan -> ledger -> fetch, build, switch -> validate -> v
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from provisioner.diagnose.failures.answer import Match
 from provisioner.errors import LockError
 from provisioner.events import Listener, Notice
 from provisioner.install.generations import EnvironmentHome, Generation
@@ -26,6 +26,9 @@ from provisioner.pipeline.reports import find_model, is_proven, read_report
 from provisioner.pipeline.settings import Settings, host_platform
 from provisioner.profile.model import Device, Platform, Profile
 from provisioner.validate.model import Report
+
+if TYPE_CHECKING:  # 10 ms that a create with nothing to do saves
+    from provisioner.diagnose.failures.answer import Match
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,7 +73,7 @@ class Created:
     profile: Profile
     generation: Generation
     report: Report | None
-    matches: tuple[Match, ...] = ()
+    matches: "tuple[Match, ...]" = ()
     up_to_date: bool = False
 
 

@@ -2,9 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from provisioner.diagnose.failures.answer import Match
 from provisioner.errors import ExitCode, ProvisionError, UnvalidatedError, ValidateError
 from provisioner.install.generations import Generation
 from provisioner.install.tools import Integrated, Tools
@@ -12,6 +11,9 @@ from provisioner.profile.model import Profile, State, TorchVariant
 from provisioner.render.integrate import as_data, describe_integrated
 from provisioner.render.result import Result
 from provisioner.validate.model import CheckRecord, Report, Status, Verdict
+
+if TYPE_CHECKING:  # as in pipeline/create.py
+    from provisioner.diagnose.failures.answer import Match
 
 _ERRORS: Mapping[Verdict, type[ProvisionError]] = {
     Verdict.FAILED: ValidateError,
@@ -30,7 +32,7 @@ def render_environment(
     generation: Generation,
     report: Report | None,
     *,
-    matches: Sequence[Match],
+    matches: "Sequence[Match]",
     up_to_date: bool,
     integrated: tuple[Tools, Integrated] | None = None,
 ) -> Result:
@@ -116,7 +118,7 @@ def describe_environment(
     report: Report | None,
     *,
     new: bool,
-    known: Sequence[Match] = (),
+    known: "Sequence[Match]" = (),
     integrated: tuple[Tools, Integrated] | None = None,
 ) -> str:
     """Return what `create` and `validate` print; ``known`` are recognised failures, the root first."""
@@ -128,7 +130,7 @@ def describe_environment(
     return "\n".join(lines)
 
 
-def list_notices(profile: Profile, known: Sequence[Match]) -> list[str]:
+def list_notices(profile: Profile, known: "Sequence[Match]") -> list[str]:
     """Return what a reader of the verdict has to know besides: the stack's life, a recognised failure."""
     notice = _archive_notice(profile)
     recognised = [
@@ -148,7 +150,7 @@ def list_uses(name: str, profile: Profile, report: Report | None = None) -> list
     return [f"provision run {name} -- {program}", f"provision shell {name}"]
 
 
-def _known_lines(known: Sequence[Match]) -> Iterator[str]:
+def _known_lines(known: "Sequence[Match]") -> Iterator[str]:
     for match in known[:1]:
         yield f"  recognised: {match.title} (`{match.id}`, confidence {match.confidence})"
         yield f"    cause: {match.cause.replace(chr(10), chr(10) + '    ')}"
