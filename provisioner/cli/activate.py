@@ -2,7 +2,7 @@
 
 import click
 
-from provisioner.cli.options import argument, flag, settings_flags
+from provisioner.cli.options import argument, flag, settings_flags, verb
 from provisioner.install.activation import find_activation
 from provisioner.install.generations import EnvironmentHome
 from provisioner.install.launchers import mend_stable
@@ -11,7 +11,7 @@ from provisioner.pipeline.settings import Settings
 from provisioner.render.result import Result
 
 
-@click.command("activate")
+@verb("activate")
 @argument("environment", metavar="[ENVIRONMENT]", required=False)
 @flag(
     "--shell",

@@ -2,7 +2,7 @@
 
 import click
 
-from provisioner.cli.options import DeviceName, argument, flag, lock_timeout_flag, settings_flags
+from provisioner.cli.options import DeviceName, argument, flag, lock_timeout_flag, settings_flags, verb
 from provisioner.cli.unfinished import undo_killed_changes
 from provisioner.errors import UsageError
 from provisioner.pipeline.add import Change, change_packages
@@ -14,7 +14,7 @@ from provisioner.render.result import Result
 from provisioner.render.verdict import render_environment
 
 
-@click.command("add")
+@verb("add")
 @argument("profile_name", metavar="PROFILE")
 @click.argument("packages", metavar="PACKAGE...", nargs=-1)
 @flag("--conda", is_flag=True, help="They are conda packages.")

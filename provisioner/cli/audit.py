@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from provisioner.cli.options import argument, flag, format_flag, settings_flags
+from provisioner.cli.options import argument, flag, format_flag, settings_flags, verb
 from provisioner.cli.output import check_output, write_output
 from provisioner.diagnose.advisories.recorded import write_answers
 from provisioner.errors import UsageError
@@ -17,7 +17,7 @@ from provisioner.render.result import Result
 from provisioner.render.sarif import audit_as_sarif
 
 
-@click.command("audit")
+@verb("audit")
 @argument("profiles", nargs=-1, metavar="[PROFILE]...")
 @flag("--all", "every", is_flag=True, help="Every profile of the first folder that has any.")
 @flag(

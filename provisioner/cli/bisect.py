@@ -2,7 +2,7 @@
 
 import click
 
-from provisioner.cli.options import DeviceName, flag, settings_flags
+from provisioner.cli.options import DeviceName, flag, settings_flags, verb
 from provisioner.pipeline.bisect import bisect
 from provisioner.pipeline.bisect_bench import BisectChoices
 from provisioner.pipeline.settings import Settings
@@ -11,7 +11,7 @@ from provisioner.render.progress import show_progress
 from provisioner.render.result import Result
 
 
-@click.command("bisect", context_settings={"ignore_unknown_options": False})
+@verb("bisect", context_settings={"ignore_unknown_options": False})
 @click.argument("good", metavar="GOOD")
 @click.argument("bad", metavar="BAD")
 @click.argument("program", metavar="[-- COMMAND [ARGUMENT]...]", nargs=-1, type=click.UNPROCESSED)

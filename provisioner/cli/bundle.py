@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from provisioner.cli.options import argument, flag, settings_flags
+from provisioner.cli.options import argument, flag, settings_flags, verb
 from provisioner.cli.output import check_output
 from provisioner.errors import UsageError
 from provisioner.ground.names import PLATFORMS
@@ -16,7 +16,7 @@ from provisioner.render.progress import show_progress
 from provisioner.render.result import Result
 
 
-@click.command("bundle")
+@verb("bundle")
 @argument("names", nargs=-1, required=True, metavar="PROFILE...|FILE")
 @flag("-o", "--output", metavar="FILE", help="The bundle to write.")
 @flag(

@@ -2,7 +2,7 @@
 
 import click
 
-from provisioner.cli.options import Age, lock_timeout_flag, settings_flags
+from provisioner.cli.options import Age, lock_timeout_flag, settings_flags, verb
 from provisioner.ground.text import count_of
 from provisioner.pipeline.clean import CleanChoices, clean
 from provisioner.pipeline.settings import Settings
@@ -10,7 +10,7 @@ from provisioner.render.amounts import format_bytes
 from provisioner.render.result import Result
 
 
-@click.command("clean")
+@verb("clean")
 # No variables: what is set for another command must not delete downloads.
 @click.option(
     "--all",

@@ -15,7 +15,7 @@ from click.shell_completion import (
 )
 
 from provisioner.cli.main import COMPLETE_VARIABLE, root
-from provisioner.cli.options import settings_flags
+from provisioner.cli.options import settings_flags, verb
 from provisioner.pipeline.settings import Settings
 from provisioner.render.result import Result
 
@@ -62,7 +62,7 @@ SHELLS: Mapping[str, type[ShellComplete]] = {
 }
 
 
-@click.command("completion")
+@verb("completion")
 @click.argument("shell", type=click.Choice(list(SHELLS)))
 @settings_flags
 def command(*, settings: Settings, shell: str) -> Result:

@@ -2,9 +2,7 @@
 
 from pathlib import Path
 
-import click
-
-from provisioner.cli.options import DeviceName, argument, flag, lock_timeout_flag, settings_flags
+from provisioner.cli.options import DeviceName, argument, flag, lock_timeout_flag, settings_flags, verb
 from provisioner.cli.unfinished import undo_killed_changes
 from provisioner.errors import UsageError
 from provisioner.install.tools import Tools
@@ -19,7 +17,7 @@ from provisioner.render.verdict import render_environment
 from provisioner.validate.model import Verdict
 
 
-@click.command("create")
+@verb("create")
 @argument("profile_name", metavar="[PROFILE]", required=False)
 @flag("--bundle", metavar="FILE", help="Take profile, lock and files from this bundle; no network is used.")
 @flag("--name", metavar="ENVIRONMENT", help="Name of the environment; the profile's by default.")

@@ -4,14 +4,14 @@ from dataclasses import asdict
 
 import click
 
-from provisioner.cli.options import flag, settings_flags
+from provisioner.cli.options import flag, settings_flags, verb
 from provisioner.pipeline.diff import diff
 from provisioner.pipeline.settings import Settings
 from provisioner.render.lock_diff import as_markdown, as_text
 from provisioner.render.result import Result
 
 
-@click.command("diff")
+@verb("diff")
 @click.argument("old", metavar="OLD")
 @click.argument("new", metavar="[NEW]", required=False)
 @flag("--markdown", is_flag=True, help="Write Markdown for a pull request.")

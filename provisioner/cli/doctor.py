@@ -3,9 +3,7 @@
 import json
 from pathlib import Path
 
-import click
-
-from provisioner.cli.options import argument, flag, format_flag, settings_flags
+from provisioner.cli.options import argument, flag, format_flag, settings_flags, verb
 from provisioner.cli.output import check_output, write_output
 from provisioner.pipeline.doctor import describe_facts, diagnose
 from provisioner.pipeline.settings import Settings
@@ -14,7 +12,7 @@ from provisioner.render.result import Result
 from provisioner.render.sarif import doctor_as_sarif
 
 
-@click.command("doctor")
+@verb("doctor")
 @argument("target", metavar="[PROFILE | ENVIRONMENT]", required=False)
 @flag("--layer", "layers", multiple=True, metavar="LAYER", help="Judge only this layer; repeatable.")
 @flag("--list", "list_them", is_flag=True, help="List the layers.")

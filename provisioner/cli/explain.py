@@ -7,7 +7,7 @@ from typing import IO
 
 import click
 
-from provisioner.cli.options import argument, flag, format_flag, settings_flags
+from provisioner.cli.options import argument, flag, format_flag, settings_flags, verb
 from provisioner.diagnose.failures.model import Language
 from provisioner.errors import UsageError
 from provisioner.ground.names import check_profile_name
@@ -20,7 +20,7 @@ from provisioner.render.sarif import explain_as_sarif
 _CHUNK_BYTES = 1 << 20
 
 
-@click.command("explain")
+@verb("explain")
 @argument("source", metavar="[FILE | ENVIRONMENT]", required=False)
 @flag(
     "--exit-code",

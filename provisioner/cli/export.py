@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from provisioner.cli.options import argument, flag, settings_flags
+from provisioner.cli.options import argument, flag, settings_flags, verb
 from provisioner.cli.output import check_output, write_output
 from provisioner.errors import UsageError
 from provisioner.ground.names import PLATFORMS
@@ -18,7 +18,7 @@ _CONTAINERS = {form.value: form for form in ContainerForm}
 _FORMATS = {**{form.value: form for form in Format}, "pip": Format.REQUIREMENTS}
 
 
-@click.command("export")
+@verb("export")
 @argument("profile_name", metavar="PROFILE")
 @flag(
     "--format",

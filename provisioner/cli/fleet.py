@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from provisioner.cli.options import Age, argument, flag, settings_flags
+from provisioner.cli.options import Age, VerbCommand, argument, flag, settings_flags
 from provisioner.cli.output import check_output, write_output
 from provisioner.errors import UsageError
 from provisioner.pipeline.fleet_report import Fleet, read_fleet
@@ -22,7 +22,7 @@ def command() -> None:
     """Build and prove an environment on many machines, and read what they answered."""
 
 
-@command.command("run")
+@command.command("run", cls=VerbCommand)
 @argument("inventory", metavar="INVENTORY")
 @argument("profile_name", metavar="PROFILE")
 @flag(
@@ -85,7 +85,7 @@ def run(
     return _answer(fleet, html)
 
 
-@command.command("report")
+@command.command("report", cls=VerbCommand)
 @argument("folders", nargs=-1, required=True, metavar="DIR...")
 @flag("--html", metavar="FILE", help="Also write one self-contained page.")
 @flag(

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import click
 
-from provisioner.cli.options import flag, settings_flags
+from provisioner.cli.options import flag, settings_flags, verb
 from provisioner.pipeline.init import begin_folder
 from provisioner.pipeline.settings import Settings
 from provisioner.render.init import render_begun
 from provisioner.render.result import Result
 
 
-@click.command("init")
+@verb("init")
 @click.argument("name", metavar="[NAME]", required=False)
 @flag("--from", "source", metavar="FILE", help="Import what another tool's file asks for.")
 @flag(

@@ -2,9 +2,7 @@
 
 from pathlib import Path
 
-import click
-
-from provisioner.cli.options import argument, flag, settings_flags
+from provisioner.cli.options import argument, flag, settings_flags, verb
 from provisioner.errors import UsageError
 from provisioner.install.tools import Tools
 from provisioner.pipeline.integrate import integrate, separate
@@ -13,7 +11,7 @@ from provisioner.render.integrate import render_integrated
 from provisioner.render.result import Result
 
 
-@click.command("integrate")
+@verb("integrate")
 @argument("environment", metavar="[ENVIRONMENT]", required=False)
 @flag("--jupyter", is_flag=True, help="Write a kernel into your Jupyter's data folder.")
 @flag("--vscode", is_flag=True, help="Write the interpreter into the folder's .vscode/settings.json.")

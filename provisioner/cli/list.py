@@ -1,8 +1,6 @@
-"""``provision list``: profiles and environments."""
+"""``provision list``: environments and profiles."""
 
-import click
-
-from provisioner.cli.options import flag, settings_flags
+from provisioner.cli.options import flag, settings_flags, verb
 from provisioner.ground.files import measure_tree
 from provisioner.install.generations import EnvironmentHome, Generation, list_environments
 from provisioner.pipeline.evidence import find_proofs
@@ -15,12 +13,12 @@ from provisioner.render.listing import render_list
 from provisioner.render.result import Result
 
 
-@click.command("list")
+@verb("list")
 @flag("--stacks", is_flag=True, help="Also the stacks that profiles extend.")
 @flag("--generations", is_flag=True, help="Also every generation, with what its lock changed.")
 @settings_flags
 def command(*, settings: Settings, stacks: bool, generations: bool) -> Result:
-    """List the profiles with where each is proven, and the environments with their verdicts."""
+    """List the environments with their verdicts, and the profiles with where each is proven."""
     home = EnvironmentHome(data=settings.data)
     listed = list(list_environments(home))
     downloads = measure_downloads(home, [found for _, found in listed if isinstance(found, Generation)])

@@ -1,8 +1,6 @@
 """``provision lock``: resolve profiles into lockfiles, or check that lockfiles are fresh."""
 
-import click
-
-from provisioner.cli.options import argument, flag, settings_flags
+from provisioner.cli.options import argument, flag, settings_flags, verb
 from provisioner.cli.unfinished import undo_killed_changes
 from provisioner.errors import ProvisionError, UsageError
 from provisioner.pipeline.attestations import verify_attestations as attest
@@ -14,7 +12,7 @@ from provisioner.render.progress import show_progress
 from provisioner.render.result import Result
 
 
-@click.command("lock")
+@verb("lock")
 @argument("profiles", nargs=-1, metavar="[PROFILE]...")
 @flag("--all", "every", is_flag=True, help="Every profile of the first folder that has any.")
 @flag(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from provisioner.cli.options import argument, flag, settings_flags
+from provisioner.cli.options import argument, flag, settings_flags, verb
 from provisioner.engines.net.addresses import parse_address
 from provisioner.errors import UsageError
 from provisioner.ground.names import PLATFORMS
@@ -19,7 +19,7 @@ from provisioner.render.progress import show_progress
 from provisioner.render.result import Result
 
 
-@click.command("mirror")
+@verb("mirror")
 @argument("profiles", nargs=-1, metavar="[PROFILE]...")
 @flag("--all", "every", is_flag=True, help="Every profile of the first folder that has any.")
 @flag(

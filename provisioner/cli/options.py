@@ -57,6 +57,32 @@ class DeviceName(click.ParamType[str]):
         return str(value)
 
 
+class _CommonOption(click.Option):
+    """One that every verb has."""
+
+
+class VerbCommand(click.Command):
+    """A verb whose help tells its own options first, and then those that every verb has."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options in two sections."""
+        own: list[tuple[str, str]] = []
+        common: list[tuple[str, str]] = []
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx)
+            if record is not None:
+                (common if isinstance(param, _CommonOption) else own).append(record)
+        for title, records in (("Options", own), ("Options of every verb", common)):
+            if records:
+                with formatter.section(title):
+                    formatter.write_dl(records)
+
+
+def verb(name: str, **attributes: Any) -> Callable[[Callable[..., Any]], click.Command]:
+    """Make a function a verb."""
+    return click.command(name, **{"cls": VerbCommand, **attributes})
+
+
 def flag(*names: str, **attributes: Any) -> Callable[[Verb], Verb]:
     """Declare an option with its ``PROVISION_…`` variable; one that may come again takes them with commas."""
     if attributes.get("multiple") and "type" not in attributes:
@@ -101,17 +127,21 @@ def _find_names(values: Mapping[str, Any], words: Collection[str]) -> dict[str, 
     return found
 
 
+def _all(*names: str, **attributes: Any) -> Callable[[Verb], Verb]:
+    return flag(*names, cls=_CommonOption, **attributes)
+
+
 def settings_flags(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the shared flags and hand their values to the verb as one ``settings``."""
 
-    @flag("--envs", metavar="DIR", help="Look for profiles here first.")
-    @flag("--lockfiles", metavar="DIR", help="Folder of the lockfiles.")
-    @flag("--data-dir", metavar="DIR", help="Folder of environments, downloads and caches.")
-    @flag("--config", metavar="FILE", help="Read this configuration file.")
-    @flag("--mirrors", metavar="FILE|NAME", help="Map of canonical prefixes to mirrors, as a file or `cn`.")
-    @flag("--find-links", metavar="DIR|URL", multiple=True, help="A wheelhouse; files are matched by sha256.")
-    @flag("--offline", is_flag=True, help="Use no network.")
-    @flag("--json", "as_json", is_flag=True, help="Print exactly one JSON document.")
+    @_all("--envs", metavar="DIR", help="Look for profiles here first.")
+    @_all("--lockfiles", metavar="DIR", help="Folder of the lockfiles.")
+    @_all("--data-dir", metavar="DIR", help="Folder of environments, downloads and caches.")
+    @_all("--config", metavar="FILE", help="Read this configuration file.")
+    @_all("--mirrors", metavar="FILE|NAME", help="Map of canonical prefixes to mirrors, as a file or `cn`.")
+    @_all("--find-links", metavar="DIR|URL", multiple=True, help="A wheelhouse; files are matched by sha256.")
+    @_all("--offline", is_flag=True, help="Use no network.")
+    @_all("--json", "as_json", is_flag=True, help="Print exactly one JSON document.")
     @wraps(function)
     def wrapped(**values: Any) -> Any:
         del values["as_json"]  # `main` has seen it; no verb needs to know how its result is shown

@@ -1,15 +1,13 @@
 """``provision remove``: remove an environment."""
 
-import click
-
-from provisioner.cli.options import argument, lock_timeout_flag, settings_flags
+from provisioner.cli.options import argument, lock_timeout_flag, settings_flags, verb
 from provisioner.pipeline.clean import remove
 from provisioner.pipeline.settings import Settings
 from provisioner.render.amounts import format_bytes
 from provisioner.render.result import Result
 
 
-@click.command("remove")
+@verb("remove")
 @argument("environment", metavar="ENVIRONMENT")
 @lock_timeout_flag
 @settings_flags

@@ -1,8 +1,6 @@
 """``provision repair``: put an environment's files back as they were built."""
 
-import click
-
-from provisioner.cli.options import argument, flag, lock_timeout_flag, settings_flags
+from provisioner.cli.options import argument, flag, lock_timeout_flag, settings_flags, verb
 from provisioner.pipeline.create import CreateChoices
 from provisioner.pipeline.repair import repair
 from provisioner.pipeline.settings import Settings
@@ -12,7 +10,7 @@ from provisioner.render.verdict import render_environment
 from provisioner.render.verify import render_repair
 
 
-@click.command("repair")
+@verb("repair")
 @argument("environment", metavar="[ENVIRONMENT]", required=False)
 @flag("--rebuild", is_flag=True, help="Build it anew from the profile's lock, whatever is damaged.")
 @flag("--device", metavar="DEVICE", help="Validate on this device: cpu, xpu, xpu:1.")

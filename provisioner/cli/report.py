@@ -1,8 +1,6 @@
 """``provision report``: write what was validated on this machine, for sharing."""
 
-import click
-
-from provisioner.cli.options import argument, flag, settings_flags
+from provisioner.cli.options import argument, flag, settings_flags, verb
 from provisioner.cli.output import check_output, write_output
 from provisioner.diagnose.evidence.describe import write_evidence
 from provisioner.pipeline.evidence import make_evidence
@@ -11,7 +9,7 @@ from provisioner.render.progress import show_progress
 from provisioner.render.result import Result
 
 
-@click.command("report")
+@verb("report")
 @argument("name", metavar="[ENVIRONMENT]", required=False)
 @flag("-o", "--output", metavar="FILE", help="The file to write; without it, the document goes to stdout.")
 @settings_flags

@@ -2,7 +2,7 @@
 
 import click
 
-from provisioner.cli.options import argument, flag, lock_timeout_flag, settings_flags
+from provisioner.cli.options import argument, flag, lock_timeout_flag, settings_flags, verb
 from provisioner.pipeline.rollback import rollback
 from provisioner.pipeline.settings import Settings
 from provisioner.render.generations import render_rollback
@@ -10,7 +10,7 @@ from provisioner.render.progress import show_progress
 from provisioner.render.result import Result
 
 
-@click.command("rollback")
+@verb("rollback")
 @argument("environment", metavar="[ENVIRONMENT]", required=False)
 @flag("--to", type=click.IntRange(min=1), metavar="NUMBER", help="The number of a generation.")
 @lock_timeout_flag

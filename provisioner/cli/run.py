@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from provisioner.cli.options import argument, flag, settings_flags
+from provisioner.cli.options import VerbCommand, argument, flag, settings_flags, verb
 from provisioner.engines.process.become import become_program, find_program
 from provisioner.errors import UsageError
 from provisioner.install.activation import apply_activation, choose_devices, find_activation
@@ -20,7 +20,7 @@ from provisioner.pipeline.settings import Settings
 _OWN_ONLY = re.compile(r"(?P<name>python|pip)[w\d.]*?(?:\.exe)?", re.IGNORECASE)
 
 
-class _RunCommand(click.Command):
+class _RunCommand(VerbCommand):
     """`run -- PROGRAM` names no environment: the folder's is meant."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -36,7 +36,7 @@ class _RunCommand(click.Command):
         return super().parse_args(ctx, args)
 
 
-@click.command(
+@verb(
     "run",
     cls=_RunCommand,
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},

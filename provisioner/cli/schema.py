@@ -4,7 +4,7 @@ import json
 
 import click
 
-from provisioner.cli.options import flag, settings_flags
+from provisioner.cli.options import flag, settings_flags, verb
 from provisioner.diagnose.evidence import form
 from provisioner.pipeline.settings import Settings
 from provisioner.profile.schema import json_schema
@@ -13,7 +13,7 @@ from provisioner.render.result import Result
 _SCHEMAS = {"profile": json_schema, "evidence": form.json_schema}
 
 
-@click.command("schema")
+@verb("schema")
 @flag(
     "--of",
     "kind",

@@ -5,9 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import click
-
-from provisioner.cli.options import argument, settings_flags
+from provisioner.cli.options import argument, settings_flags, verb
 from provisioner.cli.run import become
 from provisioner.ground.files import make_private_folder, write_atomically
 from provisioner.install.activation import find_activation
@@ -33,7 +31,7 @@ _FILES: Mapping[str, tuple[str, str]] = {
 }
 
 
-@click.command("shell")
+@verb("shell")
 @argument("environment", metavar="[ENVIRONMENT]", required=False)
 @settings_flags
 def command(*, settings: Settings, environment: str | None) -> Any:

@@ -2,7 +2,7 @@
 
 import click
 
-from provisioner.cli.options import argument, flag, settings_flags
+from provisioner.cli.options import argument, flag, settings_flags, verb
 from provisioner.cli.output import check_output, write_output
 from provisioner.ground.names import PLATFORMS
 from provisioner.pipeline.graph import read_graph
@@ -12,7 +12,7 @@ from provisioner.render.profile import as_dict, show_rows
 from provisioner.render.result import Result
 
 
-@click.command("show")
+@verb("show")
 @argument("profile_name", metavar="[PROFILE]", required=False)
 @flag(
     "--html",

@@ -4,9 +4,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import click
-
-from provisioner.cli.options import DeviceName, argument, flag, settings_flags
+from provisioner.cli.options import DeviceName, argument, flag, settings_flags, verb
 from provisioner.cli.output import check_output, write_output
 from provisioner.errors import UsageError
 from provisioner.pipeline.settings import Settings
@@ -25,7 +23,7 @@ from provisioner.render.verdict import (
 )
 
 
-@click.command("validate")
+@verb("validate")
 @argument("environment", metavar="[ENVIRONMENT]", required=False)
 @flag("--device", type=DeviceName(), metavar="DEVICE", help="Validate on this device: cpu, xpu, xpu:1, cuda.")
 @flag("--width/--no-width", default=None, help="Also run layers of the real model's size (default on a GPU).")

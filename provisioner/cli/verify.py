@@ -1,8 +1,6 @@
 """``provision verify``: compare every file of an environment with what was built."""
 
-import click
-
-from provisioner.cli.options import argument, flag, settings_flags
+from provisioner.cli.options import argument, flag, settings_flags, verb
 from provisioner.errors import UsageError
 from provisioner.pipeline.settings import Settings
 from provisioner.pipeline.verify import verify
@@ -11,7 +9,7 @@ from provisioner.render.result import Result
 from provisioner.render.verify import render_verify
 
 
-@click.command("verify")
+@verb("verify")
 @argument("environment", metavar="[ENVIRONMENT]", required=False)
 @flag("--all", "every", is_flag=True, help="Every environment, also where the folder has its own.")
 @flag("--fast", is_flag=True, help="Read only files whose size, times or inode have changed.")

@@ -1,6 +1,5 @@
-"""What `provision list` answers: profiles, and environments with their verdicts."""
+"""What `provision list` answers: environments with their verdicts, and profiles."""
 
-import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -15,8 +14,6 @@ from provisioner.render.generations import Kept, generation_lines, kept_row
 from provisioner.render.result import Result
 from provisioner.render.verdict import list_runs
 from provisioner.validate.model import Report
-
-_WIDTH = 88  # of descriptions, behind the columns before them
 
 
 def render_list(
@@ -43,7 +40,7 @@ def render_list(
         row["generations"] = [kept_row(*each) for each in (kept or {}).get(row["name"], ())]
     return Result(
         data={"profiles": profiles, "environments": built},
-        text="\n".join([*_profile_lines(profiles), "", *_environment_lines(built, kept or {})]),
+        text="\n".join([*_environment_lines(built, kept or {}), "", *_profile_lines(profiles)]),
     )
 
 
@@ -61,6 +58,7 @@ def _profile_row(entry: ProfileEntry, proof: Proof | None) -> dict[str, Any]:
         "file": entry.file,
         "error": entry.error.message if entry.error else None,
         "proof": proof.describe() if proof else None,
+        "proven_on": ", ".join(proof.cards) if proof else None,
         "evidence": [asdict(report) for report in proof.reports] if proof else [],
     }
 
@@ -101,26 +99,21 @@ def _environment_row(
 
 
 def _profile_lines(rows: list[dict[str, Any]]) -> list[str]:
-    """Return a table; what is known of a profile stands below its description."""
+    """Return a table with a line for each profile."""
     if not rows:
         return ["profiles: none"]
-    table = [("NAME", "ON", "UPSTREAM")]
-    told = [("WHAT IT IS, AND WHERE IT IS PROVEN",)]
+    table = [("NAME", "ON", "UPSTREAM", "PROVEN ON", "WHAT IT IS")]
     for row in rows:
         if row["error"]:
-            table.append((row["name"], "", "broken"))
-            told.append((row["error"].splitlines()[0],))
+            table.append((row["name"], "", "broken", "", row["error"].splitlines()[0]))
             continue
-        table.append((row["name"], row["device"] or "", "stack" if row["stack"] else row["state"] or ""))
-        told.append(tuple(text for text in (row["description"], row["proof"]) if text))
-    heads = align(table)
-    indent = " " * len(heads[0])
-    lines = ["profiles:"]
-    for head, texts in zip(heads, told, strict=True):
-        below = [line for text in texts for line in textwrap.wrap(text, _WIDTH, break_on_hyphens=False)]
-        lines.append(f"{head}{below[0] if below else ''}".rstrip())
-        lines += [f"{indent}{line}" for line in below[1:]]
-    return lines
+        state = "stack" if row["stack"] else row["state"] or ""
+        table.append((row["name"], row["device"] or "", state, row["proven_on"] or "-", row["description"]))
+    return [
+        "profiles:",
+        *(line.rstrip() for line in align(table)),
+        "  `provision show NAME` says with which wheels it was proven, and what nobody has reported yet",
+    ]
 
 
 def _environment_lines(rows: list[dict[str, Any]], kept: Mapping[str, Sequence[Kept]]) -> list[str]:

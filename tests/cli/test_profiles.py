@@ -20,10 +20,13 @@ def test_list_shows_profiles_and_environments(built: Lab) -> None:
     assert {"tiny", "llama3-cpu"} <= {row["name"] for row in rows["profiles"]}
     shown = built.run("list").out
     assert environment["bytes"] > 0
-    table = [line.split() for line in shown.partition("environments:")[2].splitlines() if line]
+    assert shown.startswith("environments:\n")
+    table = [line.split() for line in shown.splitlines()[1:] if line]
     assert table[0] == ["NAME", "VERDICT", "ON", "AT", "DISK", "DOWNLOADS", "ITS", "ALONE"]
     assert table[1][:2] == ["tiny", "unvalidated"]
-    assert "  cpu  supported  A small environment for tests" in shown
+    lines = {line.split()[0]: line.split() for line in shown.partition("profiles:")[2].splitlines() if line}
+    assert lines["tiny"][1:] == ["cpu", "supported", "-", "A", "small", "environment", "for", "tests"]
+    assert lines["llama3-cpu"][3:5] == ["AMD", "EPYC"]
 
 
 def test_list_without_environments_says_what_to_do(lab: Lab) -> None:

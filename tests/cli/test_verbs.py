@@ -152,6 +152,15 @@ def test_unknown_option_names_the_nearest(lab: Lab) -> None:
     assert shown.err.startswith("error: no such option `--no-validat` (did you mean `--no-validate`?)")
 
 
+def test_help_tells_a_verbs_own_options_first(lab: Lab) -> None:
+    """What every verb has stands below what this one does."""
+    own, _, common = lab.run("create", "--help").out.partition("Options of every verb:")
+    assert "--rebuild" in own
+    assert "--data-dir" not in own
+    assert "--data-dir" in common
+    assert "--rebuild" not in common
+
+
 def test_help_is_a_word_too(lab: Lab) -> None:
     """`help` and `help VERB` show what `--help` shows; `help` of no verb names the nearest."""
     assert lab.run("help") == lab.run("--help")

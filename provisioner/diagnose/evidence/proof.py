@@ -38,6 +38,14 @@ class Proof:
     reports: tuple[Evidence, ...]
     card: str | None = None
 
+    @property
+    def cards(self) -> tuple[str, ...]:
+        """On which cards the profile itself has passed, the newest report first."""
+        passed = [
+            each for each in self.reports if each.verdict is Verdict.PASSED and each.profile is not None
+        ]
+        return tuple(dict.fromkeys(each.card for each in passed))
+
     def describe(self, *, fingerprint: str | None = None) -> str:
         """Return one sentence; with the fingerprint of a plan it says where the lock was another one."""
         told = [
