@@ -94,7 +94,7 @@ def test_locked_wins_against_the_variable(tiny: Lab) -> None:
     reason="no network namespaces here",
 )
 def test_the_commands_of_a_dockerfile_build_the_environment(tmp_path: Path) -> None:
-    """What `docker build` would run works offline, with the real profile; another lock is refused."""
+    """What `docker build` of docs/how-to/containers.md would run works offline; another lock is refused."""
     words = (*COMMAND, "bundle", "llama3-cpu", "-o", "llama3-cpu.bundle.tar", "--data-dir", "data")
     environ = {name: value for name, value in os.environ.items() if not name.startswith("PROVISION_")}
     environ["PYTHONPATH"] = str(REPOSITORY)

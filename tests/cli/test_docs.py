@@ -2,8 +2,8 @@
 
 import os
 import re
-import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -11,97 +11,49 @@ import pytest
 
 from provisioner.cli.main import root
 from tests.cli.lab import REPOSITORY
+from tests.cli.pages import (
+    LOOPBACK,
+    find_lost,
+    list_pages,
+    read_account,
+    read_blocks,
+    read_page,
+    read_steps,
+    run_page,
+)
 
 DOCS = REPOSITORY / "docs"
-# Pages whose commands need no package index, and those that build environments.
+# Pages whose commands need no package index, and those that build environments of real wheels.
 QUICK = (
-    "how-to/firewall-or-china.md",
-    "how-to/from-conda-and-pip.md",
-    "how-to/locks-in-ci.md",
-    "how-to/move-to-a-supported-stack.md",
-    "how-to/two-gpus.md",
+    "docs/configuration.md",
+    "docs/how-to/firewall-or-china.md",
+    "docs/how-to/from-conda-and-pip.md",
+    "docs/how-to/move-to-a-supported-stack.md",
+    "docs/how-to/two-gpus.md",
+    "docs/profiles.md",
 )
-SLOW = ("tutorial.md",)
-MARK = "\x1e"
+SLOW = ("docs/tutorial.md", "docs/how-to/talk-to-it.md", "docs/how-to/add-a-family.md")
+RUN = {*QUICK, *SLOW, *LOOPBACK}
 
 
-def read_blocks(page: str) -> list[tuple[str, str]]:
-    """Return kind and text of a page's fenced blocks, in their order."""
-    text = (DOCS / page).read_text(encoding="utf-8")
-    return re.findall(r"^```(\w*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
-
-
-def split_console(text: str) -> list[tuple[str, list[str]]]:
-    """Return each command with the lines that follow it."""
-    steps: list[tuple[str, list[str]]] = []
-    for line in text.splitlines():
-        if line.startswith("$ "):
-            steps.append((line[2:], []))
-        elif line.strip():
-            steps[-1][1].append(line)
-    return steps
-
-
-def blur(line: str) -> str:
-    """Return a line without what differs from run to run: figures, devices, space."""
-    line = re.sub(r"(?:AMD|Intel)\W[^)]*(?=\))", "DEVICE", line.replace("(AMD EPYC)", "(DEVICE)"))
-    return re.sub(r"\s+", " ", re.sub(r"\d+(?:\.\d+)*(?:e-?\d+)?", "#", line)).strip()
-
-
-def find_lost(expected: list[str], printed: list[str]) -> str | None:
-    """Return the first expected line that was not printed in its turn; `…` stands for anything."""
-    rest = iter(blur(line) for line in printed)
-    for line in expected:
-        pattern = re.escape(blur(line)).replace("…", ".*")
-        if not any(re.fullmatch(pattern, candidate) for candidate in rest):
-            return line
-    return None
-
-
-def run_page(page: str, home: Path) -> list[str]:
-    """Run a page's commands in one shell and return what they did not print."""
-    steps: list[tuple[str, list[str]]] = []
-    for kind, text in read_blocks(page):
-        if kind == "console":
-            steps += split_console(text)
-        elif match := re.match(r"# (\w+\.(?:py|yaml|yml))\b", text):
-            # A file that the page asks to save, where the commands are by then.
-            steps.append((f"cat > {match[1]} <<'END-OF-FILE'\n{text}END-OF-FILE", []))
-    script = "".join(f"printf '{MARK}'\n{command}\n" for command, _ in steps)
-    environ = {name: text for name, text in os.environ.items() if not name.startswith(("PROVISION_", "GIT_"))}
-    environ |= {
+def make_environ(home: Path) -> dict[str, str]:
+    """Return the variables of a user who has nothing yet."""
+    return {name: text for name, text in os.environ.items() if not name.startswith("PROVISION_")} | {
         "HOME": str(home),
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "CI": "1",
-        "LC_ALL": "C.UTF-8",
     }
-    environ.pop("XDG_DATA_HOME", None)
-    done = subprocess.run(
-        ["bash"],
-        input=script,
-        check=False,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        cwd=home,
-        env=environ,
-        timeout=1500,
-    )
-    parts = done.stdout.split(MARK)[1:]
-    assert len(parts) == len(steps), done.stdout
-    if "the host's name could not be resolved" in done.stdout:
-        pytest.skip(reason="no package index can be reached here")
-    return [
-        f"$ {command}\nlacks: {lost}\nprinted:\n{printed}"
-        for (command, expected), printed in zip(steps, parts, strict=True)
-        if (lost := find_lost(expected, printed.splitlines())) is not None
-    ]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the home of a user who keeps what was fetched."""
+    return tmp_path_factory.mktemp("home")
 
 
 @pytest.mark.parametrize("page", QUICK)
 def test_a_page_does_what_it_says(page: str, tmp_path: Path) -> None:
     """Every command of the page prints the lines that the page shows."""
-    lost = run_page(page, tmp_path)
+    lost = run_page(page, tmp_path, environ=make_environ(tmp_path))
     assert not lost, "\n".join(lost)
 
 
@@ -109,10 +61,56 @@ def test_a_page_does_what_it_says(page: str, tmp_path: Path) -> None:
 @pytest.mark.timeout(1800)
 @pytest.mark.skipif(sys.platform != "linux", reason="the pages' commands are bash's")
 @pytest.mark.parametrize("page", SLOW)
-def test_a_page_that_builds_does_what_it_says(page: str, tmp_path: Path) -> None:
-    """The same for pages that fetch wheels and build environments."""
-    lost = run_page(page, tmp_path)
+def test_a_page_that_builds_does_what_it_says(page: str, home: Path) -> None:
+    """The same for pages that fetch wheels and build environments, one after the other in one home."""
+    if page == "docs/how-to/add-a-family.md":
+        model = next(home.glob("model/*/*.gguf"), None)
+        if model is None:
+            pytest.skip(reason="the page before fetches the model")
+        (home / "models").mkdir()
+        (home / "models" / "mine.gguf").symlink_to(model)
+    lost = run_page(page, home, environ=make_environ(home))
     assert not lost, "\n".join(lost)
+
+
+def find_unaccounted(text: str, account: Mapping[str, str], *, run: bool) -> list[str]:
+    """Return what of a page nothing runs and no reason excuses, and the reasons for nothing."""
+    steps = read_steps(text)
+    told = [step.command for step in steps if step.command in account]
+    open_ = [
+        step.command
+        for step in steps
+        if step.command not in account and not (run and (step.saved or step.kind == "console"))
+    ]
+    return open_ + [name for name in account if name not in told]
+
+
+@pytest.mark.parametrize("page", [page for page in list_pages() if not page.startswith("docs/zh/")])
+def test_every_block_is_run_or_has_a_reason(page: str) -> None:
+    """A block without either fails here, and so does a reason whose block is gone, or a test that is none."""
+    account = read_account().get(page, {})
+    assert find_unaccounted(read_page(page), account, run=page in RUN) == []
+    for reason in account.values():
+        if reason.startswith(("tests/", ".ci/", ".github/")):
+            file, _, name = reason.partition("::")
+            text = (REPOSITORY / file).read_text(encoding="utf-8")
+            assert not name or re.search(rf"^def {name}\(", text, re.MULTILINE), reason
+            assert Path(page).name in text, f"{file} does not say that it runs {page}"
+        else:
+            assert len(reason.split()) > 2, reason
+
+
+def test_a_block_without_a_reason_is_noticed() -> None:
+    """On a page that is run an unmarked block is missed; on another one every command is."""
+    text = "```console\n$ provision list\nall\n$ docker build .\n```\n\n```\nprovision show a\n```\n"
+    assert find_unaccounted(text, {}, run=True) == ["provision show a"]
+    assert find_unaccounted(text, {"provision show a": "so"}, run=True) == []
+    assert find_unaccounted(text, {"gone": "so"}, run=False) == [
+        "provision list",
+        "docker build .",
+        "provision show a",
+        "gone",
+    ]
 
 
 def test_a_missing_line_is_noticed() -> None:
@@ -128,7 +126,7 @@ def test_a_missing_line_is_noticed() -> None:
 @pytest.mark.parametrize("page", ["tutorial.md", "seed.md"])
 def test_the_chinese_page_has_the_same_commands(page: str) -> None:
     """What is run and what it prints is the same to the letter in both languages."""
-    assert read_blocks(f"zh/{page}") == read_blocks(page)
+    assert read_blocks(read_page(f"docs/zh/{page}")) == read_blocks(read_page(f"docs/{page}"))
     assert re.search("[\u4e00-\u9fff]{10}", (DOCS / "zh" / page).read_text(encoding="utf-8"))
 
 

@@ -118,7 +118,7 @@ def test_a_changed_managed_python_is_unpacked_again(offered: Lab, place: str) ->
 
 
 def test_a_managed_python_comes_out_of_a_bundle(offered: Lab) -> None:
-    """Bundled with `--managed-python`, found by its digest, and checked with the rest."""
+    """Bundled as docs/how-to/offline.md says, found by its digest, and checked with the rest."""
     done = offered.run("bundle", "tiny", "--no-tool", "--managed-python", "-o", "b.tar", "--json")
     assert done.code == 0, done.err
     assert offered.run("bundle", "--check", "b.tar").code == 0

@@ -1,4 +1,7 @@
-"""Machines with an sshd each, a mirror among them: what the playbook says when some of them are broken."""
+"""Machines with an sshd each, a mirror among them: what the playbook says when some of them are broken.
+
+The verb is played as docs/how-to/many-machines.md has it.
+"""
 
 import json
 import random

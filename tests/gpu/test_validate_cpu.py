@@ -1,4 +1,4 @@
-"""Validation with real weights on the CPU: what the main profile promises, end to end."""
+"""Validation with real weights on the CPU: what the main profile and docs/how-to/add-a-family.md promise."""
 
 import json
 import os
