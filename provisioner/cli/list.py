@@ -30,7 +30,8 @@ def command(*, settings: Settings, stacks: bool, generations: bool) -> Result:
     ]
     kept = {
         name: [
-            (each.generation, each.report, each.current, each.changes) for each in list_kept(settings, name)
+            (each.generation, each.report, each.other, each.current, each.changes)
+            for each in list_kept(settings, name)
         ]
         for name, *_ in (environments if generations else ())
     }

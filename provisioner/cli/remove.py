@@ -14,9 +14,18 @@ from provisioner.render.result import Result
 def command(*, settings: Settings, environment: str, lock_timeout: float) -> Result:
     """Remove an ENVIRONMENT with all its generations; downloads stay."""
     removed = remove(settings, environment, lock_timeout_s=lock_timeout)
-    freed = removed.freed_bytes
-    kernel = ", and its Jupyter kernel" if len(removed.removed) > 1 else ""
-    return Result(
-        data={"removed": environment, "freed_bytes": freed},
-        text=f"{environment}: removed{kernel}, {format_bytes(freed)} freed; downloads are kept",
-    )
+    kernel = ", and its Jupyter kernel" if removed.kernel else ""
+    lines = [
+        f"{environment}: removed{kernel}, {format_bytes(removed.freed_bytes)} freed; downloads are kept",
+        *(
+            f"  `{path}` still names its interpreter; to take it out:"
+            f' provision integrate {environment} --remove --folder "{path.parents[1]}"'
+            for path in removed.settings
+        ),
+    ]
+    data = {
+        "removed": environment,
+        "freed_bytes": removed.freed_bytes,
+        "settings": [str(path) for path in removed.settings],
+    }
+    return Result(data=data, text="\n".join(lines))

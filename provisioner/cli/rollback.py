@@ -24,4 +24,4 @@ def command(*, settings: Settings, environment: str | None, to: int | None, lock
         done = rollback(
             settings, environment or settings.profile, to=to, lock_timeout_s=lock_timeout, on_event=listener
         )
-    return render_rollback(done.generation, done.report)
+    return render_rollback(done.generation, done.report, done.other)

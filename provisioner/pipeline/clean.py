@@ -36,10 +36,25 @@ from provisioner.install.removal import (
 from provisioner.install.stable import is_stable
 from provisioner.install.use import hold_unused, hold_unused_downloads
 from provisioner.lock.file import read_lock
-from provisioner.pipeline.integrate import remove_kernel
+from provisioner.pipeline.integrate import find_settings, remove_kernel
 from provisioner.pipeline.settings import Settings
 
 _Delete = Callable[[Path], object]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Removed:
+    """An environment that was removed.
+
+    Attributes:
+        freed_bytes: What that freed.
+        kernel: The folder of its Jupyter kernel, which was removed too.
+        settings: Files of VS Code's settings that name its interpreter still.
+    """
+
+    freed_bytes: int
+    kernel: Path | None
+    settings: tuple[Path, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,7 +74,7 @@ class Cleaned:
     in_use: tuple[str, ...] = ()
 
 
-def remove(settings: Settings, name: str, *, lock_timeout_s: float) -> Cleaned:
+def remove(settings: Settings, name: str, *, lock_timeout_s: float) -> Removed:
     """Remove an environment with all its generations; downloads stay.
 
     Raises:
@@ -76,9 +91,9 @@ def remove(settings: Settings, name: str, *, lock_timeout_s: float) -> Cleaned:
         hold_unused(home, find_generation_folders(home, name)),
     ):
         freed = measure_tree(folder)
+        written = find_settings(settings, name)
         remove_environment(home, name)
-    kernel = remove_kernel(settings, name)
-    return Cleaned(removed=(folder, *((kernel,) if kernel else ())), freed_bytes=freed)
+    return Removed(freed_bytes=freed, kernel=remove_kernel(settings, name), settings=written)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

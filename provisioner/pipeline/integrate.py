@@ -1,5 +1,6 @@
 """The job of `provision integrate`: let Jupyter and VS Code start an environment, whatever its generation."""
 
+import json
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
@@ -26,6 +27,7 @@ from provisioner.pipeline.settings import Settings, builtin_folder
 from provisioner.profile.model import Profile
 
 _MAX_BYTES = 1 << 20
+_FOLDERS_NAME = "vscode-folders.json"  # in the environment's folder: which folders' settings we have written
 
 
 def check_tools(tools: Tools, profile: Profile, packages: Collection[str]) -> None:
@@ -82,6 +84,8 @@ def integrate(settings: Settings, generation: Generation, tools: Tools) -> Integ
         return set_key(text, VSCODE_KEY, str(python))
 
     vscode = _change_settings(tools.folder, put, python) if tools.vscode else None
+    if tools.vscode:
+        _remember(home.environment(name), tools.folder)
     return Integrated(
         jupyter=_write_kernel(settings, generation) if tools.jupyter else None,
         vscode=vscode,
@@ -104,6 +108,19 @@ def separate(settings: Settings, name: str, tools: Tools) -> Integrated:
     )
 
 
+def find_settings(settings: Settings, name: str) -> tuple[Path, ...]:
+    """Return the files of VS Code's settings that `integrate` wrote and that start the environment still."""
+    environment = EnvironmentHome(data=settings.data).environment(name)
+    found = []
+    for folder in _read_folders(environment):
+        path = Path(folder) / VSCODE_FILE
+        with suppress(OSError, UneditableError, UnicodeDecodeError):
+            text = read_file(path, max_bytes=_MAX_BYTES).decode()
+            if _take_out(text, environment) != text:
+                found.append(path)
+    return tuple(found)
+
+
 def remove_kernel(settings: Settings, name: str) -> Path | None:
     """Delete an environment's kernel and return where it was; None where there is none of ours."""
     folder = find_kernel_folder(settings.environ, name)
@@ -112,6 +129,20 @@ def remove_kernel(settings: Settings, name: str) -> Path | None:
             remove_tree(folder)
             return folder
     return None
+
+
+def _remember(environment: Path, folder: Path) -> None:
+    folders = _read_folders(environment) | {str(folder.absolute())}
+    write_atomically(environment / _FOLDERS_NAME, json.dumps(sorted(folders)) + "\n")
+
+
+def _read_folders(environment: Path) -> set[str]:
+    try:
+        return {
+            str(each) for each in json.loads(read_file(environment / _FOLDERS_NAME, max_bytes=_MAX_BYTES))
+        }
+    except (OSError, ValueError, TypeError):
+        return set()
 
 
 def _write_kernel(settings: Settings, generation: Generation) -> Path:

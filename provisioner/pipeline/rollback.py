@@ -29,7 +29,8 @@ class KeptGeneration:
     """A generation that is there.
 
     Attributes:
-        report: Of its last validation; None where it was never validated.
+        report: Of its last validation on its profile's device; None where it was never validated there.
+        other: Of its last validation on another device.
         current: Whether it is the one that is used.
         changes: What its lock changed, compared with the generation before it; None for the first one, and
             where one of the two keeps no lock that can be read.
@@ -37,6 +38,7 @@ class KeptGeneration:
 
     generation: Generation
     report: Report | None
+    other: Report | None
     current: bool
     changes: LockDiff | None = None
 
@@ -86,7 +88,12 @@ def rollback(
             f"`{name}` was changed since it was built: `{changed[0]}`; `provision verify {name}` names all"
         )
         on_event(Notice(message=message, level="warning"))
-    return KeptGeneration(generation=generation, report=read_report(generation), current=True)
+    return KeptGeneration(
+        generation=generation,
+        report=read_report(generation),
+        other=read_report(generation, other=True),
+        current=True,
+    )
 
 
 def list_kept(settings: Settings, name: str) -> tuple[KeptGeneration, ...]:
@@ -101,6 +108,7 @@ def list_kept(settings: Settings, name: str) -> tuple[KeptGeneration, ...]:
             KeptGeneration(
                 generation=generation,
                 report=read_report(generation),
+                other=read_report(generation, other=True),
                 current=generation.prefix.name == current,
                 changes=diff_locks(before, lock) if before and lock else None,
             )

@@ -273,6 +273,7 @@ def test_a_pass_on_another_device_is_told_and_proves_nothing(lab: Lab) -> None:
     )
     told = "passed on cpu at 2026-01-02T03:04:05+00:00"
     assert f"    on another device than its profile's: {told}\n" in lab.run("list").out
+    assert "; passed on cpu (A processor) at 2026-01-02" in lab.run("list", "--generations").out
     doctor = lab.run("doctor", "tiny")
     told = "passed on cpu (A processor) at 2026-01-02T03:04:05+00:00; unvalidated on xpu"
     assert f"\nvalidated: {told}" in doctor.out

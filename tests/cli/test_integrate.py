@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -106,6 +107,20 @@ def test_create_writes_both_and_remove_takes_the_kernel_along(notebook: Lab) -> 
     removed = notebook.run("remove", "tiny")
     assert "Jupyter kernel" in removed.out
     assert not kernel.exists()
+    settings = notebook.root / ".vscode" / "settings.json"
+    told = f"`{settings}` still names its interpreter; to take it out: provision "
+    assert told in removed.out
+    words = shlex.split(removed.out.partition(told)[2])
+    assert notebook.run(*words).code == 0
+    assert "python" not in settings.read_text(encoding="utf-8")
+
+
+def test_remove_is_silent_of_settings_that_name_another_interpreter(notebook: Lab) -> None:
+    """What a user has changed since is no longer ours to speak of."""
+    assert notebook.run("integrate", "tiny", "--vscode").code == 0
+    settings = notebook.root / ".vscode" / "settings.json"
+    settings.write_text('{"python.defaultInterpreterPath": "/usr/bin/python3"}', encoding="utf-8")
+    assert notebook.run("remove", "tiny", "--json").data["settings"] == []
 
 
 def test_comments_in_the_settings_stay_and_it_is_taken_back(notebook: Lab) -> None:
