@@ -67,16 +67,18 @@ def test_lists_are_separated_by_white_space_and_replaced() -> None:
 
 
 def test_timeout_under_both_of_its_names() -> None:
-    """`--timeout` has two names in pip; nonsense is no timeout."""
+    """`--timeout` has two names in pip."""
     assert read({}, HOME | {"PIP_DEFAULT_TIMEOUT": "180"}).timeout_s == 180.0
     assert read({}, HOME | {"PIP_TIMEOUT": "7", "PIP_DEFAULT_TIMEOUT": "180"}).timeout_s == 7.0
-    assert read({}, HOME | {"PIP_TIMEOUT": "soon"}).timeout_s is None
 
 
-@pytest.mark.parametrize("text", ["inf", "nan", "-1", "0", "1e300", "86401"])
-def test_a_timeout_that_no_socket_takes_is_none(text: str) -> None:
-    """It would end every connection as a bug of ours; our own default serves."""
-    assert read({}, HOME | {"PIP_TIMEOUT": text}).timeout_s is None
+@pytest.mark.parametrize("text", ["soon", "inf", "nan", "-1", "0", "1e300", "86401"])
+def test_a_timeout_that_no_socket_takes_is_named_by_its_place(text: str) -> None:
+    """It would end every connection as a bug of ours, or be ignored without a word."""
+    with pytest.raises(UsageError, match=f"`PIP_TIMEOUT` gives `{text}` as time-out"):
+        read({}, HOME | {"PIP_TIMEOUT": text})
+    with pytest.raises(UsageError, match=r"`/etc/pip\.conf` gives"):
+        read({"/etc/pip.conf": f"[global]\ntimeout = {text}\n"}, HOME)
 
 
 def test_no_index_is_seen() -> None:

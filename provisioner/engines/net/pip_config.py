@@ -9,11 +9,13 @@ pip's: whoever sets one means the engine that we run.
 import configparser
 import os
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 
 from provisioner.engines.net.addresses import parse_address
 from provisioner.errors import UsageError
+from provisioner.ground.text import shown
 
 _LONGEST_TIMEOUT_S = 86_400.0
 _SECTIONS = ("global", "download", "install")  # the later wins
@@ -108,7 +110,7 @@ def read_pip_settings(
         read_text: Returns a file's text, or None where there is no such file; tests give their own.
 
     Raises:
-        UsageError: An address is malformed; the message names the variable or file.
+        UsageError: An address or a time-out is malformed; the message names the variable or file.
     """
     values = {
         **_from_variables(environ, _WEAK_VARIABLES),
@@ -237,11 +239,18 @@ def _is_true(value: _Value | None) -> bool:
 
 
 def _seconds(value: _Value | None) -> float | None:
-    try:
-        seconds = float(value.text) if value else 0.0
-    except ValueError:
+    if value is None:
         return None
-    return seconds if 0 < seconds <= _LONGEST_TIMEOUT_S else None
+    with suppress(ValueError):
+        seconds = float(value.text)
+        if 0 < seconds <= _LONGEST_TIMEOUT_S:
+            return seconds
+    raise UsageError(
+        "usage.timeout",
+        f"`{value.source}` gives {shown(value.text)} as time-out",
+        hints=[f"give seconds, more than 0 and at most {_LONGEST_TIMEOUT_S:.0f}"],
+        context={"place": value.source},
+    )
 
 
 def _read_text(path: str) -> str | None:
