@@ -107,8 +107,8 @@ def test_the_cpu_profile_is_installed_and_proven_without_network(tmp_path: Path)
         subprocess.run(bundle, shell=True, cwd=tmp_path, check=True, env=environ)  # noqa: S602 # the page's words
         (tmp_path / name).rename(tmp_path / copy)
     digests = set()
-    for name in ("one.tar", "two.tar"):
-        with (tmp_path / name).open("rb") as file:
+    for copy in ("one.tar", "two.tar"):
+        with (tmp_path / copy).open("rb") as file:
             digests.add(hashlib.file_digest(file, "sha256").hexdigest())
     assert len(digests) == 1
     other = tmp_path / "other"
