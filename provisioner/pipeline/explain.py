@@ -57,11 +57,10 @@ def explain_built(settings: Settings, name: str, language: Language) -> Explaine
         files=list(list_files(generation.prefix)),
     )
     profile = settings.load_profile_of(generation)
-    matches: dict[str, Match] = {}
-    for match in (*said, *shown):  # a line in a report is one of no file that is there
-        matches.setdefault(match.id, replace(match, line=None))
+    # a line in a report is one of no file that is there
+    matches = [replace(match, line=None) for match in (*said, *shown)]
     return Explained(
-        matches=tuple(matches.values()),
+        matches=explain.rank_matches(matches, catalogue),
         damage=tuple(find_problems(facts, profile.torch)),
         reports=reports,
         device=profile.device.value,

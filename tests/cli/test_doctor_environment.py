@@ -13,6 +13,8 @@ from provisioner.validate.model import CheckRecord, Report, Status, Verdict
 from tests.cli.lab import Lab
 from tests.loopback import serve
 
+LOGS = Path(__file__).parents[1] / "data" / "logs"
+
 TORCH = {
     "torch/__init__.py": "from torch.version import __version__\n",
     "torch/version.py": "__version__ = '2.13.0+cpu'\n",
@@ -227,6 +229,29 @@ def test_a_validation_that_ended_before_torch_fails_no_kernel(tiny: Lab) -> None
     assert (failure["stage"], failure["reason"]) == ("packages", "installed files differ")
     assert "  2026-01-02" in tiny.run("list").out
     assert "None" not in tiny.run("list").out
+
+
+def test_explain_has_what_is_fatal_before_a_warning_of_a_validation(tiny: Lab) -> None:
+    """Validations and packages are ordered together, as one log is: a warning that came first is no cause."""
+    prefix = tiny.build_tiny()
+    (torch,) = prefix.rglob("torch-*.dist-info")
+    torch.rename(torch.with_name("torch-2.1.0a0+cxx11.abi.dist-info"))
+    generation = find_environment(EnvironmentHome(data=tiny.data), "tiny")
+    assert generation is not None
+    report = Report(
+        verdict=Verdict.FAILED,
+        stage="imports",
+        reason="torch cannot be imported",
+        records=(CheckRecord(name="imports", status=Status.FAILED, seconds=1.0),),
+        device={"asked": "cpu"},
+        output=(LOGS / "torch24-numpy21.log").read_text(encoding="utf-8"),
+        environment="tiny",
+        lock_fingerprint=generation.receipt.fingerprint,
+        created_at="2026-01-02T03:04:05+00:00",
+    )
+    generation.report.write_text(json.dumps(report.as_json()), encoding="utf-8")
+    matches = tiny.run("explain", "tiny", "--json").data["matches"]
+    assert [match["id"] for match in matches] == ["libmkl-core-libs", "numpy2-abi"]
 
 
 @pytest.mark.parametrize(("asked", "kernel"), [("cpu", "not asked"), ("xpu:1", "unknown")])

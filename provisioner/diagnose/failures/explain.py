@@ -73,7 +73,7 @@ def explain_log(chunks: Iterable[str], catalogue: Catalogue) -> Explanation:
         if _suits_hardware(failure, surroundings) and (hit := _find_failure(failure, hits)):
             found[failure.id] = hit
     matches = []
-    for name in _rank(_drop_fallbacks(found, catalogue.failures), catalogue.failures):
+    for name in _rank(sorted(found, key=lambda name: found[name].order), catalogue.failures):
         failure, hit = catalogue.failures[name], found[name]
         if failure.general and not surroundings.intel:
             matches.append(make_general_match(failure, failure.general, line=hit.line, evidence=hit.quote))
@@ -189,17 +189,27 @@ def _find_failure(failure: Failure, hits: Mapping[str, _Hit]) -> _Hit | None:
     return min(own, key=lambda hit: hit.order)
 
 
-def _drop_fallbacks(found: Mapping[str, _Hit], failures: Mapping[str, Failure]) -> dict[str, _Hit]:
-    """Leave out the fallbacks beside which the log shows something that is as bad and says more."""
+def rank_matches(matches: Iterable[Match], catalogue: Catalogue) -> tuple[Match, ...]:
+    """Order what several sources show, such as reports and packages, as if it stood in one log.
+
+    Args:
+        matches: Those of each source after those of the source before it; of one id the first counts.
+        catalogue: The known failures.
+    """
+    found: dict[str, Match] = {}
+    for match in matches:
+        found.setdefault(match.id, match)
+    return tuple(found[name] for name in _rank(tuple(found), catalogue.failures))
+
+
+def _rank(found: Sequence[str], failures: Mapping[str, Failure]) -> list[str]:
+    """Order the ids, which come as the log shows them: fatal, warning, noise; every root before its symptoms.
+
+    Fallbacks beside which there is something that is as bad and says more are left out.
+    """
     worst = min((failures[name].rank for name in found if not failures[name].fallback), default=math.inf)
-    return {
-        name: hit for name, hit in found.items() if not failures[name].fallback or failures[name].rank < worst
-    }
-
-
-def _rank(found: Mapping[str, _Hit], failures: Mapping[str, Failure]) -> list[str]:
-    """Order the ids: fatal, warning, noise; the earlier first; every root before its symptoms."""
-    by_place = sorted(found, key=lambda name: (failures[name].rank, found[name].order))
+    telling = (name for name in found if not failures[name].fallback or failures[name].rank < worst)
+    by_place = sorted(telling, key=lambda name: failures[name].rank)
     ranked: dict[str, None] = {}
 
     def place(name: str, above: frozenset[str]) -> None:
