@@ -12,6 +12,7 @@ import pytest
 from provisioner.cli.main import root
 from tests.cli.lab import REPOSITORY
 from tests.cli.pages import (
+    ACCOUNT,
     LOOPBACK,
     find_lost,
     list_pages,
@@ -89,7 +90,9 @@ def find_unaccounted(text: str, account: Mapping[str, str], *, run: bool) -> lis
 def test_every_block_is_run_or_has_a_reason(page: str) -> None:
     """A block without either fails here, and so does a reason whose block is gone, or a test that is none."""
     account = read_account().get(page, {})
-    assert find_unaccounted(read_page(page), account, run=page in RUN) == []
+    assert find_unaccounted(read_page(page), account, run=page in RUN) == [], (
+        f"run them in a test, or say in {ACCOUNT.name} why not"
+    )
     for reason in account.values():
         if reason.startswith(("tests/", ".ci/", ".github/")):
             file, _, name = reason.partition("::")
@@ -98,6 +101,19 @@ def test_every_block_is_run_or_has_a_reason(page: str) -> None:
             assert Path(page).name in text, f"{file} does not say that it runs {page}"
         else:
             assert len(reason.split()) > 2, reason
+
+
+def test_a_command_that_fails_is_noticed(tmp_path: Path) -> None:
+    """A command without a line below it ends with 0; the lines that are shown are printed."""
+    page = tmp_path / "a.md"
+    page.write_text(
+        "```sh\ntrue\nfalse\n```\n\n```console\n$ echo a\na\n$ echo b\nc\n```\n", encoding="utf-8"
+    )
+    failed = run_page(str(page), tmp_path)
+    assert [each.splitlines()[:2] for each in failed] == [
+        ["$ false", "exit: 1, lacks: None"],
+        ["$ echo b", "exit: 0, lacks: c"],
+    ]
 
 
 def test_a_block_without_a_reason_is_noticed() -> None:
@@ -123,7 +139,7 @@ def test_a_missing_line_is_noticed() -> None:
     assert find_lost(["a: failed on cpu (AMD EPYC)"], printed) is not None
 
 
-@pytest.mark.parametrize("page", ["tutorial.md", "seed.md"])
+@pytest.mark.parametrize("page", sorted(path.name for path in (DOCS / "zh").glob("*.md")))
 def test_the_chinese_page_has_the_same_commands(page: str) -> None:
     """What is run and what it prints is the same to the letter in both languages."""
     assert read_blocks(read_page(f"docs/zh/{page}")) == read_blocks(read_page(f"docs/{page}"))
@@ -151,9 +167,7 @@ def find_commands(text: str) -> list[str]:
     return re.findall(r"(?m)(?:^|[$;&|] |\$\()(provision (?=[a-z-])[^\n|;&#>`)]*)", code)
 
 
-@pytest.mark.parametrize(
-    "page", [*sorted(DOCS.rglob("*.md")), REPOSITORY / "README.md"], ids=lambda page: page.name
-)
+@pytest.mark.parametrize("page", [REPOSITORY / page for page in list_pages()], ids=lambda page: page.name)
 def test_every_command_of_a_page_has_its_verb_and_options(page: Path) -> None:
     """Also of those that nothing here can run: other systems' shells, a fleet, a GPU."""
     for command in find_commands(page.read_text(encoding="utf-8")):

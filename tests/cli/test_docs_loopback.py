@@ -28,7 +28,12 @@ from tests.wheels import make_wheel
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the pages' commands are bash's")
 Edits = Mapping[str, str]
 # More than five seconds each.
-LONG = {"ansible/README.md", "docs/how-to/it-worked-last-month.md", "docs/how-to/mirror.md"}
+LONG = {
+    "ansible/README.md",
+    "docs/how-to/many-machines.md",
+    "docs/how-to/it-worked-last-month.md",
+    "docs/how-to/mirror.md",
+}
 
 
 @contextmanager
@@ -106,6 +111,8 @@ def prepare_last_month(lab: Lab) -> Iterator[Edits]:
 @contextmanager
 def prepare_mirror(lab: Lab) -> Iterator[Edits]:
     """Lock two small profiles, with torch at its canonical address; give pip and uv an environment."""
+    if shutil.which("curl") is None:
+        pytest.skip("there is no curl")
     (lab.root / "map.yaml").write_text(
         f"https://download.pytorch.org/: {lab.server.url}/ok/\n", encoding="utf-8"
     )
@@ -145,6 +152,7 @@ def prepare_folder(lab: Lab) -> Iterator[Edits]:
     """Put a small profile in the place of the one that a machine without a card is given."""
     offer(lab)
     lab.write_profile("llama3-torch-cpu")
+    lab.environ["PROVISION_FACTS"] = str(REPOSITORY / "tests" / "data" / "hosts" / "linux-uhd-only.json")
     lab.environ["PROVISION_ENVS"] = str(lab.envs)
     folder = lab.root / "my-app"
     folder.mkdir()
@@ -154,13 +162,26 @@ def prepare_folder(lab: Lab) -> Iterator[Edits]:
 
 @contextmanager
 def prepare_fleet(lab: Lab) -> Iterator[Edits]:
-    """Leave what two runs leave behind."""
+    """Let two names be this machine, with folders of their own, and nobody answer at the third."""
     require_ansible()
+    offer(lab)
+    lock(lab, "llama3-torch-cpu")
+    local = f"ansible_connection=local ansible_python_interpreter={sys.executable}"
+    edits = {
+        f"{host}\n": f"{host} {local} provision_data_dir={lab.root / host} provision_groups=[]\n"
+        for host in ("ws-01", "ws-02")
+    }
     for profile in ("llama3-xpu", "llama3-openvino"):
         folder = lab.root / "verdicts" / profile
         folder.mkdir(parents=True)
         put_host(folder, "ws-01", PASSED)
-    yield {}
+    yield edits | {
+        "ws-03\n\n": "ws-03 ansible_host=127.0.0.1 ansible_port=9\n\n",
+        "/opt/provision/bin/provision\n```": f"{write_command(lab.root / 'bin')}\n```",
+        # the stand-in has no card and measures no speed
+        "AMD EPYC  -       passed            0.4\nws-02": "…passed…\nws-02",
+        "AMD EPYC  -       passed            0.4\n\n": "…passed…\n\n",
+    }
 
 
 @contextmanager
