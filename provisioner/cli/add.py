@@ -2,7 +2,7 @@
 
 import click
 
-from provisioner.cli.options import DeviceName, argument, flag, lock_timeout_flag, settings_flags, verb
+from provisioner.cli.options import argument, flag, lock_timeout_flag, settings_flags, target_flags, verb
 from provisioner.cli.unfinished import undo_killed_changes
 from provisioner.errors import UsageError
 from provisioner.pipeline.add import Change, change_packages
@@ -20,10 +20,9 @@ from provisioner.render.verdict import render_environment
 @flag("--conda", is_flag=True, help="They are conda packages.")
 @flag("--remove", is_flag=True, help="Take them out of the profile.")
 @flag("--name", metavar="ENVIRONMENT", help="Name of the environment; the profile's by default.")
-@flag("--device", type=DeviceName(), metavar="DEVICE", help="Validate on this device: cpu, xpu, xpu:1.")
+@target_flags
 @flag("--no-create", is_flag=True, help="Change and lock the profile only.")
 @flag("--no-validate", is_flag=True, help="Build only; the environment stays unvalidated.")
-@flag("--no-gate", is_flag=True, help="Build an XPU profile although no supported GPU is seen.")
 @lock_timeout_flag
 @settings_flags
 def command(

@@ -2,7 +2,7 @@
 
 import click
 
-from provisioner.cli.options import DeviceName, flag, settings_flags, verb
+from provisioner.cli.options import DeviceName, flag, no_gate_flag, settings_flags, verb
 from provisioner.pipeline.bisect import bisect
 from provisioner.pipeline.bisect_bench import BisectChoices
 from provisioner.pipeline.settings import Settings
@@ -25,7 +25,7 @@ from provisioner.render.result import Result
     metavar="SECONDS",
     help="A COMMAND that takes longer is bad.",
 )
-@flag("--no-gate", is_flag=True, help="Build an XPU profile although no supported GPU is seen.")
+@no_gate_flag
 @flag("--restart", is_flag=True, help="Forget what an earlier run of the same bisection has judged.")
 @settings_flags
 def command(

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from provisioner.cli.options import DeviceName, argument, flag, lock_timeout_flag, settings_flags, verb
+from provisioner.cli.options import argument, flag, lock_timeout_flag, settings_flags, target_flags, verb
 from provisioner.cli.unfinished import undo_killed_changes
 from provisioner.errors import UsageError
 from provisioner.install.tools import Tools
@@ -21,10 +21,9 @@ from provisioner.validate.model import Verdict
 @argument("profile_name", metavar="[PROFILE]", required=False)
 @flag("--bundle", metavar="FILE", help="Take profile, lock and files from this bundle; no network is used.")
 @flag("--name", metavar="ENVIRONMENT", help="Name of the environment; the profile's by default.")
-@flag("--device", type=DeviceName(), metavar="DEVICE", help="Validate on this device: cpu, xpu, xpu:1.")
+@target_flags
 @flag("--width/--no-width", default=None, help="Also run layers of the real model's size (default on a GPU).")
 @flag("--no-validate", is_flag=True, help="Build only; the environment stays unvalidated.")
-@flag("--no-gate", is_flag=True, help="Build an XPU profile although no supported GPU is seen.")
 @flag("--rebuild", is_flag=True, help="Build anew although the environment is up to date.")
 @flag(
     "--lock/--locked",

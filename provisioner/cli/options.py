@@ -173,3 +173,23 @@ def format_flag(function: Verb) -> Verb:
         show_default=True,
         help="Print words, or a SARIF 2.1.0 log for editors and code hosts.",
     )(function)
+
+
+def target_flags(function: Verb) -> Verb:
+    """Add the device to validate on, and leave to build for a GPU that is not here."""
+    device = flag(
+        "--device",
+        type=DeviceName(),
+        metavar="DEVICE",
+        help="Validate on this device: cpu, xpu, xpu:1. For cpu no GPU has to be here.",
+    )
+    return device(no_gate_flag(function))
+
+
+def no_gate_flag(function: Verb) -> Verb:
+    """Add leave to build for a GPU that is not here."""
+    return flag(
+        "--no-gate",
+        is_flag=True,
+        help="Build for a GPU that is not here or is known to fail; --device cpu does not need it.",
+    )(function)

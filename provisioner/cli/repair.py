@@ -1,6 +1,6 @@
 """``provision repair``: put an environment's files back as they were built."""
 
-from provisioner.cli.options import argument, flag, lock_timeout_flag, settings_flags, verb
+from provisioner.cli.options import argument, flag, lock_timeout_flag, settings_flags, target_flags, verb
 from provisioner.pipeline.create import CreateChoices
 from provisioner.pipeline.repair import repair
 from provisioner.pipeline.settings import Settings
@@ -13,8 +13,7 @@ from provisioner.render.verify import render_repair
 @verb("repair")
 @argument("environment", metavar="[ENVIRONMENT]", required=False)
 @flag("--rebuild", is_flag=True, help="Build it anew from the profile's lock, whatever is damaged.")
-@flag("--device", metavar="DEVICE", help="Validate on this device: cpu, xpu, xpu:1.")
-@flag("--no-gate", is_flag=True, help="Build an XPU profile although no supported GPU is seen.")
+@target_flags
 @flag("--no-validate", is_flag=True, help="Build only; the environment stays unvalidated.")
 @lock_timeout_flag
 @settings_flags

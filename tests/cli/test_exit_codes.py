@@ -258,9 +258,18 @@ def test_unvalidated_before_any_download(lab: Lab) -> None:
     for more in ((), ("--lock",)):
         shown = lab.run("create", "tiny", "--json", *more)
         assert (shown.code, shown.error["code"]) == (ExitCode.UNVALIDATED, "gate.gpu")
-        assert any("`--device cpu --no-gate`" in hint for hint in shown.error["hints"])
+        assert any("`--device cpu`" in hint for hint in shown.error["hints"])
     assert lab.server.requests == []
     assert not lab.data.exists()
+
+
+def test_a_profile_for_a_gpu_is_proven_on_the_cpu_without_more_flags(lab: Lab) -> None:
+    """`--device cpu` asks for no GPU: what the refusal offers goes on to the lock."""
+    lab.write_profile(
+        changes={"device: cpu": "device: xpu", "torch: cpu": "torch: xpu", "2.13.0+cpu": "2.9.1+xpu"}
+    )
+    shown = lab.run("create", "tiny", "--json", "--device", "cpu")
+    assert (shown.code, shown.error["code"]) == (ExitCode.LOCK, "lock.missing")
 
 
 def test_no_gate_builds_all_the_same(lab: Lab) -> None:

@@ -73,7 +73,7 @@ def find_obstacle(facts: HostFacts, wanted: WantedHost, *, profile: str) -> Prov
         return UnvalidatedError(
             code,
             f"`{profile}` cannot be validated on this machine: {result.evidence}; nothing was downloaded",
-            hints=[*hints, "build it all the same and validate it on the CPU: `--device cpu --no-gate`"],
+            hints=[*hints, "build it all the same and validate it on the CPU: `--device cpu`"],
             context=context,
         )
     return None

@@ -443,4 +443,4 @@ def test_the_gate_stops_before_the_download(facts: HostFacts, code: str, exit_co
     assert error is not None
     assert error.code == code
     assert error.exit_code == exit_code
-    assert code == "gate.disk" or "`--device cpu --no-gate`" in error.hints[-1]
+    assert code == "gate.disk" or "`--device cpu`" in error.hints[-1]
