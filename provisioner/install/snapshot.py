@@ -53,7 +53,7 @@ def find_changed(prefix: Path) -> tuple[str, ...]:
     if _read(prefix) == now:
         return ()
 
-    from provisioner.install.verify import compare_with_inventory  # noqa: PLC0415 - 0.1 s that other runs save
+    from provisioner.install.verify import compare_with_inventory  # noqa: PLC0415 - 10 ms that other runs save
 
     try:
         differences = compare_with_inventory(prefix, fast=True).differences

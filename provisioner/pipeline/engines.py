@@ -5,13 +5,15 @@ from dataclasses import replace
 from functools import cached_property
 from importlib.metadata import version
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from provisioner import __version__
 from provisioner.engines.archive.bundle import BundleReader
 from provisioner.engines.bytecode.cache import BytecodeCache
 from provisioner.engines.conda.linker import RattlerLinker
 from provisioner.engines.conda.solver import RattlerSolver
+from provisioner.engines.index.reader import IndexReader
+from provisioner.engines.index.source import IndexSource
 from provisioner.engines.net.download import Downloader
 from provisioner.engines.net.pip_config import PackageSettings, read_pip_settings
 from provisioner.engines.net.settings import NetworkSettings, read_network_settings
@@ -19,16 +21,13 @@ from provisioner.engines.osv.client import OsvClient
 from provisioner.engines.store.fetch import StoreFetcher
 from provisioner.engines.store.store import Store
 from provisioner.engines.uv.installer import UvInstaller
+from provisioner.engines.uv.solver import UvSolver
 from provisioner.events import Listener, ignore_events
 from provisioner.ground.names import DEFAULT_INDEX
 from provisioner.install.generations import EnvironmentHome
 from provisioner.install.use import hold_downloads
 from provisioner.pipeline.build import BuildEngines
 from provisioner.pipeline.settings import Settings
-
-if TYPE_CHECKING:
-    from provisioner.engines.index.source import IndexSource
-    from provisioner.engines.uv.solver import UvSolver
 
 # What a child process may know of our environment: where programs, temporary files and certificates are. Not
 # proxies: rattler's solver alone asks the network by itself, and a proxy's address may hold a password.
@@ -123,12 +122,10 @@ class Engines:
         return None if self.settings.bundle is None else BundleReader(self.settings.bundle)
 
     @cached_property
-    def index_source(self) -> "IndexSource":
+    def index_source(self) -> IndexSource:
         """What package indexes say, kept for the next run."""
-        from provisioner.engines.index import reader, source  # noqa: PLC0415 - 40 ms that a build saves
-
-        return source.IndexSource(
-            reader.IndexReader(self.downloader, folder=self.home.cache / "whole"),
+        return IndexSource(
+            IndexReader(self.downloader, folder=self.home.cache / "whole"),
             packages=self.packages,
             cache=self.home.cache / "index",
             offline=self.settings.offline,
@@ -177,10 +174,8 @@ class Engines:
         )
 
     @cached_property
-    def pip_solver(self) -> "UvSolver":
+    def pip_solver(self) -> UvSolver:
         """uv; what it reads of an index serves all profiles of the job."""
-        from provisioner.engines.uv.solver import UvSolver  # noqa: PLC0415 - 40 ms that a build saves
-
         return UvSolver(self.index_source, cache=self.home.cache / "uv", environ=self.child_environ)
 
     @cached_property

@@ -22,7 +22,6 @@ from provisioner.pipeline.settings import Settings
 from provisioner.profile.model import Profile
 from provisioner.resolve.model import PipPackage
 from provisioner.validate.model import OWN_FAMILY, Report, ValidationRequest, Verdict, digest_validation
-from provisioner.validate.models import smollm2
 from provisioner.validate.run import validate_environment
 
 
@@ -116,6 +115,8 @@ def _prepare_weights(
     asset = next((package for package in generation.receipt.packages if package.kind == "asset"), None)
     if asset is None or profile.validation.weights != "smollm2":
         return None
+    from provisioner.validate.models import smollm2  # noqa: PLC0415 - 0.1 s of numpy that a build saves
+
     folder = engines.home.cache / "weights" / f"{asset.sha256}-{smollm2.FORMAT_VERSION}"
     if not folder.is_dir():
         started = time.monotonic()

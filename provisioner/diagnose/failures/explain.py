@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from provisioner.diagnose.failures.anchors import AnchorTable
 from provisioner.diagnose.failures.answer import (
     Explanation,
     Match,
@@ -107,6 +106,8 @@ def list_signatures(catalogue: Catalogue) -> Iterator[Signature]:
 
 def _scan(chunks: Iterable[str], signatures: Iterable[Signature]) -> dict[str, _Hit]:
     """Return the first hit of each signature, by its source."""
+    from provisioner.diagnose.failures.anchors import AnchorTable  # noqa: PLC0415 - 0.1 s of numpy
+
     wanted: dict[bytes, dict[str, Signature]] = defaultdict(dict)
     for signature in signatures:
         wanted[signature.anchor][signature.source] = signature
