@@ -20,6 +20,7 @@ from provisioner.lock.model import Lock
 from provisioner.pipeline.engines import Engines
 from provisioner.pipeline.ledger import describe_stack, load_ledger
 from provisioner.pipeline.settings import Settings
+from provisioner.pipeline.wheelhouses import hint_wheelhouse
 from provisioner.profile.load import list_profiles
 from provisioner.profile.model import Device, Profile
 from provisioner.resolve.model import PlatformResolution
@@ -92,14 +93,18 @@ def lock_profile(
     path = lockfile_path(folder, profile.name)
     started = time.monotonic()
     on_event(StageStarted(stage="resolve", detail=profile.name))
-    resolution = resolve_profile(
-        profile,
-        conda=engines.conda_solver,
-        pip=engines.pip_solver,
-        previous={} if upgrade else _read_previous(path),
-        update=update,
-        on_event=on_event,
-    )
+    try:
+        resolution = resolve_profile(
+            profile,
+            conda=engines.conda_solver,
+            pip=engines.pip_solver,
+            previous={} if upgrade else _read_previous(path),
+            update=update,
+            on_event=on_event,
+        )
+    except ProvisionError as error:
+        hint_wheelhouse(error, profile, engines)
+        raise
     lock = make_lock(profile, resolution, source=_relative(profile.file, folder))
     changed = write_lock(path, lock)
     on_event(StageFinished(stage="resolve", seconds=time.monotonic() - started, detail=profile.name))

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from provisioner.engines.net.addresses import host_and_port, local_path
+from provisioner.engines.net.addresses import host_and_port
 from provisioner.engines.store.store import Package, Store
 from provisioner.install.plan import InstallPlan
 from provisioner.pipeline.engines import Engines
 from provisioner.pipeline.space import check_room, find_free_bytes, measure_installed
+from provisioner.pipeline.wheelhouses import list_wheelhouses
 from provisioner.resolve.model import PipPackage
 
 
@@ -72,11 +72,7 @@ def find_wanted(engines: Engines, files: Sequence[Package]) -> Iterator[Wanted]:
     """Yield the files that are not in the store, each with where it would come from."""
     # Asking makes no folders.
     store = Store(engines.home.store) if engines.home.store.is_dir() else None
-    wheelhouses = [
-        local_path(place) if place.startswith("file:") else Path(place)
-        for place in (*engines.settings.find_links, *engines.packages.find_links)
-        if place.startswith("file:") or "://" not in place
-    ]
+    wheelhouses = list_wheelhouses(engines)
     for package in files:
         if store is not None and store.find(package) is not None:
             continue

@@ -80,7 +80,11 @@ class Shelf:
 
         address = self._address_of(project)
         key = f"{project} {self.request.platform} {self.request.python} {limits.key}"
-        chosen = self.source.read_choice(address, project, key=key, choose=choose)
+        try:
+            chosen = self.source.read_choice(address, project, key=key, choose=choose)
+        except UnavailableError as error:
+            error.context.setdefault("index", self.index_of(project))
+            raise
         if chosen is None and address is not None:
             raise self._not_there(project, address)
         return chosen or {}
