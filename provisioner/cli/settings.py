@@ -8,7 +8,7 @@ from typing import Any
 
 import platformdirs
 
-from provisioner.diagnose.advisories.model import Ignore
+from provisioner.diagnose.advisories.ignore import Ignore
 from provisioner.engines.net import addresses
 from provisioner.engines.net.addresses import check_address, parse_address
 from provisioner.errors import UsageError

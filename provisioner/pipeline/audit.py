@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+from provisioner.diagnose.advisories.ignore import Ignore
 from provisioner.diagnose.advisories.lifecycle import find_endings
-from provisioner.diagnose.advisories.model import Answers, Audited, Ignore, Question
+from provisioner.diagnose.advisories.model import Answers, Audited, Question
 from provisioner.diagnose.advisories.osv import find_question, find_vulnerabilities
 from provisioner.diagnose.advisories.recorded import check_complete, choose_answers, parse_answers
 from provisioner.errors import ErrorList, UsageError

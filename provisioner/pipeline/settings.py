@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import provisioner
-from provisioner.diagnose.advisories.model import Ignore
+from provisioner.diagnose.advisories.ignore import Ignore
 from provisioner.errors import UsageError
 from provisioner.ground.text import shown
 from provisioner.install.generations import EnvironmentHome, Generation, load_environment

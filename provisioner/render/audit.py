@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from provisioner.diagnose.advisories.model import Audited, Ending, Ignore, State, Vulnerability
+from provisioner.diagnose.advisories.ignore import Ignore
+from provisioner.diagnose.advisories.model import Audited, Ending, State, Vulnerability
 from provisioner.ground.text import count_of
 from provisioner.render.result import Result
 

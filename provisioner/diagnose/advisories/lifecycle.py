@@ -7,7 +7,8 @@ from typing import Any
 
 from packaging.version import Version
 
-from provisioner.diagnose.advisories.model import Ending, Ignore, State
+from provisioner.diagnose.advisories.ignore import Ignore
+from provisioner.diagnose.advisories.model import Ending, State
 from provisioner.errors import InternalError
 from provisioner.ground.yaml_fields import ListOf, Record, Spec, Text, check_node
 from provisioner.ground.yaml_reader import read_document

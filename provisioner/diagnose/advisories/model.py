@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
+
+from provisioner.diagnose.advisories.ignore import Ignore
 
 
 class Severity(StrEnum):
@@ -51,14 +52,6 @@ class Answers:
 
     answers: Mapping[Question, Answer] = field(default_factory=dict)
     advisories: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Ignore:
-    """What the user has decided to live with, why, and up to which day (it included)."""
-
-    reason: str
-    until: date
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

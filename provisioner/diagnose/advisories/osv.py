@@ -11,7 +11,8 @@ from typing import Any
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from provisioner.diagnose.advisories.model import Answers, Ignore, Question, Severity, Vulnerability
+from provisioner.diagnose.advisories.ignore import Ignore
+from provisioner.diagnose.advisories.model import Answers, Question, Severity, Vulnerability
 from provisioner.ground.text import replace_controls, shorten
 from provisioner.resolve.model import CondaPackage, PipPackage
 
