@@ -3,7 +3,7 @@
 import os
 import re
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -114,6 +114,17 @@ def find_lost(expected: list[str], printed: list[str]) -> str | None:
         pattern = re.escape(blur(line)).replace("…", ".*")
         if not any(re.fullmatch(pattern, candidate) for candidate in rest):
             return line
+    return None
+
+
+def find_lost_words(expected: Sequence[str], printed: str) -> str | None:
+    """Return the first expected line whose words were not printed in their turn, wherever lines end."""
+    rest = blur(printed)
+    for line in expected:
+        found = re.search(re.escape(blur(line)).replace("…", ".*?"), rest)
+        if found is None:
+            return line
+        rest = rest[found.end() :]
     return None
 
 

@@ -15,6 +15,7 @@ from tests.cli.pages import (
     ACCOUNT,
     LOOPBACK,
     find_lost,
+    find_lost_words,
     list_pages,
     read_account,
     read_blocks,
@@ -137,6 +138,11 @@ def test_a_missing_line_is_noticed() -> None:
     assert find_lost(["took … s"], printed) is None
     assert find_lost(["took 1 s", "a: passed on cpu (AMD EPYC)"], printed) == "a: passed on cpu (AMD EPYC)"
     assert find_lost(["a: failed on cpu (AMD EPYC)"], printed) is not None
+    assert (
+        find_lost_words(["it took 1 s, all", "told …", "the end"], "it took 3 s,\n  all told\n  the\nend")
+        is None
+    )
+    assert find_lost_words(["the end", "it took"], "it took 3 s: the end") == "it took"
 
 
 @pytest.mark.parametrize("page", sorted(path.name for path in (DOCS / "zh").glob("*.md")))

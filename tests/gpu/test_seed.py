@@ -12,12 +12,14 @@ from typing import Any
 import pytest
 import uv
 
+from tests.cli.pages import find_lost_words, read_page, read_steps
 from tests.wheels import make_wheel, write_wheel
 
 pytestmark = [pytest.mark.slow, pytest.mark.torch, pytest.mark.timeout(600)]
 
 REPOSITORY = Path(__file__).parents[2]
-PAGE = " ".join((REPOSITORY / "docs" / "seed.md").read_text(encoding="utf-8").split())
+TEXT = read_page("docs/seed.md")
+PAGE = " ".join(TEXT.split())
 IPEX = "2.8.10+xpu"
 SEED = "Could not run 'torch_ipex::mul_add' with arguments from the 'CPU' backend"
 PROFILE = f"""\
@@ -137,7 +139,8 @@ def test_the_traceback_is_torchs_own_and_names_the_separate_ipex(bench: Bench) -
         causes = match["cause"].splitlines()
         assert causes[0].startswith("1. A separate IPEX (intel-extension-for-pytorch) was installed")
         assert all(step in match["fix"] for step in ("(1)", "(2)", "(3)"))
-    on_page(matches[0][0]["title"], matches[0][0]["cause"])
+    (step,) = (step for step in read_steps(TEXT) if step.command == "provision explain seed.log")
+    assert find_lost_words(step.lines, bench.run("explain", log).stdout) is None
 
 
 def test_the_environment_is_told_to_be_broken_before_anything_runs(bench: Bench) -> None:

@@ -56,6 +56,11 @@ def test_surroundings_are_read() -> None:
     seen = explain_log([log], CATALOGUE).surroundings
     assert (seen.system, seen.card) == ("windows", "Arc B580")
     assert seen.versions == {"torch": "2.9.0+xpu", "vllm": "0.10.1"}
+    log = "intel-extension-for-pytorch 2.8.10+xpu\ntorch 2.13.0+cpu\n"
+    assert explain_log([log], CATALOGUE).surroundings.versions == {
+        "torch": "2.13.0+cpu",
+        "ipex": "2.8.10+xpu",
+    }
 
 
 def test_the_evidence_is_the_error_line_and_not_a_title() -> None:
