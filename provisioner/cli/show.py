@@ -5,6 +5,7 @@ import click
 from provisioner.cli.options import argument, flag, settings_flags, verb
 from provisioner.cli.output import check_output, write_output
 from provisioner.ground.names import PLATFORMS
+from provisioner.pipeline.evidence import find_proofs
 from provisioner.pipeline.graph import read_graph
 from provisioner.pipeline.settings import Settings
 from provisioner.render.graph_html import write_graph
@@ -28,7 +29,7 @@ from provisioner.render.result import Result
 def command(
     *, settings: Settings, profile_name: str | None, html: str | None, platform: str | None
 ) -> Result:
-    """Show PROFILE as its stacks and sections make it, and where each value was written.
+    """Show PROFILE as its stacks and sections make it, where each value was written, and its reports.
 
     Without a name the folder's profile is meant.
     """
@@ -43,6 +44,8 @@ def command(
         f"{row.key:<{key_width}}  {row.value:<{value_width}}  {row.origin or 'default'}".rstrip()
         for row in rows
     ]
+    (proof,) = find_proofs(settings, [profile])
+    lines.append(f"reports: {proof.describe()}")
     if html:
         lines.append(f"packages written to {html}")
-    return Result(data=as_dict(profile), text="\n".join(lines))
+    return Result(data=as_dict(profile) | {"proof": proof.describe()}, text="\n".join(lines))

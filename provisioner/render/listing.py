@@ -112,7 +112,7 @@ def _profile_lines(rows: list[dict[str, Any]]) -> list[str]:
     return [
         "profiles:",
         *(line.rstrip() for line in align(table)),
-        "  `provision show NAME` says with which wheels it was proven, and what nobody has reported yet",
+        "  `provision show NAME` has its reports: what else passed or failed, and what nobody has run",
     ]
 
 

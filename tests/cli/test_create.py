@@ -80,12 +80,14 @@ def test_bytecode_is_no_change(tiny: Lab) -> None:
 
 
 def test_create_and_list_say_where_a_profile_is_proven(lab: Lab) -> None:
-    """What the evidence says of a profile is a line of `list`, and a notice of `create` before it builds."""
+    """Where a profile passed stands in its line of `list`; `create` tells it before it builds."""
     listed = {row["name"]: row for row in lab.run("list", "--json").data["profiles"]}
     row = listed["llama3-torch-cpu"]
     assert row["proof"].startswith("proven on ")
     assert {"card", "driver", "verdict", "date", "figures"} <= set(row["evidence"][0])
-    assert "no report from an " in lab.run("list").out
+    (line,) = [line for line in lab.run("list").out.splitlines() if line.startswith("  llama3-torch-cpu ")]
+    assert row["evidence"][-1]["card"] in line
+    assert row["proof"] in lab.run("show", "llama3-torch-cpu").out
     lab.lock_tiny()
     # the name of a profile with evidence; the fingerprint tells that it was another lock
     for folder, end in ((lab.envs, "yaml"), (lab.lockfile.parent, "conda-lock.yml")):
