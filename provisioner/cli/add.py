@@ -70,6 +70,7 @@ def command(
             changed.profile,
             created.generation,
             created.report,
+            elsewhere=created.elsewhere,
             matches=created.matches,
             up_to_date=created.up_to_date,
         )

@@ -102,6 +102,7 @@ def _create(settings: Settings, profile_name: str, choices: CreateChoices, *, dr
         created.profile,
         created.generation,
         created.report,
+        elsewhere=created.elsewhere,
         matches=created.matches,
         up_to_date=created.up_to_date,
         integrated=(tools, integrate(settings, created.generation, tools)) if tools else None,

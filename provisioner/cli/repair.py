@@ -48,6 +48,7 @@ def command(
             repaired.profile,
             repaired.generation,
             repaired.report,
+            elsewhere=repaired.elsewhere,
             matches=repaired.matches,
             up_to_date=repaired.up_to_date,
         ),

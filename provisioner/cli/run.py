@@ -58,14 +58,20 @@ def command(*, settings: Settings, environment: str, program: tuple[str, ...], d
     variables = apply_activation(activation, settings.environ, windows=sys.platform == "win32")
     if device is not None:
         variables |= choose_devices(device)
-    _refuse_foreign(words[0], variables, own=activation.path[:-1], environment=environment)
+    _refuse_foreign(
+        words[0],
+        variables,
+        own=activation.path[:-1],
+        environment=environment,
+        profile=generation.receipt.profile,
+    )
     home = EnvironmentHome(data=settings.data)
     with hold_generation(home, generation, command=f"provision run {environment}"):
         return become(words, variables, where=f"environment `{environment}`")
 
 
 def _refuse_foreign(
-    program: str, variables: Mapping[str, str], *, own: Sequence[str], environment: str
+    program: str, variables: Mapping[str, str], *, own: Sequence[str], environment: str, profile: str
 ) -> None:
     """Refuse a bare `python` or `pip` that is not the environment's own.
 
@@ -79,7 +85,7 @@ def _refuse_foreign(
     if found is not None and Path(found).parent in {Path(folder) for folder in own}:
         return
     if named["name"].lower() == "pip":
-        hint = "add packages to the profile and lock it again: environments have no pip"
+        hint = f"run `provision add {profile} PACKAGE`, which locks it: environments have no pip"
     else:
         hint = f"run `provision repair {environment}` if its Python is gone"
     raise UsageError(

@@ -65,7 +65,8 @@ class Created:
     """An environment that is there.
 
     Attributes:
-        report: Of its last validation; None where it was never validated.
+        report: Of its last validation on the device that was asked for; None where there was none.
+        elsewhere: Of the last one on a device that the profile is not for, where there is no ``report``.
         matches: Known failures in the report, the root first.
         up_to_date: Whether there was nothing to do, after a repair: to prove; the report is an earlier one.
     """
@@ -73,6 +74,7 @@ class Created:
     profile: Profile
     generation: Generation
     report: Report | None
+    elsewhere: Report | None = None
     matches: "tuple[Match, ...]" = ()
     up_to_date: bool = False
 
@@ -130,7 +132,7 @@ def create(settings: Settings, profile: Profile, choices: CreateChoices, *, on_e
             on_event=on_event,
         )
         untouched = not generation.new and not find_changed(generation.prefix)
-        report = read_report(generation) if untouched else None
+        report = _read_asked(generation, profile, choices) if untouched else None
         if choices.validate and not _is_proven(report, profile, choices):
             asked = validate.ValidationChoices(device=choices.device, width=choices.width)
             report = validate.validate_generation(
@@ -138,8 +140,13 @@ def create(settings: Settings, profile: Profile, choices: CreateChoices, *, on_e
             )
             if generation.new:  # nobody has edited it yet
                 bytecode.keep_bytecode(generation, plan, at_hand.build, on_event=on_event)
-    matches = validate.recognise_report(report) if report else ()
-    return Created(profile=profile, generation=generation, report=report, matches=matches)
+    return Created(
+        profile=profile,
+        generation=generation,
+        report=report,
+        elsewhere=None if report else read_report(generation, other=True),
+        matches=validate.recognise_report(report) if report else (),
+    )
 
 
 def pass_gate(settings: Settings, profile: Profile, choices: CreateChoices) -> str | None:
@@ -225,14 +232,17 @@ def _find_done(
         return None
     if not is_stable(generation):  # built by an older version, or killed between two steps
         mend_stable(home, plan.environment)
-    report = read_report(generation)
+    report = _read_asked(generation, profile, choices)
     changed = find_changed(generation.prefix)
     if changed:
         on_event(Notice(message=_describe_changes(plan.environment, changed), level="warning"))
     proven = _is_proven(report, profile, choices) and not changed
     if not proven and (choices.validate or report is not None):
         return None
-    return Created(profile=profile, generation=generation, report=report, up_to_date=proven)
+    elsewhere = None if report else read_report(generation, other=True)
+    return Created(
+        profile=profile, generation=generation, report=report, elsewhere=elsewhere, up_to_date=proven
+    )
 
 
 def _describe_changes(name: str, changed: Sequence[str]) -> str:
@@ -245,5 +255,13 @@ def _describe_changes(name: str, changed: Sequence[str]) -> str:
 
 
 def _is_proven(report: Report | None, profile: Profile, choices: CreateChoices) -> bool:
-    asked = choices.device is not None or choices.width is not None
-    return is_proven(report, profile) and not asked
+    """Tell whether a report shows what is asked for; a width is always shown anew."""
+    if choices.width is not None or not is_proven(report, profile):
+        return False
+    return choices.device is None or (report is not None and choices.device == report.device.get("asked"))
+
+
+def _read_asked(generation: Generation, profile: Profile, choices: CreateChoices) -> Report | None:
+    """Return the last report on the kind of device that is asked for, the profile's where none is."""
+    kind = (choices.device or profile.device.value).partition(":")[0]
+    return read_report(generation, other=kind != profile.device.value)

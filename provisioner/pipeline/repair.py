@@ -85,6 +85,7 @@ def _finish(
         profile=profile,
         generation=generation,
         report=report,
+        elsewhere=None if report else read_report(generation, other=True),
         matches=matches,
         up_to_date=report is not None and not choices.validate,
     )

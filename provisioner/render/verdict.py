@@ -32,12 +32,14 @@ def render_environment(
     generation: Generation,
     report: Report | None,
     *,
+    elsewhere: Report | None = None,
     matches: "Sequence[Match]",
     up_to_date: bool,
     integrated: tuple[Tools, Integrated] | None = None,
 ) -> Result:
     """Return what `create` and `repair` answer.
 
+    ``elsewhere`` is what is known of another device than the profile's, where there is no ``report``;
     ``matches`` are recognised failures, the root first; ``integrated`` the tools that start it now.
     """
     receipt = generation.receipt
@@ -64,7 +66,13 @@ def render_environment(
     return Result(
         data=data,
         text=describe_environment(
-            profile, generation, report, new=not up_to_date, known=matches, integrated=integrated
+            profile,
+            generation,
+            report,
+            elsewhere=elsewhere,
+            new=not up_to_date,
+            known=matches,
+            integrated=integrated,
         ),
         exit_code=exit_code_of(report) if report else ExitCode.OK,
         errors=report_errors(report) if report else (),
@@ -118,12 +126,13 @@ def describe_environment(
     report: Report | None,
     *,
     new: bool,
+    elsewhere: Report | None = None,
     known: "Sequence[Match]" = (),
     integrated: tuple[Tools, Integrated] | None = None,
 ) -> str:
     """Return what `create` and `validate` print; ``known`` are recognised failures, the root first."""
     # The verdict last, where the eye is.
-    lines = [*_lines(profile, generation, report, new=new), *_known_lines(known)]
+    lines = [*_lines(profile, generation, report, elsewhere, new=new), *_known_lines(known)]
     lines += describe_integrated(*integrated) if integrated else ()
     if report is not None and new:
         lines.append(f"{report.environment}: {report.verdict.value} on {describe_device(report)}")
@@ -157,15 +166,17 @@ def _known_lines(known: "Sequence[Match]") -> Iterator[str]:
         yield f"    fix: {match.fix.replace(chr(10), chr(10) + '    ')}"
 
 
-def _lines(profile: Profile, generation: Generation, report: Report | None, *, new: bool) -> Iterator[str]:
+def _lines(
+    profile: Profile, generation: Generation, report: Report | None, elsewhere: Report | None, *, new: bool
+) -> Iterator[str]:
     """Yield what was done, where it is and how to use it."""
     name = generation.receipt.environment
     if report is None:
-        yield f"{name}: built, not validated"
+        where = f" on {profile.device.value}; {_describe_proof(elsewhere)}" if elsewhere else ""
+        yield f"{name}: built, not validated{where}"
         yield f"  validate it: provision validate {name}"
     elif not new:
-        proof = f"{report.verdict.value} on {describe_device(report)} at {report.created_at}"
-        yield f"{name}: up to date, {proof}"
+        yield f"{name}: up to date, {_describe_proof(report)}"
     else:
         yield f"{name}: checks on {describe_device(report)}"
         yield from _stage_lines(report, profile)
@@ -175,6 +186,10 @@ def _lines(profile: Profile, generation: Generation, report: Report | None, *, n
     first, *others = list_uses(name, profile, report)
     yield f"  {_LEADS[report.verdict if report else Verdict.PASSED]}: {first}"
     yield from (f"          {each}" for each in others)
+
+
+def _describe_proof(report: Report) -> str:
+    return f"{report.verdict.value} on {describe_device(report)} at {report.created_at}"
 
 
 def _archive_notice(profile: Profile) -> str | None:

@@ -1,7 +1,13 @@
 """`create` where nothing, or another thing, is to do than the first time."""
 
+import json
+
 import pytest
 
+from provisioner.install.generations import EnvironmentHome, find_environment
+from provisioner.install.receipt import OTHER_REPORT_NAME
+from provisioner.profile.load import load_profile
+from provisioner.validate.model import Report, Verdict, digest_validation
 from tests.cli.lab import Lab
 
 
@@ -20,6 +26,35 @@ def test_create_with_nothing_to_do_is_quiet(built: Lab) -> None:
     shown = built.spawn("create", "tiny", "--no-validate")
     assert (shown.code, shown.err) == (0, "")
     assert built.tree() == before
+
+
+def test_what_passed_on_the_device_that_is_asked_for_is_not_proven_again(lab: Lab) -> None:
+    """A second `create --device cpu` of a profile for a GPU does nothing; without it the GPU is meant."""
+    version = {"device: cpu": "device: xpu", "torch: cpu": "torch: xpu", "2.13.0+cpu": "2.13.0+xpu"}
+    lab.offer("torch", "2.13.0+xpu", index="torch")
+    lab.offer("tinyapp", "1.0")
+    lab.write_profile(changes=version)
+    assert lab.run("create", "tiny", "--lock", "--device", "cpu", "--no-validate").code == 0
+    generation = find_environment(EnvironmentHome(data=lab.data), "tiny")
+    assert generation is not None
+    report = Report(
+        verdict=Verdict.PASSED,
+        device={"asked": "cpu", "name": "A processor"},
+        environment="tiny",
+        lock_fingerprint=generation.receipt.fingerprint,
+        asked=digest_validation(load_profile("tiny", folders=[lab.envs])),
+        created_at="2026-01-02T03:04:05+00:00",
+    )
+    (generation.prefix / OTHER_REPORT_NAME).write_text(json.dumps(report.as_json()), encoding="utf-8")
+    before = lab.tree()
+    again = lab.run("create", "tiny", "--device", "cpu")
+    assert (again.code, again.err) == (0, "")
+    assert again.out.startswith("tiny: up to date, passed on cpu (A processor) at 2026-01-02")
+    assert lab.tree() == before
+    words = ("create", "tiny", "--no-gate", "--no-validate")
+    other = lab.run(*words).out
+    assert other.startswith("tiny: built, not validated on xpu; passed on cpu (A processor) at 2026-01-02")
+    assert lab.run(*words, "--json").data["verdict"] == "unvalidated"
 
 
 def test_a_model_that_is_not_there_is_told_before_a_byte(lab: Lab) -> None:

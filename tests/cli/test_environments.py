@@ -46,6 +46,7 @@ def test_run_takes_no_python_or_pip_of_another_environment(built: Lab, tmp_path:
         shown = built.run("run", "--json", "tiny", "--", name)
         assert (shown.code, shown.error["code"]) == (2, "usage.no_program")
         assert f"environment `tiny` has no program `{name}` of its own" in shown.error["message"]
+        assert ("`provision add tiny PACKAGE`" in shown.error["hints"][0]) == name.startswith("pip")
     assert built.spawn("run", "tiny", "--", "greet").out == "the outer one\n"
 
 

@@ -11,6 +11,7 @@ from provisioner.errors import ExitCode
 from provisioner.install.generations import Generation
 from provisioner.install.receipt import Receipt
 from provisioner.profile.load import load_profile
+from provisioner.profile.model import Device
 from provisioner.render.verdict import (
     describe_device,
     describe_environment,
@@ -171,6 +172,14 @@ def test_words_of_an_environment_without_a_report(tmp_path: Path) -> None:
     text = describe_environment(PROFILE, generation(tmp_path), None, new=True)
     assert text.startswith("demo: built, not validated\n  validate it: provision validate demo\n")
     assert "passed" not in text
+
+
+def test_words_of_an_environment_that_passed_on_another_device_alone(tmp_path: Path) -> None:
+    """What was proven is said, and that it was not on the profile's device."""
+    profile = replace(PROFILE, device=Device.XPU)
+    text = describe_environment(profile, generation(tmp_path), None, elsewhere=PASSED, new=True)
+    told = "not validated on xpu; passed on cpu (A Processor) at 2026-11-22T12:00:00+00:00"
+    assert text.startswith(f"demo: built, {told}\n  validate it: provision validate demo\n")
 
 
 def test_the_first_known_failure_is_told(tmp_path: Path) -> None:
