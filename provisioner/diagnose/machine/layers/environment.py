@@ -82,7 +82,7 @@ def _explain_absence(wanted: WantedHost) -> LayerResult:
         return unknown(
             f"this environment was not validated on a device of kind `{wanted.device}`", _VALIDATE_HINT
         )
-    return not_needed("no environment was named")
+    return not_needed("there is no built environment to look at")
 
 
 def _name_validation(said: TorchFacts) -> str:
