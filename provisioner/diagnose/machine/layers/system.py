@@ -112,7 +112,7 @@ def check_indexes(facts: HostFacts, wanted: WantedHost) -> LayerResult:
         return failed(
             f"not reached{proxy}: {names}",
             "check the network; behind a firewall set `HTTPS_PROXY`, or name a mirror in `provision.yaml`, "
-            "or a folder of wheels with `--find-links`",
+            "or, for what is locked, a folder of wheels with `--find-links`",
         )
     unasked = [name for name in wanted.indexes if name not in answers or answers[name].reached is None]
     if unasked:
