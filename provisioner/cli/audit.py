@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
+from provisioner.cli.named_files import check_output, write_output
 from provisioner.cli.options import argument, flag, format_flag, settings_flags, verb
-from provisioner.cli.output import check_output, write_output
 from provisioner.diagnose.advisories.recorded import write_answers
 from provisioner.errors import UsageError
 from provisioner.ground.names import PLATFORMS

@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
+from provisioner.cli.named_files import check_output, write_output
 from provisioner.cli.options import argument, flag, format_flag, settings_flags, verb
-from provisioner.cli.output import check_output, write_output
 from provisioner.pipeline.doctor import describe_facts, diagnose
 from provisioner.pipeline.settings import Settings
 from provisioner.render.doctor import render_diagnosis, render_layers

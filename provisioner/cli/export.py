@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
+from provisioner.cli.named_files import check_output, write_output
 from provisioner.cli.options import argument, flag, settings_flags, verb
-from provisioner.cli.output import check_output, write_output
 from provisioner.errors import UsageError
 from provisioner.ground.names import PLATFORMS
 from provisioner.lock.container import ContainerForm

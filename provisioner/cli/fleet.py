@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
+from provisioner.cli.named_files import check_output, write_output
 from provisioner.cli.options import Age, VerbCommand, argument, flag, settings_flags
-from provisioner.cli.output import check_output, write_output
 from provisioner.errors import UsageError
 from provisioner.pipeline.fleet_report import Fleet, read_fleet
 from provisioner.pipeline.fleet_run import FleetChoices, run_fleet

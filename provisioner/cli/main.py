@@ -12,7 +12,7 @@ from provisioner import __version__
 from provisioner.cli.signals import EXIT_CODES, find_signal
 from provisioner.errors import ErrorList, ExitCode, InternalError, ProvisionError, UsageError
 from provisioner.ground.text import did_you_mean
-from provisioner.render.answer import Answer
+from provisioner.render.output import Answer
 from provisioner.render.result import Result
 
 COMPLETE_VARIABLE = "_PROVISION_COMPLETE"

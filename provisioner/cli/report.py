@@ -1,7 +1,7 @@
 """``provision report``: write what was validated on this machine, for sharing."""
 
+from provisioner.cli.named_files import check_output, write_output
 from provisioner.cli.options import argument, flag, settings_flags, verb
-from provisioner.cli.output import check_output, write_output
 from provisioner.diagnose.evidence.describe import write_evidence
 from provisioner.pipeline.evidence import make_evidence
 from provisioner.pipeline.settings import Settings

@@ -2,8 +2,8 @@
 
 import click
 
+from provisioner.cli.named_files import check_output, write_output
 from provisioner.cli.options import argument, flag, settings_flags, verb
-from provisioner.cli.output import check_output, write_output
 from provisioner.ground.names import PLATFORMS
 from provisioner.pipeline.evidence import find_proofs
 from provisioner.pipeline.graph import read_graph

@@ -4,8 +4,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from provisioner.cli.named_files import check_output, write_output
 from provisioner.cli.options import DeviceName, argument, flag, settings_flags, verb
-from provisioner.cli.output import check_output, write_output
 from provisioner.errors import UsageError
 from provisioner.pipeline.settings import Settings
 from provisioner.pipeline.validate import ValidationChoices, validate

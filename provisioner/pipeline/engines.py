@@ -12,8 +12,8 @@ from provisioner.engines.archive.bundle import BundleReader
 from provisioner.engines.bytecode.cache import BytecodeCache
 from provisioner.engines.conda.linker import RattlerLinker
 from provisioner.engines.conda.solver import RattlerSolver
+from provisioner.engines.index.page_cache import IndexSource
 from provisioner.engines.index.reader import IndexReader
-from provisioner.engines.index.source import IndexSource
 from provisioner.engines.net.download import Downloader
 from provisioner.engines.net.pip_config import PackageSettings, read_pip_settings
 from provisioner.engines.net.settings import NetworkSettings, read_network_settings

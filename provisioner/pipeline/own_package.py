@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 import provisioner
-from provisioner.engines.index.source import IndexSource
+from provisioner.engines.index.page_cache import IndexSource
 from provisioner.engines.index.wheel_choice import Limits, choose_wheels
 from provisioner.errors import InstallError, UnavailableError
 from provisioner.ground.names import DEFAULT_INDEX

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
+from provisioner.engines.index.page_cache import IndexSource
 from provisioner.engines.index.reader import IndexReader
-from provisioner.engines.index.source import IndexSource
 from provisioner.engines.net.download import Downloader
 from provisioner.engines.net.pip_config import PackageSettings
 from provisioner.engines.net.settings import NetworkSettings

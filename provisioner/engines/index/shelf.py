@@ -19,7 +19,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from provisioner.engines.index.page import IndexFile
-from provisioner.engines.index.source import Choice, IndexSource
+from provisioner.engines.index.page_cache import Choice, IndexSource
 from provisioner.engines.index.wheel_choice import Limits, choose_wheels, count_hidden, find_other_wheels
 from provisioner.engines.net.addresses import host_and_port
 from provisioner.errors import InternalError, ProvisionError, UnavailableError

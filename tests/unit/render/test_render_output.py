@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from provisioner.errors import ErrorList, ExitCode, LockError, UsageError
-from provisioner.render.answer import Answer
+from provisioner.render.output import Answer
 from provisioner.render.streams import printable, write_text
 
 
