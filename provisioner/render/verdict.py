@@ -152,7 +152,8 @@ def list_notices(profile: Profile, known: "Sequence[Match]") -> list[str]:
 def list_uses(name: str, profile: Profile, report: Report | None = None) -> list[str]:
     """Return the commands that use an environment; after a verdict other than passed, what comes first."""
     if report is not None and report.verdict is not Verdict.PASSED:
-        verb = "repair" if report.verdict is Verdict.FAILED else "validate"
+        broken = report.verdict is Verdict.FAILED and not _is_for_another(profile, report)
+        verb = "repair" if broken else "validate"
         return [f"provision {verb} {name}"]
     module = "openvino_genai" if profile.torch is TorchVariant.NONE else "torch"
     program = f"python -c 'import {module}; print({module}.__version__)'"
@@ -184,8 +185,16 @@ def _lines(
         yield f"  notice: {notice}"
     yield f"  folder: {generation.prefix}"
     first, *others = list_uses(name, profile, report)
-    yield f"  {_LEADS[report.verdict if report else Verdict.PASSED]}: {first}"
+    lead = _LEADS[report.verdict if report else Verdict.PASSED]
+    if report is not None and _is_for_another(profile, report):
+        lead = f"it is kept; prove it on {profile.device.value}, which it is for"
+    yield f"  {lead}: {first}"
     yield from (f"          {each}" for each in others)
+
+
+def _is_for_another(profile: Profile, report: Report) -> bool:
+    """Tell whether a device was asked for that the profile is not for, and was not had."""
+    return report.stage == "device" and name_device(report).partition(":")[0] != profile.device.value
 
 
 def _describe_proof(report: Report) -> str:

@@ -160,6 +160,14 @@ def test_nothing_is_put_back_where_only_the_device_is_absent(tmp_path: Path) -> 
     assert "repair demo" not in text
 
 
+def test_nothing_is_put_back_where_another_device_was_asked_for(tmp_path: Path) -> None:
+    """A torch for the CPU sees no XPU, however whole the environment is."""
+    report = replace(FAILED, stage="device", code="torch_variant", device={"asked": "xpu:1"})
+    text = describe_environment(PROFILE, generation(tmp_path), report, new=True)
+    assert "  it is kept; prove it on cpu, which it is for: provision validate demo\n" in text
+    assert "repair demo" not in text
+
+
 def test_words_of_an_environment_that_is_up_to_date(tmp_path: Path) -> None:
     """One line says so; the notice is not repeated."""
     text = describe_environment(PROFILE, generation(tmp_path), PASSED, new=False)
