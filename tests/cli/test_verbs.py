@@ -16,7 +16,7 @@ from tests.cli.lab import Lab
 
 HEAVY = ("httpx", "rattler", "rich", "yaml", "numpy", "platformdirs", "packaging", "pypi_simple", "asyncio")
 # Modules of the folder that are no verbs.
-PARTS = {"crash", "dry_run", "main", "options", "output", "settings", "signals", "sources", "unfinished"}
+PARTS = {"crash", "dry_run", "main", "options", "named_files", "settings", "signals", "unfinished"}
 
 
 def command_of(verb: str) -> click.Command:
