@@ -70,7 +70,7 @@ class VerbCommand(click.Command):
         common: list[tuple[str, str]] = []
         for param in self.get_params(ctx):
             record = param.get_help_record(ctx)
-            if record is not None:
+            if record is not None and record[1]:  # an argument stands in the usage line
                 (common if isinstance(param, _CommonOption) else own).append(record)
         for title, records in (("Options", own), ("Options of every verb", common)):
             if records:

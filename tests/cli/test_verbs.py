@@ -156,6 +156,7 @@ def test_help_tells_a_verbs_own_options_first(lab: Lab) -> None:
     """What every verb has stands below what this one does."""
     own, _, common = lab.run("create", "--help").out.partition("Options of every verb:")
     assert "--rebuild" in own
+    assert "[PROFILE]" not in own.partition("Options:")[2]
     assert "--data-dir" not in own
     assert "--data-dir" in common
     assert "--rebuild" not in common
