@@ -118,11 +118,14 @@ def _scan(chunks: Iterable[str], signatures: Iterable[Signature]) -> dict[str, _
         squeezed = squeeze(block.text)
         places = _Places(block)
         for anchor in table.list_possible(squeezed):
-            if anchor not in wanted or anchor not in squeezed:
+            anchor_at = squeezed.find(anchor) if anchor in wanted else -1
+            if anchor_at < 0:
                 continue
             for source, signature in tuple(wanted[anchor].items()):
                 most_bytes = max(_READ_BYTES >> fruitless[source], _LEAST_READ_BYTES)
-                hit = _find_message(signature, squeezed, places, number, most_bytes)
+                hit = _find_message(
+                    signature, squeezed, places, anchor_at=anchor_at, number=number, most_bytes=most_bytes
+                )
                 if hit is None or (hit.is_heading and source in hits):
                     fruitless[source] += 1
                     continue
@@ -135,20 +138,21 @@ def _scan(chunks: Iterable[str], signatures: Iterable[Signature]) -> dict[str, _
 
 
 def _find_message(
-    signature: Signature, squeezed: bytes, places: "_Places", number: int, most_bytes: int
+    signature: Signature, squeezed: bytes, places: "_Places", *, anchor_at: int, number: int, most_bytes: int
 ) -> _Hit | None:
     """Return the first hit that is no heading; the heading where there is nothing else."""
     first: _Hit | None = None
     start = 0
+    known: int | None = anchor_at  # where the first one is; of those behind a heading that is not known
     for _ in range(_HEADINGS):
-        span = signature.find(squeezed, start, most_bytes=most_bytes)
+        span = signature.find(squeezed, start, anchor_at=known, most_bytes=most_bytes)
         if span is None:
             break
         hit = places.hit(span, number, squeezed)
         if not hit.is_heading:
             return hit
         first = first or hit
-        start = span[1]
+        start, known = span[1], None
     return first
 
 

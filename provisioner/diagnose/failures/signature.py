@@ -42,24 +42,29 @@ class Signature:
     anchor: bytes
     span_chars: int
 
-    def find(self, squeezed: bytes, start_at: int = 0, *, most_bytes: int) -> tuple[int, int] | None:
+    def find(
+        self, squeezed: bytes, start_at: int = 0, *, anchor_at: int | None = None, most_bytes: int
+    ) -> tuple[int, int] | None:
         """Return the start and end of the first match in ``squeezed`` from ``start_at``, or ``None``.
 
         Args:
             squeezed: Squeezed text.
             start_at: Where to begin.
+            anchor_at: Where the first anchor from there is, if that is known.
             most_bytes: After so many bytes around anchors the search ends.
         """
         regex = _compile(self.pattern)
-        at = squeezed.find(self.anchor, start_at)
+        at = squeezed.find(self.anchor, start_at) if anchor_at is None else anchor_at
         seen = start_at
         budget = most_bytes
-        while at >= 0 and budget > 0:
+        while at >= 0:
             start = max(start_at, seen - self.span_chars, at - self.span_chars)
             seen = at + self.span_chars + _WINDOW_CHARS
             if hit := regex.search(squeezed, start, seen):
                 return hit.span()
             budget -= min(seen, len(squeezed)) - start
+            if budget <= 0:
+                break
             at = squeezed.find(self.anchor, at + _WINDOW_CHARS + 1)
         return None
 
