@@ -83,9 +83,9 @@ def integrate(settings: Settings, generation: Generation, tools: Tools) -> Integ
             replaced.append(str(before))
         return set_key(text, VSCODE_KEY, str(python))
 
-    vscode = _change_settings(tools.folder, put, python) if tools.vscode else None
     if tools.vscode:
         _remember(home.environment(name), tools.folder)
+    vscode = _change_settings(tools.folder, put, python) if tools.vscode else None
     return Integrated(
         jupyter=_write_kernel(settings, generation) if tools.jupyter else None,
         vscode=vscode,
@@ -132,8 +132,12 @@ def remove_kernel(settings: Settings, name: str) -> Path | None:
 
 
 def _remember(environment: Path, folder: Path) -> None:
+    path = environment / _FOLDERS_NAME
     folders = _read_folders(environment) | {str(folder.absolute())}
-    write_atomically(environment / _FOLDERS_NAME, json.dumps(sorted(folders)) + "\n")
+    try:
+        write_atomically(path, json.dumps(sorted(folders)) + "\n")
+    except OSError as error:
+        raise _unwritable(path, error) from error
 
 
 def _read_folders(environment: Path) -> set[str]:

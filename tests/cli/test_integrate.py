@@ -115,6 +115,15 @@ def test_create_writes_both_and_remove_takes_the_kernel_along(notebook: Lab) -> 
     assert "python" not in settings.read_text(encoding="utf-8")
 
 
+def test_settings_that_cannot_be_remembered_are_not_written(notebook: Lab) -> None:
+    """Where the folder cannot be noted down, the error says so, and VS Code's settings stay as they are."""
+    (notebook.data / "environments" / "tiny" / "vscode-folders.json").mkdir()
+    done = notebook.run("integrate", "tiny", "--vscode", "--json")
+    assert (done.code, done.error["code"]) == (2, "usage.integrate")
+    assert "vscode-folders.json" in done.error["message"]
+    assert not (notebook.root / ".vscode").exists()
+
+
 def test_remove_is_silent_of_settings_that_name_another_interpreter(notebook: Lab) -> None:
     """What a user has changed since is no longer ours to speak of."""
     assert notebook.run("integrate", "tiny", "--vscode").code == 0
