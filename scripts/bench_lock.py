@@ -25,7 +25,7 @@ from pathlib import Path
 from pypi_simple import PYPI_SIMPLE_ENDPOINT
 from uv import find_uv_bin
 
-from provisioner.engines.index.shelf import day_after
+from provisioner.engines.index.loopback import day_after
 from provisioner.engines.net.addresses import to_mirror
 from provisioner.profile.load import load_profile
 from provisioner.profile.model import Platform, Profile

@@ -9,9 +9,9 @@ from provisioner.diagnose.fleet.host_file import SCHEMA
 from provisioner.install.generations import Generation
 from provisioner.install.receipt import Receipt
 from provisioner.profile.load import load_profile
+from provisioner.render.create import render_environment
 from provisioner.render.output import SCHEMA as RESULT_SCHEMA
 from provisioner.render.result import Result
-from provisioner.render.verdict import render_environment
 from provisioner.validate.model import CheckRecord, Report, Status, Verdict
 
 ROOT = Path(__file__).parents[1]

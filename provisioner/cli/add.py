@@ -9,9 +9,9 @@ from provisioner.pipeline.add import Change, change_packages
 from provisioner.pipeline.create import CreateChoices
 from provisioner.pipeline.settings import Settings
 from provisioner.render.add import render_changed
+from provisioner.render.create import render_environment
 from provisioner.render.progress import show_progress
 from provisioner.render.result import Result
-from provisioner.render.verdict import render_environment
 
 
 @verb("add")

@@ -10,9 +10,9 @@ from provisioner.pipeline.bundle_use import hold_bundle
 from provisioner.pipeline.create import CreateChoices, create
 from provisioner.pipeline.integrate import integrate
 from provisioner.pipeline.settings import Settings
+from provisioner.render.create import render_environment
 from provisioner.render.progress import show_progress
 from provisioner.render.result import Result
-from provisioner.render.verdict import render_environment
 from provisioner.validate.model import Verdict
 
 

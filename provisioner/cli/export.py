@@ -8,7 +8,7 @@ from provisioner.cli.named_files import check_output, write_output
 from provisioner.cli.options import argument, flag, settings_flags, verb
 from provisioner.errors import UsageError
 from provisioner.ground.names import PLATFORMS
-from provisioner.lock.container import ContainerForm
+from provisioner.lock.dockerfile import ContainerForm
 from provisioner.lock.export import Format
 from provisioner.pipeline.export import export, export_container
 from provisioner.pipeline.settings import Settings

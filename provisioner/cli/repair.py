@@ -4,9 +4,9 @@ from provisioner.cli.options import argument, flag, lock_timeout_flag, settings_
 from provisioner.pipeline.create import CreateChoices
 from provisioner.pipeline.repair import repair
 from provisioner.pipeline.settings import Settings
+from provisioner.render.create import render_environment
 from provisioner.render.progress import show_progress
 from provisioner.render.result import Result
-from provisioner.render.verdict import render_environment
 from provisioner.render.verify import render_repair
 
 

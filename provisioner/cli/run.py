@@ -13,7 +13,7 @@ from provisioner.engines.process.become import become_program, find_program
 from provisioner.errors import UsageError
 from provisioner.install.activation import apply_activation, choose_devices, find_activation
 from provisioner.install.generations import EnvironmentHome
-from provisioner.install.use import hold_generation
+from provisioner.install.in_use import hold_generation
 from provisioner.pipeline.settings import Settings
 
 # Another Python's would answer for, or change, another environment.

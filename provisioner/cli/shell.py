@@ -10,8 +10,8 @@ from provisioner.cli.run import become
 from provisioner.ground.files import make_private_folder, write_atomically
 from provisioner.install.activation import find_activation
 from provisioner.install.generations import EnvironmentHome
+from provisioner.install.in_use import hold_generation
 from provisioner.install.shells import format_activation, guess_shell, quote_fish, quote_posix
-from provisioner.install.use import hold_generation
 from provisioner.pipeline.settings import Settings
 
 # The user's own start-up files run first, else they would put their folders before the environment's again.

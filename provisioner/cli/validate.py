@@ -9,11 +9,7 @@ from provisioner.cli.options import DeviceName, argument, flag, settings_flags, 
 from provisioner.errors import UsageError
 from provisioner.pipeline.settings import Settings
 from provisioner.pipeline.validate import ValidationChoices, validate
-from provisioner.render.progress import show_progress
-from provisioner.render.report_html import write_html
-from provisioner.render.report_junit import write_junit
-from provisioner.render.result import Result
-from provisioner.render.verdict import (
+from provisioner.render.create import (
     describe_environment,
     exit_code_of,
     list_notices,
@@ -21,6 +17,10 @@ from provisioner.render.verdict import (
     report_errors,
     summarise_report,
 )
+from provisioner.render.progress import show_progress
+from provisioner.render.report_html import write_html
+from provisioner.render.report_junit import write_junit
+from provisioner.render.result import Result
 
 
 @verb("validate")

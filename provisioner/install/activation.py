@@ -8,10 +8,10 @@ from pathlib import PurePath
 from provisioner.errors import UsageError
 from provisioner.ground.text import shown
 from provisioner.install.generations import Generation
-from provisioner.install.layout import WINDOWS, find_path_entries
 from provisioner.install.plan import CONDA
+from provisioner.install.prefix_layout import WINDOWS, find_path_entries
 from provisioner.install.receipt import Receipt
-from provisioner.install.stable import find_stable
+from provisioner.install.stable_path import find_stable
 from provisioner.profile.rules import VARIABLE_NAME, check_variable
 
 

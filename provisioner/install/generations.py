@@ -16,8 +16,8 @@ from pathlib import Path
 from provisioner.errors import InstallError, UsageError
 from provisioner.ground.files import is_temporary, make_private_folder, remove_tree, write_atomically
 from provisioner.ground.names import check_profile_name
-from provisioner.install.layout import find_python
 from provisioner.install.plan import InstallPlan
+from provisioner.install.prefix_layout import find_python
 from provisioner.install.receipt import RECEIPT_NAME, RECORD_NAME, REPORT_NAME, Receipt, parse_receipt
 
 MARK_NAME = "provision-environment.json"

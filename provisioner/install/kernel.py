@@ -15,8 +15,8 @@ import platformdirs
 from provisioner.ground.files import read_file
 from provisioner.install.activation import plan_activation
 from provisioner.install.generations import Generation
-from provisioner.install.layout import WINDOWS, find_path_entries
-from provisioner.install.stable import find_stable
+from provisioner.install.prefix_layout import WINDOWS, find_path_entries
+from provisioner.install.stable_path import find_stable
 
 KERNEL_PACKAGE = "ipykernel"
 SPEC_NAME = "kernel.json"

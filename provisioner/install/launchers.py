@@ -15,10 +15,10 @@ from provisioner.ground.files import link_folder, make_private_folder, write_ato
 from provisioner.install.activation import find_activation
 from provisioner.install.environment_lock import hold_environment
 from provisioner.install.generations import EnvironmentHome, Generation, find_environment
-from provisioner.install.layout import WINDOWS
 from provisioner.install.plan import CONDA
+from provisioner.install.prefix_layout import WINDOWS
 from provisioner.install.shells import quote_posix
-from provisioner.install.stable import find_stable, is_stable
+from provisioner.install.stable_path import find_stable, is_stable
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from provisioner.install.conda_scripts import format_conda_scripts, split_variables
-from provisioner.install.layout import WINDOWS
 from provisioner.install.plan import InstallPlan
+from provisioner.install.prefix_layout import WINDOWS
 
 _WORDS = (
     "`{name}` is built from a lock and proven by a model; what is installed beside the lock is proven by "

@@ -18,7 +18,7 @@ from provisioner.install.generations import (
     remove_temporaries,
 )
 from provisioner.install.receipt import RECEIPT_NAME
-from provisioner.install.stable import LAUNCHERS_NAME, remove_stable
+from provisioner.install.stable_path import LAUNCHERS_NAME, remove_stable
 
 
 @contextmanager

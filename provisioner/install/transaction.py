@@ -31,7 +31,7 @@ from provisioner.install.launchers import write_stable
 from provisioner.install.plan import InstallPlan
 from provisioner.install.receipt import Receipt
 from provisioner.install.removal import remove_environment, remove_generation, remove_leftovers
-from provisioner.install.stable import find_stable
+from provisioner.install.stable_path import find_stable
 
 _NOTICE_FROM = 5
 _STOPPING_S = 0.5

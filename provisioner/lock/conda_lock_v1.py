@@ -14,7 +14,7 @@ from provisioner.ground.yaml_reader import read_yaml
 from provisioner.ground.yaml_tree import Table, find_items, find_origin
 from provisioner.ground.yaml_writer import Value, write_yaml
 from provisioner.lock.fingerprint import read_input
-from provisioner.lock.head import (
+from provisioner.lock.header import (
     CONDA_LOCK_VERSION,
     HEAD,
     DamageError,

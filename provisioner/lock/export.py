@@ -14,7 +14,7 @@ from provisioner.ground.yaml_writer import Item, Value, write_yaml
 from provisioner.lock.conda_lock_v1 import write_document
 from provisioner.lock.fingerprint import read_input
 from provisioner.lock.graph import order_by_need
-from provisioner.lock.head import render_metadata
+from provisioner.lock.header import render_metadata
 from provisioner.lock.model import Lock, LockedPlatform
 from provisioner.lock.pylock import describe_package, format_pylock
 from provisioner.lock.sbom import format_sbom

@@ -12,7 +12,7 @@ from provisioner.ground.text import escape_controls
 from provisioner.ground.yaml_reader import read_yaml
 from provisioner.ground.yaml_tree import Table
 from provisioner.lock.conda_lock_v1 import MAX_BYTES, MAX_DEPTH, dump_lock, parse_lock
-from provisioner.lock.head import DamageError, NewerError, parse_head
+from provisioner.lock.header import DamageError, NewerError, parse_head
 from provisioner.lock.model import Lock, LockHead
 
 SUFFIX = ".conda-lock.yml"

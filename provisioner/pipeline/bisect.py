@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from provisioner.engines.conda.constraints import allows_conda
 from provisioner.errors import UsageError
 from provisioner.events import Listener, Notice
-from provisioner.lock.culprit import Culprit, NotBadError, NotGoodError, find_culprit
+from provisioner.lock.bisect_mix import Mixture, Package, allows, index_packages, make_mixture
+from provisioner.lock.bisect_search import Culprit, NotBadError, NotGoodError, find_culprit
 from provisioner.lock.diff import LockDiff, diff_locks
-from provisioner.lock.mix import Mixture, Package, allows, index_packages, make_mixture
 from provisioner.lock.model import Lock
 from provisioner.pipeline.bisect_bench import Bench, BisectChoices, Judged
 from provisioner.pipeline.bisect_locks import choose_profile, load_end

@@ -16,10 +16,10 @@ from provisioner.ground.scratch import find_dead_scratch, hold_scratch
 from provisioner.install.activation import apply_activation, find_activation
 from provisioner.install.environment_lock import hold_environment
 from provisioner.install.generations import Generation
+from provisioner.install.in_use import hold_unused
 from provisioner.install.plan import InstallPlan
-from provisioner.install.use import hold_unused
-from provisioner.lock.culprit import Outcome
-from provisioner.lock.mix import Mixture
+from provisioner.lock.bisect_mix import Mixture
+from provisioner.lock.bisect_search import Outcome
 from provisioner.lock.model import Lock, LockedPlatform
 from provisioner.pipeline.base_python import find_base_python
 from provisioner.pipeline.build import build_generation

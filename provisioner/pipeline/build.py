@@ -18,9 +18,9 @@ from provisioner.ground.text import count_of
 from provisioner.install.file_lists import BYTECODE_NAME
 from provisioner.install.generations import EnvironmentHome
 from provisioner.install.inventory import format_inventory, make_inventory
-from provisioner.install.layout import find_python, find_site_packages
 from provisioner.install.markers import format_markers, write_markers
 from provisioner.install.plan import CONDA, InstallPlan
+from provisioner.install.prefix_layout import find_python, find_site_packages
 from provisioner.install.receipt import (
     INVENTORY_NAME,
     RECEIPT_NAME,

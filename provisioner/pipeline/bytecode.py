@@ -12,8 +12,8 @@ from provisioner.errors import InternalError
 from provisioner.events import Listener, Notice, tell_step
 from provisioner.ground.text import count_of
 from provisioner.install.generations import Generation
-from provisioner.install.layout import find_site_packages
 from provisioner.install.plan import InstallPlan
+from provisioner.install.prefix_layout import find_site_packages
 from provisioner.pipeline.build import BuildEngines
 
 

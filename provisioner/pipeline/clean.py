@@ -24,6 +24,7 @@ from provisioner.install.generations import (
     list_generations,
     remove_temporaries,
 )
+from provisioner.install.in_use import hold_unused, hold_unused_downloads
 from provisioner.install.launchers import write_stable
 from provisioner.install.receipt import RECEIPT_NAME
 from provisioner.install.removal import (
@@ -33,8 +34,7 @@ from provisioner.install.removal import (
     remove_generation,
     remove_leftovers,
 )
-from provisioner.install.stable import is_stable
-from provisioner.install.use import hold_unused, hold_unused_downloads
+from provisioner.install.stable_path import is_stable
 from provisioner.lock.file import read_lock
 from provisioner.pipeline.integrate import find_settings, remove_kernel
 from provisioner.pipeline.settings import Settings

@@ -15,7 +15,7 @@ from provisioner.install.launchers import mend_stable
 from provisioner.install.plan import InstallPlan, plan_install
 from provisioner.install.receipt import Receipt
 from provisioner.install.snapshot import find_changed
-from provisioner.install.stable import is_stable
+from provisioner.install.stable_path import is_stable
 from provisioner.install.tools import Tools
 from provisioner.install.transaction import find_current, install_environment
 from provisioner.lock.file import read_lock, read_lock_head

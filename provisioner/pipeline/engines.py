@@ -25,7 +25,7 @@ from provisioner.engines.uv.solver import UvSolver
 from provisioner.events import Listener, ignore_events
 from provisioner.ground.names import DEFAULT_INDEX
 from provisioner.install.generations import EnvironmentHome
-from provisioner.install.use import hold_downloads
+from provisioner.install.in_use import hold_downloads
 from provisioner.pipeline.build import BuildEngines
 from provisioner.pipeline.settings import Settings
 

@@ -8,7 +8,7 @@ from hashlib import sha256
 from provisioner.engines.index.files import IndexFiles
 from provisioner.engines.net.download import Downloader
 from provisioner.errors import InstallError, ProvisionError, UnavailableError, UsageError
-from provisioner.lock.container import Container, ContainerForm, format_container
+from provisioner.lock.dockerfile import Container, ContainerForm, format_container
 from provisioner.lock.export import Format, export_lock
 from provisioner.lock.file import read_lock
 from provisioner.lock.verify_urls import HeadAnswer, judge_answer, plan_file_checks

@@ -21,7 +21,7 @@ from provisioner.install.kernel import (
     read_kernel_owner,
 )
 from provisioner.install.launchers import write_stable
-from provisioner.install.stable import find_stable
+from provisioner.install.stable_path import find_stable
 from provisioner.install.tools import VSCODE_FILE, VSCODE_KEY, Integrated, Tools
 from provisioner.pipeline.settings import Settings, builtin_folder
 from provisioner.profile.model import Profile

@@ -13,12 +13,12 @@ from provisioner.ground.files import disk_error
 from provisioner.ground.text import count_of
 from provisioner.install.environment_lock import hold_environment
 from provisioner.install.generations import Generation
+from provisioner.install.in_use import hold_unused
 from provisioner.install.inventory import BuiltFile, load_inventory
 from provisioner.install.plan import InstallPlan
 from provisioner.install.removal import remove_leftovers
 from provisioner.install.restore import hold_second, needs_source, restore_files
 from provisioner.install.snapshot import keep_snapshot
-from provisioner.install.use import hold_unused
 from provisioner.install.verify import Difference, compare_files
 from provisioner.lock.file import SUFFIX, read_lock
 from provisioner.pipeline.base_python import find_base_python

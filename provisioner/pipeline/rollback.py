@@ -13,9 +13,9 @@ from provisioner.install.generations import (
     list_environments,
     list_generations,
 )
+from provisioner.install.in_use import hold_generation
 from provisioner.install.snapshot import find_changed
 from provisioner.install.transaction import switch_generation
-from provisioner.install.use import hold_generation
 from provisioner.lock.diff import LockDiff, diff_locks
 from provisioner.lock.file import SUFFIX, read_lock
 from provisioner.lock.model import Lock

@@ -13,9 +13,9 @@ from provisioner.diagnose.failures.probe_errors import recognise_error
 from provisioner.engines.process.run import start_program
 from provisioner.events import Listener, StageFinished, StageStarted, ignore_events
 from provisioner.install.generations import Generation
+from provisioner.install.in_use import hold_generation
 from provisioner.install.inventory import find_list_digests, load_inventory
 from provisioner.install.receipt import INVENTORY_NAME
-from provisioner.install.use import hold_generation
 from provisioner.pipeline.engines import Engines
 from provisioner.pipeline.reports import find_model, write_report
 from provisioner.pipeline.settings import Settings

@@ -9,7 +9,7 @@ from provisioner.engines.store.store import StoreCheck, check_store
 from provisioner.errors import InstallError
 from provisioner.events import Listener, StageFinished, StageStarted, ignore_events
 from provisioner.install.generations import EnvironmentHome, Generation, list_environments
-from provisioner.install.use import hold_generation
+from provisioner.install.in_use import hold_generation
 from provisioner.install.verify import Comparison, compare_with_inventory
 from provisioner.pipeline.settings import Settings
 

@@ -15,9 +15,9 @@ from provisioner.diagnose.machine.known import Known, find_stop
 from provisioner.diagnose.machine.known_rows import Kind
 from provisioner.diagnose.machine.layers.model import LayerResult
 from provisioner.errors import ExitCode
+from provisioner.render.create import list_runs
 from provisioner.render.generations import describe_verdict
 from provisioner.render.result import Result
-from provisioner.render.verdict import list_runs
 from provisioner.validate.checks.finding import name_environment
 from provisioner.validate.model import Report
 

@@ -11,8 +11,8 @@ from rich.cells import cell_len
 
 from provisioner.diagnose.failures.answer import Match, Surroundings
 from provisioner.diagnose.failures.model import Confidence, Language, Severity
+from provisioner.render.create import list_runs, name_device
 from provisioner.render.result import Result
-from provisioner.render.verdict import list_runs, name_device
 from provisioner.validate.checks.finding import REBUILD_HINT, name_environment
 from provisioner.validate.model import Report, Verdict
 

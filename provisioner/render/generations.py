@@ -6,9 +6,9 @@ from typing import Any
 
 from provisioner.install.generations import Generation
 from provisioner.lock.diff import LockDiff
+from provisioner.render.create import describe_device, list_runs
 from provisioner.render.lock_diff import as_text
 from provisioner.render.result import Result
-from provisioner.render.verdict import describe_device, list_runs
 from provisioner.validate.model import Report
 
 Kept = tuple[Generation, Report | None, Report | None, bool, LockDiff | None]

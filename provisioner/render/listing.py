@@ -7,12 +7,12 @@ from typing import Any
 from provisioner.diagnose.evidence.proof import Proof
 from provisioner.errors import InstallError
 from provisioner.install.generations import Generation
-from provisioner.install.stable import find_stable
+from provisioner.install.stable_path import find_stable
 from provisioner.profile.load import ProfileEntry
 from provisioner.render.amounts import format_bytes
+from provisioner.render.create import list_runs
 from provisioner.render.generations import Kept, generation_lines, kept_row
 from provisioner.render.result import Result
-from provisioner.render.verdict import list_runs
 from provisioner.validate.model import Report
 
 

@@ -6,7 +6,7 @@ environments' own, proxies and tokens.
 
 from pathlib import Path
 
-from provisioner.install.layout import find_path_entries
+from provisioner.install.prefix_layout import find_path_entries
 from provisioner.validate.model import ValidationRequest
 
 _ALLOWED = {

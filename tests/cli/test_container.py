@@ -12,7 +12,7 @@ import pytest
 from jsonschema.validators import validator_for
 
 from provisioner.ground.json_edit import read_json
-from provisioner.lock.container import Container, ContainerForm, format_container
+from provisioner.lock.dockerfile import Container, ContainerForm, format_container
 from tests.cli.lab import COMMAND, REPOSITORY, Lab
 
 SCHEMA = json.loads(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from provisioner.install.generations import MARK_NAME, EnvironmentHome
-from provisioner.install.use import hold_downloads
+from provisioner.install.in_use import hold_downloads
 from tests.cli.lab import Lab
 
 OTHER = "other-1.0-py3-none-any.whl"

@@ -11,7 +11,7 @@ from provisioner.events import Event, Listener, Notice, ignore_events
 from provisioner.install.file_lists import BYTECODE_NAME
 from provisioner.install.generations import Generation
 from provisioner.install.inventory import find_list_digests, load_inventory
-from provisioner.install.layout import find_site_packages
+from provisioner.install.prefix_layout import find_site_packages
 from provisioner.pipeline.bytecode import keep_bytecode
 from tests.installing import close_clients, install, make_engines, make_plan, run_python, stock_wheel
 

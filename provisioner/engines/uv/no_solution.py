@@ -7,7 +7,7 @@ from contextlib import suppress
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from provisioner.engines.index.shelf import Shelf
+from provisioner.engines.index.loopback import Shelf
 from provisioner.engines.net.addresses import host_and_port
 from provisioner.errors import ErrorList, InternalError, ProvisionError, ResolveError, UnavailableError
 from provisioner.ground.names import DEFAULT_INDEX

@@ -12,10 +12,10 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from provisioner.engines.index.loopback import Shelf, serve_shelf
 from provisioner.engines.index.metadata import find_requires_dist
 from provisioner.engines.index.page import IndexFile
 from provisioner.engines.index.page_cache import IndexSource
-from provisioner.engines.index.shelf import Shelf, serve_shelf
 from provisioner.engines.process.run import Completed
 from provisioner.engines.uv.no_solution import explain_failure, join_failures
 from provisioner.engines.uv.program import Uv

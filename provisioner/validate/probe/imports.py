@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .context import Context
-from .places import is_below, resolve
+from .real_path import is_below, resolve
 
 _NATIVE_DISTRIBUTIONS = ("bigdl-core-xe", "bigdl_core_xe")
 _NATIVE_MODULES = ("xe_linear", "xe_addons")

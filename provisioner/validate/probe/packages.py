@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from .context import Context
-from .places import is_below, resolve
+from .real_path import is_below, resolve
 from .unrecorded import measure_unrecorded
 
 _NAMED = 5

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from .places import is_below, resolve
+from .real_path import is_below, resolve
 
 _NAMED = 5
 _STARTUP_MODULES = ("sitecustomize", "usercustomize")

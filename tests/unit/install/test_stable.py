@@ -12,7 +12,7 @@ from provisioner.install.activation import find_activation
 from provisioner.install.generations import EnvironmentHome, Generation
 from provisioner.install.launchers import format_launchers, write_stable
 from provisioner.install.receipt import Receipt
-from provisioner.install.stable import find_stable
+from provisioner.install.stable_path import find_stable
 
 
 def make_generation(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provisioner.lock.culprit import Culprit, NotBadError, NotGoodError, Outcome, find_culprit
+from provisioner.lock.bisect_search import Culprit, NotBadError, NotGoodError, Outcome, find_culprit
 
 Choice = frozenset[int]
 

@@ -12,7 +12,7 @@ from provisioner.install.generations import Generation
 from provisioner.install.receipt import Receipt
 from provisioner.profile.load import load_profile
 from provisioner.profile.model import Device
-from provisioner.render.verdict import (
+from provisioner.render.create import (
     describe_device,
     describe_environment,
     exit_code_of,

@@ -5,7 +5,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provisioner.lock.mix import Package, allows, index_packages, make_mixture
+from provisioner.lock.bisect_mix import Package, allows, index_packages, make_mixture
 from provisioner.lock.model import LockedPlatform
 from provisioner.resolve.model import PipPackage
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from provisioner.install.generations import Generation
-from provisioner.install.layout import WINDOWS
+from provisioner.install.prefix_layout import WINDOWS
 
 LINK_NAME = "env"
 LAUNCHERS_NAME = "bin"

@@ -17,8 +17,8 @@ from provisioner.install.generations import (
     prepare_environment,
     publish,
 )
+from provisioner.install.in_use import hold_generation, hold_unused
 from provisioner.install.receipt import RECEIPT_NAME, Receipt, format_receipt
-from provisioner.install.use import hold_generation, hold_unused
 
 RECEIPT = Receipt(
     environment="demo",
@@ -34,7 +34,7 @@ _BECOME = """
 import os, sys
 from pathlib import Path
 from provisioner.install.generations import EnvironmentHome, find_environment
-from provisioner.install.use import hold_generation
+from provisioner.install.in_use import hold_generation
 home = EnvironmentHome(data=Path(sys.argv[1]))
 with hold_generation(home, find_environment(home, "demo"), command="provision run demo"):
     os.execv("/bin/sh", ["sh", "-c", "echo ready; read line"])
