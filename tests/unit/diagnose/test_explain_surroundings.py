@@ -84,3 +84,20 @@ def test_the_evidence_is_the_error_line_and_not_a_title() -> None:
 def test_codes_are_known_by_name_and_number(text: str, name: str) -> None:
     """The tables of codes give a cause its names and its numbers."""
     assert explain_text([text], CATALOGUE)[0].id == name
+
+
+@pytest.mark.parametrize("card", ["Intel Iris Plus 655", "Intel DG1", "UHD 620", "Intel A380", "Arc Pro B50"])
+def test_a_card_is_a_sign_of_intel_however_people_write_it(card: str) -> None:
+    """A message of any program is then an Intel answer."""
+    (match,) = explain_text([f"{card}\n{CUDA_WANTED}"], CATALOGUE)
+    assert match.confidence is not Confidence.LOW
+
+
+@pytest.mark.parametrize("words", ["It gets stuck.", "No GPU detected", "The NPU is not detected, openvino"])
+def test_a_failure_told_in_words_gives_way_to_an_error(words: str) -> None:
+    """Words that fit many failures are no answer beside an error line as bad."""
+    error = "Native API failed. Native API returns: 40 (UR_RESULT_ERROR_OUT_OF_RESOURCES)"
+    first, *_ = explain_text([f"Intel Arc A770\n{words}\n{error}\n"], CATALOGUE)
+    assert first.id == "native-api-out-of-resources"
+    (alone,) = explain_text([f"Intel Arc A770\n{words}\n"], CATALOGUE)
+    assert alone.id in {"first-run-compiles", "installer-chose-cpu", "npu-not-listed"}
