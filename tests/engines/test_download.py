@@ -3,12 +3,21 @@
 import hashlib
 import os
 import socket
+import ssl
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from provisioner.engines.net.download import Downloader, NotFoundError
 from provisioner.engines.net.settings import NetworkSettings
@@ -353,11 +362,116 @@ def test_a_proxy_that_wants_a_password_is_told(server: Loopback, tmp_path: Path)
     assert caught.value.code == "unavailable.proxy"
 
 
-def test_https_is_never_left_for_http(tmp_path: Path) -> None:
-    """A server that speaks plain http behind an https address is a TLS error."""
-    with serve({}) as plain, pytest.raises(UnavailableError) as caught:
-        fetch(plain.url.replace("http:", "https:") + "/ok/a.whl", tmp_path / "a.part", tries=1)
+@contextmanager
+def answer_hello(answer: bytes, context: ssl.SSLContext | None = None) -> Iterator[str]:
+    """Yield the https address of a server that answers one connection's first bytes so, or with `context`."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(10)
+
+        def serve_one() -> None:
+            with suppress(OSError):
+                connection, _ = listening.accept()
+                with connection:
+                    if context:
+                        context.wrap_socket(connection, server_side=True).close()
+                    connection.recv(4096)
+                    connection.sendall(answer)
+
+        thread = threading.Thread(target=serve_one)
+        thread.start()
+        yield f"https://127.0.0.1:{listening.getsockname()[1]}"
+        thread.join()
+
+
+PLAIN_HTTP = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"
+
+
+def fatal_alert(number: int) -> bytes:
+    """Return the TLS record with which a server refuses a handshake (RFC 8446, 6.2)."""
+    return bytes([21, 3, 3, 0, 2, 2, number])
+
+
+@pytest.mark.parametrize(
+    ("answer", "why", "hint"),
+    [
+        (
+            PLAIN_HTTP,
+            "speaks no TLS, plain http perhaps (wrong version number)",
+            "`http` in place of `https`",
+        ),
+        (b"SSH-2.0-OpenSSH_9.6\r\n", "speaks no TLS", "another port"),
+        (fatal_alert(40), "no TLS connection came about (sslv3 alert handshake failure)", "port"),
+        (fatal_alert(50), "alert decode error", "which TLS versions"),
+        (fatal_alert(70), "alert protocol version", "which TLS versions"),
+        (fatal_alert(46), "alert certificate unknown", "which TLS versions"),
+    ],
+)
+def test_only_a_certificate_is_said_to_be_untrusted(
+    tmp_path: Path, answer: bytes, why: str, hint: str
+) -> None:
+    """A server without TLS and an alert are named as such, once, and nobody is sent to a CA bundle."""
+    with answer_hello(answer) as address, pytest.raises(UnavailableError) as caught:
+        fetch(f"{address}/a.whl", tmp_path / "a.part")
     assert caught.value.code == "unavailable.tls"
+    assert why in caught.value.message
+    told = " ".join(caught.value.hints)
+    assert hint in told
+    assert "HTTPS_PROXY" in told
+    assert "trusted" not in caught.value.message
+    assert "CA bundle" not in told
+
+
+def test_a_handshake_that_is_cut_off_is_a_broken_connection(tmp_path: Path) -> None:
+    """Nothing was said of certificates, and the next try may go through."""
+    with answer_hello(b"") as address, pytest.raises(UnavailableError) as caught:
+        fetch(f"{address}/a.whl", tmp_path / "a.part", tries=1)
+    assert caught.value.code == "unavailable.connection"
+    assert caught.value.message.endswith(": it hung up")
+    assert caught.value.retryable
+
+
+def test_a_proxy_without_tls_is_told(tmp_path: Path) -> None:
+    """`https://` before a proxy that speaks plain http is the common mistake in `HTTPS_PROXY`."""
+    with answer_hello(PLAIN_HTTP) as proxy, pytest.raises(UnavailableError) as caught:
+        fetch("https://origin.invalid/a.whl", tmp_path / "a.part", proxies={"all": proxy}, tries=1)
+    assert f"through the proxy `{proxy}`" in caught.value.message
+    assert any("most proxies are named with `http://`" in hint for hint in caught.value.hints)
+
+
+def test_a_certificate_that_nobody_signed_is_not_trusted(tmp_path: Path) -> None:
+    """The one case where the certificate is to blame; the hint says where a CA of one's own goes."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(self_signed(tmp_path / "server.pem"))
+    with answer_hello(b"", context) as address, pytest.raises(UnavailableError) as caught:
+        fetch(f"{address}/a.whl", tmp_path / "a.part")
+    assert caught.value.code == "unavailable.tls"
+    assert "its certificate cannot be trusted: self-signed certificate" in caught.value.message
+    assert any("SSL_CERT_FILE" in hint for hint in caught.value.hints)
+
+
+def self_signed(path: Path) -> Path:
+    """Write a key and a certificate for 127.0.0.1 that only it itself signed."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    plain = serialization.NoEncryption()
+    pkcs8 = serialization.PrivateFormat.PKCS8
+    path.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, pkcs8, plain)
+        + certificate.public_bytes(serialization.Encoding.PEM)
+    )
+    return path
 
 
 def test_a_missing_ca_bundle_is_named(tmp_path: Path) -> None:

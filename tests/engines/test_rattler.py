@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -234,6 +235,32 @@ def test_a_channel_that_is_not_there_is_unavailable(channel: Channel, url: str, 
         channel.solver(url=url).solve_conda(channel.request("a"))
     assert caught.value.context["host"] == host
     assert caught.value.code == "unavailable.connection"
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "speaks no TLS, plain http perhaps"),
+        (bytes([21, 3, 3, 0, 2, 2, 46]), r"no TLS connection came about \(CertificateUnknown\)"),
+    ],
+)
+def test_a_channel_without_tls_is_told_apart(channel: Channel, answer: bytes, why: str) -> None:
+    """Plain http behind an https address and an alert are named; no certificate was refused."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            with suppress(OSError):
+                while True:
+                    connection, _ = listening.accept()
+                    with connection:
+                        connection.recv(4096)
+                        connection.sendall(answer)
+
+        threading.Thread(target=serve, daemon=True).start()
+        url = f"https://127.0.0.1:{listening.getsockname()[1]}"
+        with pytest.raises(UnavailableError, match=why) as caught:
+            channel.solver(url=url).solve_conda(channel.request("a"))
+    assert caught.value.code == "unavailable.tls"
 
 
 @pytest.fixture

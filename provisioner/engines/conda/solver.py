@@ -125,6 +125,18 @@ _CAUSES = (
     _Cause(r"\(([34]\d\d) ", "status", "it answered with status {0}", _ADDRESS_HINT),
     _Cause("dns error", "connection", "the host's name could not be resolved", _NETWORK_HINT, retryable=True),
     _Cause("timed out", "timeout", "it did not answer in time", _NETWORK_HINT, retryable=True),
+    _Cause(
+        "corrupt message",
+        "tls",
+        "what answers there speaks no TLS, plain http perhaps",
+        "check the address (`http` in place of `https`, or another port) and the proxy",
+    ),
+    _Cause(
+        r"received fatal alert: (\w+)",
+        "tls",
+        "no TLS connection came about ({0})",
+        "check the channel's address and the proxy, and ask who runs the host which TLS versions it takes",
+    ),
     _Cause("(?i)certificate", "tls", "its certificate cannot be trusted", "name your CA in `SSL_CERT_FILE`"),
     _Cause(
         "(?i)connection refused|actively refused",

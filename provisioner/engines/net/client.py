@@ -21,6 +21,8 @@ if sys.platform == "win32":
 
 _MOST_CONNECTIONS = 16
 _MOST_REDIRECTS = 10
+# OpenSSL's reasons where what comes first is no TLS record; the third is of OpenSSL 3.2 and later.
+_NO_TLS = ("WRONG_VERSION_NUMBER", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE", "HTTP_REQUEST")
 
 
 class HttpClient:
@@ -130,9 +132,11 @@ def from_transport(attempt: Attempt, error: httpx.HTTPError) -> UnavailableError
     """Translate a failure below HTTP: names, connections, certificates, silence, broken bodies."""
     causes = tuple(_causes(error))
     reason = _reason(error, causes)
-    certificate = next((cause for cause in causes if isinstance(cause, ssl.SSLError)), None)
-    if certificate is not None:
-        return _tls(attempt, certificate)
+    tls = next((cause for cause in causes if isinstance(cause, ssl.SSLError)), None)
+    if isinstance(tls, ssl.SSLCertVerificationError):
+        return _untrusted(attempt, tls)
+    if tls is not None and isinstance(error, httpx.ConnectError) and not isinstance(tls, ssl.SSLEOFError):
+        return _no_handshake(attempt, tls)
     code, hints = "unavailable.connection", NETWORK_HINTS
     if isinstance(error, httpx.ProxyError) or (attempt.proxy and isinstance(error, httpx.ConnectError)):
         code, why = "unavailable.proxy", f"the proxy did not connect us: {reason}"
@@ -148,14 +152,33 @@ def from_transport(attempt: Attempt, error: httpx.HTTPError) -> UnavailableError
     return failure(attempt, code, why, hints=hints, retryable=True)
 
 
-def _tls(attempt: Attempt, error: ssl.SSLError) -> UnavailableError:
-    verify = getattr(error, "verify_message", "") or error.reason or str(error)
+def _untrusted(attempt: Attempt, error: ssl.SSLCertVerificationError) -> UnavailableError:
+    verify = error.verify_message or error.reason or str(error)
     hints = [
         "name your organisation's CA bundle in `SSL_CERT_FILE` or in pip's `cert` setting",
     ]
     if "expired" in verify or "not yet valid" in verify:
         hints.append("check this machine's clock")
     why = f"its certificate cannot be trusted: {verify.lower().replace('_', ' ')}"
+    return failure(attempt, "unavailable.tls", why, hints=hints)
+
+
+def _no_handshake(attempt: Attempt, error: ssl.SSLError) -> UnavailableError:
+    """Translate an answer that is no TLS, or an alert: certificates were not looked at yet."""
+    reason = error.reason or str(error)
+    said = reason.lower().replace("_", " ")
+    if any(sign in reason for sign in _NO_TLS):
+        why = f"what answers there speaks no TLS, plain http perhaps ({said})"
+        hints = ["check the address: `http` in place of `https`, or another port"]
+    else:
+        why = f"no TLS connection came about ({said})"
+        hints = ["check the host's name and port, and ask who runs it which TLS versions it takes"]
+    if attempt.proxy:
+        hints.append(
+            "check `HTTPS_PROXY` or pip's `proxy` setting: most proxies are named with `http://` there"
+        )
+    else:
+        hints.append("ask whether this network wants a proxy, and name it in `HTTPS_PROXY`")
     return failure(attempt, "unavailable.tls", why, hints=hints)
 
 
@@ -177,6 +200,8 @@ def _reason(error: httpx.HTTPError, causes: Sequence[BaseException]) -> str:
     for cause in causes:
         if isinstance(cause, socket.gaierror):
             return "the host's name could not be resolved"
+        if isinstance(cause, ssl.SSLEOFError):
+            return "it hung up"
         if isinstance(cause, OSError) and cause.strerror:
             return cause.strerror.lower()
     return redact_text(str(error)).lower().rstrip(".") or type(error).__name__
