@@ -1,5 +1,6 @@
 """``provision`` and ``python -m provisioner``: hear signals first, then load and run the command line."""
 
+import gc
 import os
 import sys
 from typing import NoReturn
@@ -10,6 +11,7 @@ from provisioner.cli.signals import EXIT_CODES, find_signal, watch_signals
 def main() -> NoReturn:
     """Run the command line of this process and leave it with the contract's exit code."""
     watch_signals()
+    gc.set_threshold(50_000)  # loading makes much that stays, and looking for cycles in it takes 15 ms
     try:
         from provisioner.cli.main import mend_streams, run  # noqa: PLC0415 - signals come first
 

@@ -6,9 +6,7 @@ from provisioner.cli.options import argument, flag, lock_timeout_flag, settings_
 from provisioner.cli.unfinished import undo_killed_changes
 from provisioner.errors import UsageError
 from provisioner.install.tools import Tools
-from provisioner.pipeline.bundle_use import hold_bundle
 from provisioner.pipeline.create import CreateChoices, create
-from provisioner.pipeline.integrate import integrate
 from provisioner.pipeline.settings import Settings
 from provisioner.render.create import render_environment
 from provisioner.render.progress import show_progress
@@ -83,6 +81,8 @@ def command(
             "`--bundle` brings its own lock, and `--lock` cannot go with it",
             hints=["leave one of them out"],
         )
+    from provisioner.pipeline.bundle_use import hold_bundle  # noqa: PLC0415 - 5 ms that other runs save
+
     with hold_bundle(settings, Path(bundle), profile_name) as (held, name_in_bundle):
         return _create(held, name_in_bundle, choices, dry_run=dry_run)
 
@@ -98,6 +98,11 @@ def _create(settings: Settings, profile_name: str, choices: CreateChoices, *, dr
         created = create(settings, profile, choices, on_event=listener)
     failed = created.report is not None and created.report.verdict is Verdict.FAILED
     tools = None if failed else choices.tools
+    integrated = None
+    if tools is not None:
+        from provisioner.pipeline.integrate import integrate  # noqa: PLC0415 - 5 ms that other runs save
+
+        integrated = (tools, integrate(settings, created.generation, tools))
     return render_environment(
         created.profile,
         created.generation,
@@ -105,5 +110,5 @@ def _create(settings: Settings, profile_name: str, choices: CreateChoices, *, dr
         elsewhere=created.elsewhere,
         matches=created.matches,
         up_to_date=created.up_to_date,
-        integrated=(tools, integrate(settings, created.generation, tools)) if tools else None,
+        integrated=integrated,
     )

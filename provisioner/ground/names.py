@@ -23,6 +23,7 @@ _ADDRESS = re.compile(
     r"https?://(?:[A-Za-z0-9.-]+|\[::1\])(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~!$&'()*+,;=:@%-]+)*/?"
 )
 _CONDA_TOKEN = re.compile(r"/t/[^/]+/")
+_CONDA_FORGE_HOST = "https://conda.anaconda.org"
 
 
 def check_profile_name(text: str) -> str | None:
@@ -63,3 +64,8 @@ def check_canonical_address(text: str) -> str | None:
     segments = [unquote(segment) for segment in parts.path.split("/")]
     unclear = any(segment in {".", ".."} or re.search(r"[%/\\\x00-\x1f]", segment) for segment in segments)
     return f"{shown(text)} has a path that could be read in two ways" if unclear else None
+
+
+def channel_address(channel: str) -> str:
+    """Return a channel's canonical address; a bare name is one on conda-forge's host."""
+    return (channel if "://" in channel else f"{_CONDA_FORGE_HOST}/{channel}").rstrip("/")

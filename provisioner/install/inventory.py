@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from provisioner.errors import InstallError
-from provisioner.ground.files import is_temporary
+from provisioner.ground.files import is_temporary, list_folder
 from provisioner.install.file_lists import BYTECODE_NAME, find_lists, is_list
 from provisioner.install.receipt import (
     INVENTORY_NAME,
@@ -104,13 +104,12 @@ def walk_files(prefix: Path) -> Iterator[tuple[str, os.stat_result]]:
     waiting = [""]
     while waiting:
         folder = waiting.pop()
-        with os.scandir(prefix / folder) as entries:
-            for entry in entries:
-                name = folder + entry.name
-                if entry.is_dir(follow_symlinks=False):
-                    waiting.append(f"{name}/")
-                elif name not in _LATER and not is_temporary(name):
-                    yield name, entry.stat(follow_symlinks=False)
+        for entry in list_folder(prefix / folder):
+            name = folder + entry.name
+            if entry.is_dir(follow_symlinks=False):
+                waiting.append(f"{name}/")
+            elif name not in _LATER and not is_temporary(name):
+                yield name, entry.stat(follow_symlinks=False)
 
 
 def is_bytecode(name: str) -> bool:

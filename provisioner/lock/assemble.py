@@ -1,12 +1,11 @@
 """Make a lock out of a resolution."""
 
 from provisioner.errors import InternalError
-from provisioner.ground.names import DEFAULT_INDEX
+from provisioner.ground.names import DEFAULT_INDEX, channel_address
 from provisioner.lock.fingerprint import FINGERPRINT_VERSION, fingerprint, fingerprint_inputs
 from provisioner.lock.model import Lock, LockedPlatform
 from provisioner.profile.model import Profile
 from provisioner.resolve.model import PlatformResolution, Resolution
-from provisioner.resolve.request import channel_address
 
 
 def make_lock(profile: Profile, resolution: Resolution, source: str) -> Lock:

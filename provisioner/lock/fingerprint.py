@@ -11,9 +11,9 @@ from typing import Any
 
 from packaging.utils import canonicalize_name
 
+from provisioner.ground.names import channel_address
 from provisioner.profile.model import Platform, Profile
 from provisioner.profile.rules import check_conda_spec, check_requirement
-from provisioner.resolve.request import channel_address
 
 # Raised when a field is dropped or written in another way: older lockfiles then say so. A new field that is
 # empty in most profiles needs no new version, since empty fields are left out.

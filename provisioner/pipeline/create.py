@@ -18,10 +18,9 @@ from provisioner.install.snapshot import find_changed
 from provisioner.install.stable_path import is_stable
 from provisioner.install.tools import Tools
 from provisioner.install.transaction import find_current, install_environment
-from provisioner.lock.file import read_lock, read_lock_head
+from provisioner.lock.file import read_lock
 from provisioner.lock.freshness import check_freshness
 from provisioner.lock.model import Lock
-from provisioner.pipeline.integrate import check_tools
 from provisioner.pipeline.reports import find_model, is_proven, read_report
 from provisioner.pipeline.settings import Settings, host_platform
 from provisioner.profile.model import Device, Platform, Profile
@@ -95,6 +94,8 @@ def create(settings: Settings, profile: Profile, choices: CreateChoices, *, on_e
         _lock(settings, profile, on_event=on_event)
     plan = plan_environment(settings, profile, name=choices.name, gpu=gpu)
     if choices.tools is not None:
+        from provisioner.pipeline.integrate import check_tools  # noqa: PLC0415 - 5 ms that other runs save
+
         check_tools(choices.tools, profile, [package.name for package in plan.installed])
     done = None if choices.rebuild else _find_done(settings, profile, plan, choices, on_event=on_event)
     if done is not None:
@@ -170,10 +171,10 @@ def plan_environment(
     """Return what to build from a fresh lockfile."""
     path = settings.find_lockfile(profile)
     try:
-        stale = check_freshness(read_lock_head(path), profile, lockfile=str(path))
+        lock = read_lock(path)
+        stale = check_freshness(lock, profile, lockfile=str(path))
         if stale is not None:
             raise stale
-        lock = read_lock(path)
     except LockError as error:
         if error.code in {"lock.missing", "lock.stale"}:
             error.hints = (f"run `provision create {profile.name} --lock`, which locks it first",)

@@ -8,10 +8,9 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
+from provisioner.ground.names import channel_address
 from provisioner.profile.model import Platform, Profile
 from provisioner.resolve.model import CondaPackage, PipPackage
-
-_CONDA_FORGE_HOST = "https://conda.anaconda.org"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,11 +101,6 @@ class PipSolver(Protocol):
 
     def stop(self) -> None:
         """End what is under way in other threads; this solver is not used again."""
-
-
-def channel_address(channel: str) -> str:
-    """Return a channel's canonical address; a bare name is one on conda-forge's host."""
-    return (channel if "://" in channel else f"{_CONDA_FORGE_HOST}/{channel}").rstrip("/")
 
 
 def make_conda_request(
