@@ -7,9 +7,10 @@ from provisioner.cli.options import argument, flag, settings_flags, verb
 from provisioner.ground.names import PLATFORMS
 from provisioner.pipeline.evidence import find_proofs
 from provisioner.pipeline.graph import read_graph
-from provisioner.pipeline.settings import Settings
+from provisioner.pipeline.settings import Settings, builtin_folder
+from provisioner.render.columns import hang
 from provisioner.render.graph_html import write_graph
-from provisioner.render.profile import as_dict, show_rows
+from provisioner.render.profile import as_dict, describe_rows, show_rows
 from provisioner.render.result import Result
 
 
@@ -38,14 +39,9 @@ def command(
         check_output(html, "--html")
         write_output(html, write_graph(profile, *read_graph(settings, profile, platform)), "--html")
     rows = show_rows(profile)
-    key_width = max(len(row.key) for row in rows)
-    value_width = min(max(len(row.value) for row in rows), 48)
-    lines = [
-        f"{row.key:<{key_width}}  {row.value:<{value_width}}  {row.origin or 'default'}".rstrip()
-        for row in rows
-    ]
+    lines = list(describe_rows(rows, builtin_folder("envs")))
     (proof,) = find_proofs(settings, [profile])
-    lines.append(f"reports: {proof.describe()}")
+    lines.append(hang("reports: ", proof.describe()))
     if html:
         lines.append(f"packages written to {html}")
     return Result(data=as_dict(profile) | {"proof": proof.describe()}, text="\n".join(lines))

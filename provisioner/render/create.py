@@ -8,6 +8,7 @@ from provisioner.errors import ExitCode, ProvisionError, UnvalidatedError, Valid
 from provisioner.install.generations import Generation
 from provisioner.install.tools import Integrated, Tools
 from provisioner.profile.model import Profile, State, TorchVariant
+from provisioner.render.columns import hang
 from provisioner.render.integrate import as_data, describe_integrated
 from provisioner.render.result import Result
 from provisioner.validate.model import CheckRecord, Report, Status, Verdict
@@ -221,8 +222,8 @@ def _stage_lines(report: Report, profile: Profile) -> Iterator[str]:
     for record in report.records:
         if record in after_failure:
             continue
-        reason = f"  {record.reason}" if record.reason else ""
-        yield f"  {record.name:<12} {_MARKS[record.status]:<8} {record.seconds:7.2f} s{reason}"
+        head = f"  {record.name:<12} {_MARKS[record.status]:<8} {record.seconds:7.2f} s  "
+        yield hang(head, record.reason or "")
     if after_failure:
         yield f"  not run after `{report.stage}`: {', '.join(record.name for record in after_failure)}"
     for sentence in report.not_proven:

@@ -15,6 +15,7 @@ from provisioner.diagnose.machine.known import Known, find_stop
 from provisioner.diagnose.machine.known_rows import Kind
 from provisioner.diagnose.machine.layers.model import LayerResult
 from provisioner.errors import ExitCode
+from provisioner.render.columns import hang
 from provisioner.render.create import list_runs
 from provisioner.render.generations import describe_verdict
 from provisioner.render.result import Result
@@ -59,7 +60,7 @@ def render_diagnosis(
     error = stop or find_error(data, subject=subject)
     lines = [
         *_list_lines(data),
-        *([f"validated: {'; '.join(map(describe_verdict, reports))}"] if reports else []),
+        *([hang("validated: ", "; ".join(map(describe_verdict, reports)))] if reports else []),
         *_list_known(known, subject),
         *([f"facts written to {saved}"] if saved else []),
     ]
@@ -80,9 +81,9 @@ def render_diagnosis(
 def _list_lines(data: Mapping[str, Any]) -> list[str]:
     lines = []
     for layer in data["layers"]:
-        lines.append(f"{layer['name']:<14} {layer['verdict']:<10} {layer['evidence']}")
+        lines.append(hang(f"{layer['name']:<14} {layer['verdict']:<10} ", layer["evidence"]))
         if layer["hint"] and layer["verdict"] in {"fail", "unknown", "not asked"}:
-            lines.append(f"{'':<14} {'':<10} hint: {layer['hint']}")
+            lines.append(hang(f"{'':<14} {'':<10} ", f"hint: {layer['hint']}"))
     return [*lines, f"outcome: {data['outcome']}"]
 
 

@@ -1,23 +1,19 @@
 """Recognised failures in words: each with its cause and its cure, wrapped to the terminal."""
 
 import re
-import shutil
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from rich.cells import cell_len
-
 from provisioner.diagnose.failures.answer import Match, Surroundings
 from provisioner.diagnose.failures.model import Confidence, Language, Severity
+from provisioner.render.columns import fill, find_width
 from provisioner.render.create import list_runs, name_device
 from provisioner.render.result import Result
 from provisioner.validate.checks.finding import REBUILD_HINT, name_environment
 from provisioner.validate.model import Report, Verdict
 
 _COLUMNS = 80
-_TOKEN = re.compile(r"[!-~…]+[，。；：、）]*|\s+|.[，。；：、）]*")  # noqa: RUF001 # a word, or one wide character
 _STEP = re.compile(r"\s+(?=\(\d\) )")  # before `(2) ` in a fix that is a list of steps
 _UNKNOWN = {
     Language.EN: (
@@ -182,7 +178,7 @@ def describe_match(match: Match, language: Language = Language.EN) -> str:
     return "\n".join(
         [
             f"{match.title}{place}",
-            _wrapped(facts, width, first="  "),
+            fill(facts, width, first="  "),
             *([_cut(f"  {labels['seen']}: {match.evidence}", width)] if match.line else []),
             *_described(labels["cause"], match.cause.strip().splitlines(), width),
             *_described(labels["fix"], _STEP.split(match.fix.strip()), width),
@@ -192,8 +188,7 @@ def describe_match(match: Match, language: Language = Language.EN) -> str:
 
 def _text_width() -> int:
     """Return the terminal's width, 80 columns where the text goes elsewhere."""
-    columns = shutil.get_terminal_size((_COLUMNS, 24)).columns if sys.stdout.isatty() else _COLUMNS
-    return max(columns, _COLUMNS // 2)
+    return max(find_width() or _COLUMNS, _COLUMNS // 2)
 
 
 def _cut(line: str, width: int) -> str:
@@ -203,19 +198,5 @@ def _cut(line: str, width: int) -> str:
 def _described(name: str, parts: list[str], width: int) -> list[str]:
     """Return one line for a single part, a heading and indented items for several."""
     if len(parts) == 1:
-        return [_wrapped(parts[0], width, first=f"  {name}: ")]
-    return [f"  {name}:", *(_wrapped(part, width, first="    ", rest="        ") for part in parts)]
-
-
-def _wrapped(text: str, width: int, *, first: str, rest: str = "    ") -> str:
-    """Fill to ``width`` cells; words, addresses and options stay whole, Chinese breaks at any character."""
-    lines, line, gap, is_new = [], first, "", True
-    for token in _TOKEN.findall(text):
-        if token.isspace():
-            gap = "" if is_new else " "
-            continue
-        if not is_new and cell_len(line + gap + token) > width:
-            lines.append(line)
-            line, gap = rest, ""
-        line, gap, is_new = line + gap + token, "", False
-    return "\n".join([*lines, line])
+        return [fill(parts[0], width, first=f"  {name}: ")]
+    return [f"  {name}:", *(fill(part, width, first="    ", rest="        ") for part in parts)]

@@ -6,6 +6,7 @@ from typing import Any
 
 from provisioner.install.generations import Generation
 from provisioner.lock.diff import LockDiff
+from provisioner.render.columns import hang
 from provisioner.render.create import describe_device, list_runs
 from provisioner.render.lock_diff import as_text
 from provisioner.render.result import Result
@@ -63,10 +64,11 @@ def generation_lines(kept: Iterable[Kept]) -> Iterator[str]:
     for generation, report, other, current, changes in kept:
         mark = "*" if current else " "
         made = generation.receipt.created_at
-        yield f"  {mark} {generation.number}  built {made}, {_describe_verdicts(report, other)}"
+        told = f"built {made}, {_describe_verdicts(report, other)}"
+        yield hang(f"  {mark} {generation.number}  ", told)
         if changes is not None:
-            told = ["the same lock"] if changes.empty else as_text(changes).splitlines()
-            yield from (f"       {line}" for line in told)
+            changed = ["the same lock"] if changes.empty else as_text(changes).splitlines()
+            yield from (f"       {line}" for line in changed)
 
 
 def _describe_verdicts(report: Report | None, other: Report | None) -> str:

@@ -10,6 +10,7 @@ from provisioner.install.generations import Generation
 from provisioner.install.stable_path import find_stable
 from provisioner.profile.load import ProfileEntry
 from provisioner.render.amounts import format_bytes
+from provisioner.render.columns import align, hang
 from provisioner.render.create import list_runs
 from provisioner.render.generations import Kept, generation_lines, kept_row
 from provisioner.render.result import Result
@@ -111,7 +112,7 @@ def _profile_lines(rows: list[dict[str, Any]]) -> list[str]:
         table.append((row["name"], row["device"] or "", state, row["proven_on"] or "-", row["description"]))
     return [
         "profiles:",
-        *(line.rstrip() for line in align(table)),
+        *align(table),
         "  `provision show NAME` has its reports: what else passed or failed, and what nobody has run",
     ]
 
@@ -121,18 +122,18 @@ def _environment_lines(rows: list[dict[str, Any]], kept: Mapping[str, Sequence[K
         return ["environments: none; `provision create PROFILE` builds one"]
     heads = align(
         [
-            ("NAME", "VERDICT", "ON", "AT", "DISK", "DOWNLOADS", "ITS ALONE"),
+            ("NAME", "VERDICT", "DISK", "DOWNLOADS", "ITS ALONE", "AT (UTC), ON"),
             *(_environment_cells(row) for row in rows),
         ]
     )
-    lines = ["environments:", heads[0].rstrip()]
+    lines = ["environments:", heads[0]]
     for row, head in zip(rows, heads[1:], strict=True):
-        lines.append(head.rstrip())
+        lines.append(head)
         if row["verdict"] not in {"passed", "unvalidated"} and row.get("error"):
-            lines.append(f"    {row['error']}")
+            lines.append(hang("    ", row["error"]))
         if other := row.get("elsewhere"):
             told = f"{other['verdict']} on {other['device']} at {other['validated_at']}"
-            lines.append(f"    on another device than its profile's: {told}")
+            lines.append(hang("    ", f"on another device than its profile's: {told}"))
         lines += generation_lines(kept.get(row["name"], ()))
     return lines
 
@@ -143,12 +144,5 @@ def _environment_cells(row: Mapping[str, Any]) -> tuple[str, ...]:
     sizes = [
         format_bytes(row[key]) for key in ("bytes", "download_bytes", "own_download_bytes") if key in row
     ]
-    return (row["name"], row["verdict"], on, row.get("validated_at") or "", *sizes, *[""] * (3 - len(sizes)))
-
-
-def align(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return lines with the cells of all rows in columns, two spaces before and after each."""
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    return [
-        "  " + "".join(f"{cell:<{width}}  " for cell, width in zip(row, widths, strict=True)) for row in rows
-    ]
+    at = (row.get("validated_at") or "")[:16].replace("T", " ")
+    return (row["name"], row["verdict"], *sizes, *[""] * (3 - len(sizes)), ", ".join(filter(None, (at, on))))

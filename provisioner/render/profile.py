@@ -1,13 +1,18 @@
 """A merged profile for people and scripts: every value with the place where it was written."""
 
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from provisioner.ground.yaml_tree import Origin
 from provisioner.profile.model import Decision, Platform, Profile
+from provisioner.render.columns import hang
 
 _SCALARS = ("description", "family", "device", "torch", "python", "as_of", "transformers")
+_WIDEST_VALUE = 48
+_BUILTIN = "…/envs/"
 _WITH_REASONS = {"pip.overrides", "pip.yanked", "pip.sdists", "startup"}
 
 
@@ -26,6 +31,17 @@ class Row:
 def show_rows(profile: Profile) -> tuple[Row, ...]:
     """Return the rows of ``provision show``: scalars, indexes, sections, validation."""
     return (*_head(profile), *_sections(profile), *_validation(profile))
+
+
+def describe_rows(rows: Sequence[Row], builtin: Path) -> Iterator[str]:
+    """Yield the rows in columns; ``…/envs`` in a place stands for the folder of what came with provision."""
+    key_width = max(len(row.key) for row in rows)
+    value_width = min(max(len(row.value) for row in rows), _WIDEST_VALUE)
+    for row in rows:
+        place = str(row.origin or "default").replace(f"{builtin}{os.sep}", _BUILTIN)
+        yield hang(f"{row.key:<{key_width}}  ", f"{row.value:<{value_width}}  {place}")
+    if any(row.origin and Path(row.origin.file).parent == builtin for row in rows):
+        yield f"{_BUILTIN} is {builtin}"
 
 
 def as_dict(profile: Profile) -> dict[str, Any]:

@@ -7,9 +7,11 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
 
 from tests.cli.lab import COMMAND, Lab
 
@@ -89,6 +91,36 @@ def test_a_terminal_gets_bars_and_is_left_clean(columns: int, tiny: Lab) -> None
         last = re.split(r"\x1b\[[0-9;?]*[A-Za-z]|\r", seen)[-1]
         assert last.strip() == ""
         assert "✓ install venv base" in seen
+
+
+@pytest.mark.parametrize("columns", [60, 80, 100])
+def test_tables_are_filled_to_the_terminal(columns: int, tiny: Lab) -> None:
+    """Words go on under their column, none is cut at the edge; a pipe gets each row as one line."""
+    description = "A small environment for tests, with 很多 words that need more than one line of a terminal"
+    tiny.write_profile("tiny", changes={"A small environment for tests": description})
+    tiny.write_profile("plain")
+    for verb in (("list",), ("show", "tiny"), ("doctor", "tiny")):
+        piped = tiny.spawn(*verb).out
+        shown = stdout_on_terminal(tiny, *verb, columns=columns)
+        assert max(len(line) for line in piped.splitlines()) > columns
+        long = [line for line in shown.splitlines() if cell_len(line) > columns]
+        assert [line for line in long if "`" not in line and " is /" not in line] == []  # commands, paths
+        same = [re.sub(r"[\d.]+ GiB free|\s", "", text) for text in (shown, piped)]
+        assert same[0] == same[1]
+
+
+def stdout_on_terminal(lab: Lab, *arguments: str, columns: int) -> str:
+    """Run with stdout on a terminal of so many columns, and return what it got."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    with lab.start(*arguments, stdout=slave):
+        os.close(slave)
+        seen = bytearray()
+        with suppress(OSError):  # how Linux says that the other end has closed
+            while data := os.read(master, 65536):
+                seen.extend(data)
+    os.close(master)
+    return seen.decode().replace("\r\n", "\n")
 
 
 @pytest.mark.parametrize("stdin", ["closed", "null"])

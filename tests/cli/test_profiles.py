@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -22,7 +23,7 @@ def test_list_shows_profiles_and_environments(built: Lab) -> None:
     assert environment["bytes"] > 0
     assert shown.startswith("environments:\n")
     table = [line.split() for line in shown.splitlines()[1:] if line]
-    assert table[0] == ["NAME", "VERDICT", "ON", "AT", "DISK", "DOWNLOADS", "ITS", "ALONE"]
+    assert table[0] == ["NAME", "VERDICT", "DISK", "DOWNLOADS", "ITS", "ALONE", "AT", "(UTC),", "ON"]
     assert table[1][:2] == ["tiny", "unvalidated"]
     lines = {line.split()[0]: line.split() for line in shown.partition("profiles:")[2].splitlines() if line}
     assert lines["tiny"][1:] == ["cpu", "supported", "-", "A", "small", "environment", "for", "tests"]
@@ -59,9 +60,12 @@ def test_list_tells_what_is_archived_and_the_stacks(lab: Lab) -> None:
 
 
 def test_show_names_the_place_of_every_value(lab: Lab) -> None:
-    """What comes from a stack is told with the stack's file and line."""
+    """What comes from a stack is told with the stack's file and line, its folder once for all of them."""
     shown = lab.run("show", "llama3-cpu")
     assert shown.code == 0
+    folder = Path(lab.run("show", "llama3-cpu", "--json").data["file"]).parent
+    assert shown.out.count(str(folder)) == 1
+    assert f"…/envs/ is {folder}\n" in shown.out
     lines = {line.split()[0]: line for line in shown.out.splitlines()}
     assert lines["family"].endswith("envs/llama3-cpu.yaml:3:9")
     assert "envs/ipex-llm-cpu.yaml:" in lines["python"]

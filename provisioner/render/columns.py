@@ -1,0 +1,62 @@
+"""Rows in columns and words under each other, as wide as the terminal; elsewhere no line is broken."""
+
+import re
+import shutil
+import sys
+from collections.abc import Sequence
+
+_TOKEN = re.compile(r"`[^`\n]*`\S*|[!-~…]+[，。；：、）]*|\s+|.[，。；：、）]*")  # noqa: RUF001 # a command, a word, or one wide character
+_FEWEST = 16  # cells beside a head in which words can still be read
+_INDENT = "      "
+
+
+def find_width() -> int | None:
+    """Return the cells of a line of the terminal that standard output is, None where it is none."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def align(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return the rows with their cells in columns, two spaces before and after each.
+
+    On a terminal a row may be several lines: its last cell goes on under itself, see `hang`.
+    """
+    heads = [row[:-1] for row in rows]
+    widths = [max(len(cell) for cell in column) for column in zip(*heads, strict=True)]
+    beside = [
+        "  " + "".join(f"{cell:<{width}}  " for cell, width in zip(head, widths, strict=True))
+        for head in heads
+    ]
+    return [hang(head, row[-1]) for head, row in zip(beside, rows, strict=True)]
+
+
+def hang(head: str, text: str) -> str:
+    """Return ``text`` beside ``head``; on a terminal its words are filled, further lines under the first.
+
+    Where the head leaves too few cells, the text stands on indented lines of its own.
+    """
+    line, width = f"{head}{text}".rstrip(), find_width()
+    if width is None or not text or _count_cells(line) <= width:
+        return line
+    if width - len(head) >= _FEWEST:
+        return fill(text, width, first=head, rest=" " * len(head))
+    return f"{head.rstrip()}\n{fill(text, width, first=_INDENT, rest=_INDENT)}"
+
+
+def fill(text: str, width: int, *, first: str, rest: str = "    ") -> str:
+    """Fill to ``width`` cells; words, commands, addresses and options stay whole, Chinese breaks anywhere."""
+    lines, line, gap, is_new = [], first, "", True
+    for token in _TOKEN.findall(text):
+        if token.isspace():
+            gap = "" if is_new else " "
+            continue
+        if not is_new and _count_cells(line + gap + token) > width:
+            lines.append(line)
+            line, gap = rest, ""
+        line, gap, is_new = line + gap + token, "", False
+    return "\n".join([*lines, line])
+
+
+def _count_cells(text: str) -> int:
+    from rich.cells import cell_len  # noqa: PLC0415 - 15 ms that programs which read our output need not wait
+
+    return cell_len(text)
