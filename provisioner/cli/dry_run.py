@@ -18,6 +18,8 @@ def preview(settings: Settings, profile: Profile, choices: CreateChoices) -> Res
         seen.plan,
         [(each.package, each.source) for each in seen.wanted],
         up_to_date=told.up_to_date,
+        changed=told.changed,
+        validate=told.validate,
         changes=told.changes,
         stored_bytes=seen.stored_bytes,
         disk_bytes=seen.disk_bytes,

@@ -233,11 +233,9 @@ def _find_done(
         return None
     if not is_stable(generation):  # built by an older version, or killed between two steps
         mend_stable(home, plan.environment)
-    report = _read_asked(generation, profile, choices)
-    changed = find_changed(generation.prefix)
+    report, changed, proven = find_state(generation, profile, choices)
     if changed:
-        on_event(Notice(message=_describe_changes(plan.environment, changed), level="warning"))
-    proven = _is_proven(report, profile, choices) and not changed
+        on_event(describe_changes(plan.environment, changed))
     if not proven and (choices.validate or report is not None):
         return None
     elsewhere = None if report else read_report(generation, other=True)
@@ -246,13 +244,27 @@ def _find_done(
     )
 
 
-def _describe_changes(name: str, changed: Sequence[str]) -> str:
+def find_state(
+    generation: Generation, profile: Profile, choices: CreateChoices
+) -> tuple[Report | None, tuple[str, ...], bool]:
+    """Return the report on the device that is asked for, what changed since the build, whether it is proven.
+
+    Files are looked at by size and time, as `verify --fast` does; none is read.
+    """
+    report = _read_asked(generation, profile, choices)
+    changed = tuple(find_changed(generation.prefix))
+    return report, changed, _is_proven(report, profile, choices) and not changed
+
+
+def describe_changes(name: str, changed: Sequence[str]) -> Notice:
+    """Return the warning about files that are not as they were built."""
     listed = ", ".join(f"`{each}`" for each in changed[:3])
     more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
-    return (
+    message = (
         f"`{name}` was changed since it was built: {listed}{more};"
         f" `provision repair {name}` puts its files back"
     )
+    return Notice(message=message, level="warning")
 
 
 def _is_proven(report: Report | None, profile: Profile, choices: CreateChoices) -> bool:

@@ -18,6 +18,8 @@ def render_preview(
     wanted: Sequence[tuple[CondaPackage | PipPackage, str]],
     *,
     up_to_date: bool,
+    changed: Sequence[str],
+    validate: str | None,
     changes: LockDiff,
     stored_bytes: int,
     disk_bytes: int,
@@ -25,7 +27,8 @@ def render_preview(
 ) -> Result:
     """Return what would be fetched from where and changed, and what the disk needs.
 
-    ``wanted`` names each file's source, ``changes`` compares the lock with the one that was built.
+    ``wanted`` names each file's source, ``changes`` compares the lock with the one that was built. Where
+    nothing would be built, ``changed`` are edited files, and ``validate`` the device of a validation.
     """
     sizes = [package.size for package, _ in wanted]
     known = sum(size or 0 for size in sizes)
@@ -35,6 +38,8 @@ def render_preview(
         "platform": plan.platform,
         "base": plan.base,
         "up_to_date": up_to_date,
+        "changed": list(changed),
+        "validate": validate,
         "packages": {"conda": len(plan.conda), "wheel": len(plan.wheels), "asset": len(plan.assets)},
         "changes": asdict(changes) | {"text": as_text(changes)},
         "fetch": [
@@ -48,7 +53,7 @@ def render_preview(
         "free_bytes": free_bytes,
     }
     if up_to_date:
-        return Result(data=data, text=f"{plan.environment}: up to date, nothing would be built")
+        return Result(data=data, text=_describe_built(plan.environment, changed, validate))
     have = len({package.sha256 for package in plan.files}) - len(wanted)
     lines = [
         f"{plan.environment}: would be built as a {plan.base} of {count_of(len(plan.files), 'file')}",
@@ -65,3 +70,9 @@ def render_preview(
         lines += [f"  {line}" for line in as_text(changes).splitlines()]
     lines.append(f"  disk: more than {format_bytes(disk_bytes)} needed, {format_bytes(free_bytes)} free")
     return Result(data=data, text="\n".join(lines))
+
+
+def _describe_built(name: str, changed: Sequence[str], validate: str | None) -> str:
+    state = f"{count_of(len(changed), 'file')} changed since it was built" if changed else "up to date"
+    then = f", it would be validated on {validate}" if validate else ""
+    return f"{name}: {state}, nothing would be built{then}"

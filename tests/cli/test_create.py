@@ -84,10 +84,35 @@ def test_dry_run_tells_and_makes_nothing(tiny: Lab) -> None:
     assert shown["free_bytes"] > shown["disk_bytes"]
     assert not tiny.data.exists()
     tiny.build_tiny()
-    assert tiny.run("create", "tiny", "--dry-run").out == "tiny: up to date, nothing would be built\n"
+    told = "tiny: up to date, nothing would be built"
+    assert tiny.run("create", "tiny", "--dry-run", "--no-validate").out == f"{told}\n"
+    assert tiny.run("create", "tiny", "--dry-run").out == f"{told}, it would be validated on cpu\n"
     again = tiny.run("create", "tiny", "--dry-run", "--rebuild", "--json").data
     assert (again["fetch"], again["up_to_date"]) == ([], False)
     assert again["stored_bytes"] == sum(path.stat().st_size for path in tiny.data.rglob("*.whl"))
+
+
+def test_dry_run_tells_edited_files(tiny: Lab) -> None:
+    """What `create` would warn of before it validates again is told, and nothing is called up to date."""
+    generation = tiny.build_tiny()
+    (module,) = generation.rglob("tinyapp.py")
+    module.write_text("broken(", encoding="utf-8")
+    shown = tiny.run("create", "tiny", "--dry-run", "--no-validate")
+    assert shown.code == 0
+    assert shown.out == "tiny: 1 file changed since it was built, nothing would be built\n"
+    assert "tinyapp.py" in shown.err
+    assert "`provision repair tiny` puts its files back" in shown.err
+    data = tiny.run("create", "tiny", "--dry-run", "--json").data
+    assert data["changed"] == [module.relative_to(generation).as_posix()]
+    assert data["validate"] == "cpu"
+
+
+def test_dry_run_locks_nothing(lab: Lab) -> None:
+    """With `--lock` a missing lockfile stays missing, and the hint is no circle."""
+    lab.write_profile("tiny")
+    shown = lab.run("create", "tiny", "--lock", "--dry-run", "--json")
+    assert (shown.code, shown.error["code"]) == (4, "lock.missing")
+    assert shown.error["hints"] == ["run `provision lock tiny` before: `--dry-run` resolves nothing"]
 
 
 def test_dry_run_tells_what_the_lock_changes(lab: Lab) -> None:
