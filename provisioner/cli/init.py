@@ -42,4 +42,6 @@ def command(
         files=begun.files,
         source=begun.source,
         lines=begun.lines,
+        notes=begun.notes,
+        device=begun.device,
     )

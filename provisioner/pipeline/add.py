@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from provisioner.errors import UsageError
+from provisioner.errors import UnvalidatedError, UsageError
 from provisioner.events import Listener
 from provisioner.ground.files import read_file, write_atomically
 from provisioner.ground.names import PLATFORMS
 from provisioner.ground.yaml_edit import UneditableError, remove_item, set_item
 from provisioner.ground.yaml_reader import MAX_BYTES
 from provisioner.lock.file import lockfile_path
-from provisioner.pipeline.create import CreateChoices, Created, create
+from provisioner.pipeline.create import CreateChoices, Created, create, pass_gate
 from provisioner.pipeline.engines import Engines
 from provisioner.pipeline.lock import Locked, lock_profile
 from provisioner.pipeline.settings import Settings, builtin_folder
@@ -74,6 +74,8 @@ def change_packages(
     file = _find_editable(profile)
     before = read_file(file, max_bytes=MAX_BYTES)
     after = edit_packages(before.decode(), change, file=profile.file)
+    if choices is not None:
+        _pass_gate(settings, profile, choices)
     environment = (choices.name if choices else None) or profile.name
     lockfile = lockfile_path(settings.choose_lockfile_folder(profile), profile.name)
     with all_or_nothing(
@@ -90,6 +92,15 @@ def change_packages(
         if not kept:
             put_back()
     return Changed(profile=profile, locked=locked, created=created, kept=kept)
+
+
+def _pass_gate(settings: Settings, profile: Profile, choices: CreateChoices) -> None:
+    """Ask of the machine what `create` would ask, before anything is resolved; see `pass_gate`."""
+    try:
+        pass_gate(settings, profile, choices)
+    except UnvalidatedError as error:
+        error.hints = (error.hints[-1], "change and lock the profile only: `--no-create`")
+        raise
 
 
 def edit_packages(text: str, change: Change, *, file: str) -> str:

@@ -3,27 +3,31 @@
 facts of the machine -> the stack that its card runs -> what the other tool's file asks for -> write the files
 """
 
+import os
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from provisioner.errors import InternalError, UsageError
+from provisioner.errors import InstallError, InternalError, UnvalidatedError, UsageError
 from provisioner.ground.files import read_file, write_atomically
 from provisioner.ground.names import check_profile_name
 from provisioner.ground.text import replace_controls, shorten
 from provisioner.ground.yaml_reader import read_yaml
 from provisioner.ground.yaml_tree import raise_problems
+from provisioner.install.generations import EnvironmentHome
 from provisioner.pipeline.doctor import gather_facts
+from provisioner.pipeline.gate import judge_machine
 from provisioner.pipeline.proposal import propose_profile
-from provisioner.pipeline.settings import CONFIG_NAME, Settings
+from provisioner.pipeline.settings import CONFIG_NAME, Settings, builtin_folder
 from provisioner.profile.foreign.collect import Collection, ForeignLine
 from provisioner.profile.foreign.environment_yml import read_conda_lock, read_environment
 from provisioner.profile.foreign.project_toml import read_pixi, read_pyproject
 from provisioner.profile.foreign.requirements import read_requirements
-from provisioner.profile.model import Profile
+from provisioner.profile.model import Device, Profile
 from provisioner.profile.rules import requirement_name
 from provisioner.profile.template import FirstProfile, format_profile
 
@@ -53,6 +57,8 @@ class Begun:
         extends: What it builds on.
         reasons: Why.
         files: The files, as seen from the folder.
+        notes: What the name already means here.
+        device: Device that ``create`` has to be given on this machine; None: none.
         lines: What an imported file asks for, taken or not.
     """
 
@@ -60,6 +66,8 @@ class Begun:
     extends: str
     reasons: tuple[str, ...]
     files: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    device: str | None = None
     source: str | None = None
     lines: tuple[ForeignLine, ...] = ()
 
@@ -125,6 +133,7 @@ def begin_folder(
             ),
         )
     )
+    notes = tuple(_find_notes(settings, name))
     files = {profile_path: text, folder / CONFIG_NAME: _CONFIG.format(name=name)}
     if not (folder / ".gitignore").exists():
         files[folder / ".gitignore"] = _GITIGNORE
@@ -136,16 +145,48 @@ def begin_folder(
         extends=base.name,
         reasons=reasons,
         files=tuple(path.relative_to(folder).as_posix() for path in files),
+        notes=notes,
+        device=None if facts_file else _find_device(settings, base),
         source=str(source) if source else None,
         lines=tuple(found.lines),
     )
 
 
 def _choose_name(folder: Path, name: str | None) -> str:
-    chosen = name or re.sub(r"[^a-z0-9._-]+", "-", folder.absolute().name.lower()).strip("-._")[:64]
+    chosen = name or _make_name(folder.absolute().name)
     if reason := check_profile_name(chosen):
         raise UsageError("usage.init_name", reason, hints=["name the profile: `provision init NAME`"])
     return chosen
+
+
+def _make_name(text: str) -> str:
+    """Return a folder's name as a profile's: small letters without their marks; empty where none are left."""
+    letters = unicodedata.normalize("NFKD", text.casefold())
+    bare = "".join(each for each in letters if not unicodedata.combining(each))
+    return re.sub(r"[^a-z0-9._-]+", "-", bare).strip("-._")[:64]
+
+
+def _find_notes(settings: Settings, name: str) -> Iterator[str]:
+    """Yield what a new profile's name already means on this machine."""
+    if os.path.exists(EnvironmentHome(data=settings.data).environment(name)):  # noqa: PTH110 - raises never
+        yield (
+            f"an environment `{name}` is there already, of another folder perhaps: `create` replaces it;"
+            " `create --name OTHER` does not"
+        )
+    if (builtin_folder("envs") / f"{name}.yaml").is_file():
+        yield f"in this folder `{name}` means the new profile, elsewhere the one that came with provision"
+
+
+def _find_device(settings: Settings, base: Profile) -> str | None:
+    """Return the device to name for a proof on this machine; None: the profile's own is here."""
+    try:
+        if base.device is Device.XPU:
+            judge_machine(settings, base, enforce=True)
+    except UnvalidatedError:
+        return "cpu"
+    except InstallError:  # the disk: `create` says so
+        pass
+    return None
 
 
 def _find_brought(base: Profile) -> Mapping[str, str]:

@@ -36,8 +36,8 @@ class FirstProfile:
 
 def format_profile(first: FirstProfile) -> str:
     """Return the profile's text."""
-    head: dict[str, Value] = {"description": first.description, "extends": first.extends}
-    lines = [*_comment(first.reasons), *write_yaml(head)]
+    head: dict[str, Value] = {"extends": first.extends}
+    lines = [*_comment(first.reasons), *_describe(first.description), *write_yaml(head)]
     if first.python:
         lines.append(f'python: "{first.python}"')
     lines += [
@@ -71,6 +71,13 @@ def format_profile(first: FirstProfile) -> str:
     if first.left:
         lines += ["", "# Not taken:", *_comment(first.left)]
     return "\n".join(lines) + "\n"
+
+
+def _describe(text: str) -> list[str]:
+    """Return the line of the description; people read it, so letters of any language stay letters."""
+    if text.isprintable() and not text.isascii():
+        return ["description: '" + text.replace("'", "''") + "'"]
+    return write_yaml({"description": text})
 
 
 def _comment(lines: Sequence[str]) -> list[str]:

@@ -15,8 +15,10 @@ def render_begun(
     files: Sequence[str],
     source: str | None,
     lines: Sequence[ForeignLine],
+    notes: Sequence[str],
+    device: str | None,
 ) -> Result:
-    """Return what was written and what comes next."""
+    """Return what was written and what comes next; ``device`` is what `create` is to be given here."""
     taken = [each for each in lines if not each.reason]
     left = [each for each in lines if each.reason]
     text = [
@@ -27,13 +29,17 @@ def render_begun(
     if source is not None:
         text.append(f"  {source}: {count_of(len(taken), 'line')} taken, {len(left)} not:")
         text += [f"    {source}:{each.line}: {each.text}: {each.reason}" for each in left]
-    text.append("  next: provision create --lock")
+    text += [f"  note: {note}" for note in notes]
+    given = f" --device {device}   (here is no GPU that it is for)" if device else ""
+    text.append(f"  next: provision create --lock{given}")
     return Result(
         data={
             "profile": name,
             "extends": extends,
             "reasons": list(reasons),
             "files": list(files),
+            "notes": list(notes),
+            "device": device,
             "source": source,
             "taken": [{"line": each.line, "text": each.text} for each in taken],
             "not_taken": [{"line": each.line, "text": each.text, "reason": each.reason} for each in left],

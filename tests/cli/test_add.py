@@ -50,6 +50,20 @@ def offer_needing(lab: Lab, name: str, requirement: str) -> None:
     lab.server.types[f"simple/{name}/"] = "text/html"
 
 
+def test_a_missing_gpu_is_told_before_anything_is_resolved(lab: Lab) -> None:
+    """Nothing was changed yet, and the hints are of `add`: the CPU, or no environment."""
+    assert lab.run("init", "mine", "--extends", "llama3-openvino").code == 0
+    before, asked = state(lab), len(lab.server.requests)
+    answer = lab.run("add", "mine", "tinyapp", "--json")
+    assert (answer.code, answer.error["code"]) == (7, "gate.gpu")
+    told = " ".join(answer.error["hints"])
+    assert "`--device cpu`" in told
+    assert "`--no-create`" in told
+    assert "provision create" not in told
+    assert len(lab.server.requests) == asked
+    assert state(lab) == before
+
+
 def test_a_package_is_added_and_taken_out_again(grown: Lab) -> None:
     """The profile gets one line, what was locked stays, the environment has the package; and back."""
     profile, lockfile = grown.envs / "tiny.yaml", grown.lockfile

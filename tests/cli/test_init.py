@@ -1,5 +1,6 @@
 """`provision init` begins a folder: the profile fits the machine, and other verbs need no name in it."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,46 @@ def test_the_profile_is_for_the_card_that_is_here(host: str, extends: str, said:
     assert said in " ".join(text.replace("\n#", " ").split())
     shown = lab.run("show", "mine", "--json")
     assert shown.code == 0, shown.err
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [("Büro Straße", "buro-strasse"), ("Ōsaka 大阪 2", "osaka-2"), ("naïve.app", "naive.app")],
+)
+def test_a_folder_with_letters_of_any_language_gives_a_name(folder: str, name: str, lab: Lab) -> None:
+    """Marks fall off letters, and the description says the folder's name as people write it."""
+    place = lab.root / folder
+    place.mkdir()
+    with lab.start("init", "--extends", "llama3-torch-cpu", "--json", cwd=place) as process:
+        out, _ = process.communicate(timeout=60)
+    assert json.loads(out)["data"]["profile"] == name
+    text = (place / "envs" / f"{name}.yaml").read_text(encoding="utf-8")
+    assert f"description: 'What the folder {folder} needs'\n" in text
+    shown = lab.run("show", name, "--envs", str(place / "envs"), "--json")
+    assert shown.data["description"] == f"What the folder {folder} needs"
+
+
+def test_a_name_that_means_something_already_is_told(lab: Lab) -> None:
+    """An environment of another folder would be replaced; a built-in profile stands behind the new one."""
+    assert lab.run("init", "mine", "--json").data["notes"] == []
+    (lab.data / "environments" / "llama3-arc").mkdir(parents=True)
+    for path in (lab.root / "provision.yaml", lab.envs / "mine.yaml"):
+        path.unlink()
+    shown = lab.run("init", "llama3-arc", "--extends", "llama3-torch-cpu")
+    assert shown.code == 0
+    assert "note: an environment `llama3-arc` is there already" in shown.out
+    assert "elsewhere the one that came with provision" in shown.out
+
+
+@pytest.mark.parametrize(("extends", "device"), [("llama3-xpu", "cpu"), ("llama3-torch-cpu", None)])
+def test_the_next_command_works_on_this_machine(extends: str, device: str | None, lab: Lab) -> None:
+    """Without a GPU, `create` of a profile for one wants `--device cpu`, and `init` says so."""
+    answer = lab.run("init", "mine", "--extends", extends, "--json")
+    assert answer.data["device"] == device
+    for path in (lab.root / "provision.yaml", lab.envs / "mine.yaml"):
+        path.unlink()
+    shown = lab.run("init", "mine", "--extends", extends).out.splitlines()[-1]
+    assert shown.startswith("  next: provision create --lock" + (" --device cpu " if device else ""))
 
 
 def test_verbs_without_a_name_mean_the_folders_profile(lab: Lab) -> None:

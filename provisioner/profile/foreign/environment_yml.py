@@ -8,7 +8,7 @@ from provisioner.profile.foreign.collect import Collection
 from provisioner.profile.foreign.requirements import read_requirements
 
 _OF_THE_FILE = {
-    "name": "the profile's file has the name",
+    "name": "a profile has its file's name: `provision init NAME` chooses it",
     "prefix": "provision chooses the folder",
     "platforms": "",
 }

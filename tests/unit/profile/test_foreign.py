@@ -42,7 +42,7 @@ TABLE: dict[str, tuple[dict[str, Any], dict[int, str]]] = {
             "env": {"HF_HOME": "models"},
         },
         {
-            1: "file has the name",
+            1: "its file's name",
             3: "torch",
             4: "torch",
             6: "torch",
