@@ -1,10 +1,8 @@
 """``provision export``: write a lockfile in another tool's format."""
 
-from pathlib import Path
-
 import click
 
-from provisioner.cli.named_files import check_output, write_output
+from provisioner.cli.named_files import make_output_folder, write_output
 from provisioner.cli.options import argument, flag, settings_flags, verb
 from provisioner.errors import UsageError
 from provisioner.ground.names import PLATFORMS
@@ -64,9 +62,7 @@ def command(
             )
         name, text = next(iter(files.items()))
         return Result(data={"files": {name: text}}, text=text)
-    folder = Path(output)
-    check_output(output, "--output")
-    folder.mkdir(exist_ok=True)
+    folder = make_output_folder(output, "--output")
     for name, text in files.items():
         (folder / name).parent.mkdir(exist_ok=True)
         write_output(folder / name, text, "--output")

@@ -74,7 +74,7 @@ def command(
         "html": lambda: write_html(
             done.report,
             notices=list_notices(done.profile, done.matches),
-            uses=list_uses(environment, done.profile, done.report),
+            uses=list_uses(environment, done.profile, done.report, own_model=model is not None),
         ),
     }
     for kind, path in files.items():
@@ -88,7 +88,14 @@ def command(
         "matches": [asdict(match) for match in done.matches],
         "files": files,
     }
-    text = describe_environment(done.profile, done.generation, done.report, new=True, known=done.matches)
+    text = describe_environment(
+        done.profile,
+        done.generation,
+        done.report,
+        new=True,
+        known=done.matches,
+        own_model=model is not None,
+    )
     return Result(
         data=data,
         text="\n".join([text, *(f"report written to {path}" for path in files.values())]),

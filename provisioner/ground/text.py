@@ -34,6 +34,11 @@ def shown(text: str) -> str:
     return f"`{escape_controls(cut)}`"
 
 
+def as_word(path: str) -> str:
+    """Return a path as one word of a command: in quotes, which all shells know, where it has spaces."""
+    return f'"{path}"' if " " in path else path
+
+
 def count_of(number: int, noun: str) -> str:
     """Return a number with its noun: ``1 file``, ``2 files``, ``3 advisories``."""
     plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from provisioner.engines.archive.bundle_manifest import Manifest
-from provisioner.ground.text import count_of
+from provisioner.ground.text import as_word, count_of
 from provisioner.render.amounts import format_bytes
 from provisioner.render.result import Result
 
@@ -14,7 +14,7 @@ def render_bundle(path: Path, manifest: Manifest, *, size: int, sha256: str) -> 
     lines = [
         f"{path}: {_describe(manifest)}, {format_bytes(size)}",
         f"  sha256: {sha256}",
-        f"  on the other machine: provision create --bundle {path.name}",
+        f"  on the other machine: provision create --bundle {as_word(path.name)}",
     ]
     return Result(data=_facts(path, manifest) | {"bytes": size, "sha256": sha256}, text="\n".join(lines))
 

@@ -130,10 +130,17 @@ def describe_environment(
     elsewhere: Report | None = None,
     known: "Sequence[Match]" = (),
     integrated: tuple[Tools, Integrated] | None = None,
+    own_model: bool = False,
 ) -> str:
-    """Return what `create` and `validate` print; ``known`` are recognised failures, the root first."""
+    """Return what `create` and `validate` print.
+
+    ``known`` are recognised failures, the root first; with ``own_model`` it was not the profile's model.
+    """
     # The verdict last, where the eye is.
-    lines = [*_lines(profile, generation, report, elsewhere, new=new), *_known_lines(known)]
+    lines = [
+        *_lines(profile, generation, report, elsewhere, new=new, own_model=own_model),
+        *_known_lines(known),
+    ]
     lines += describe_integrated(*integrated) if integrated else ()
     if report is not None and new:
         lines.append(f"{report.environment}: {report.verdict.value} on {describe_device(report)}")
@@ -150,12 +157,15 @@ def list_notices(profile: Profile, known: "Sequence[Match]") -> list[str]:
     return [*([notice] if notice else []), *recognised]
 
 
-def list_uses(name: str, profile: Profile, report: Report | None = None) -> list[str]:
+def list_uses(
+    name: str, profile: Profile, report: Report | None = None, *, own_model: bool = False
+) -> list[str]:
     """Return the commands that use an environment; after a verdict other than passed, what comes first."""
     if report is not None and report.verdict is not Verdict.PASSED:
-        broken = report.verdict is Verdict.FAILED and not _is_for_another(profile, report)
-        verb = "repair" if broken else "validate"
-        return [f"provision {verb} {name}"]
+        broken = report.verdict is Verdict.FAILED and not own_model and not _is_for_another(profile, report)
+        asked = name_device(report)
+        device = f" --device {asked}" if own_model and asked != profile.device.value else ""
+        return [f"provision repair {name}" if broken else f"provision validate {name}{device}"]
     module = "openvino_genai" if profile.torch is TorchVariant.NONE else "torch"
     program = f"python -c 'import {module}; print({module}.__version__)'"
     return [f"provision run {name} -- {program}", f"provision shell {name}"]
@@ -169,7 +179,13 @@ def _known_lines(known: "Sequence[Match]") -> Iterator[str]:
 
 
 def _lines(
-    profile: Profile, generation: Generation, report: Report | None, elsewhere: Report | None, *, new: bool
+    profile: Profile,
+    generation: Generation,
+    report: Report | None,
+    elsewhere: Report | None,
+    *,
+    new: bool,
+    own_model: bool,
 ) -> Iterator[str]:
     """Yield what was done, where it is and how to use it."""
     name = generation.receipt.environment
@@ -185,8 +201,10 @@ def _lines(
     if new and (notice := _archive_notice(profile)):
         yield f"  notice: {notice}"
     yield f"  folder: {generation.prefix}"
-    first, *others = list_uses(name, profile, report)
+    first, *others = list_uses(name, profile, report, own_model=own_model)
     lead = _LEADS[report.verdict if report else Verdict.PASSED]
+    if report is not None and own_model and report.verdict is Verdict.FAILED:
+        lead = "it is kept; prove it with the profile's own model, to see whether yours is to blame"
     if report is not None and _is_for_another(profile, report):
         lead = f"it is kept; prove it on {profile.device.value}, which it is for"
     yield f"  {lead}: {first}"

@@ -103,7 +103,8 @@ def render_repair(environment: Result, restored: Sequence[Difference]) -> Result
 def _describe_restored(difference: Difference) -> str:
     if difference.change is Change.ADDED:
         return f"removed {difference.file}: {difference.detail}"
-    was = "it was missing" if difference.change is Change.MISSING else difference.detail
+    missing = difference.change is Change.MISSING
+    was = "it was missing" if missing else difference.detail.replace(" is ", " was ")
     return f"restored {difference.file}: {was}"
 
 

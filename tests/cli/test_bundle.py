@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import os
 import shutil
 import tarfile
 import zipfile
@@ -226,6 +227,25 @@ def test_what_cannot_be_bundled_is_said_before_anything_is_written(bare: Lab) ->
     bare.write_profile(changes={"tinyapp": "tinyapp==1.0"})
     assert bare.run("bundle", "tiny", "--no-tool", "-o", "x.tar", "--json").code == 4
     assert not (bare.root / "x.tar").exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_takes_no_file_is_told_before_a_byte(bare: Lab) -> None:
+    """Nothing is fetched for a bundle that cannot be written, and no other data folder is blamed."""
+    closed = bare.root / "closed"
+    closed.mkdir(mode=0o500)
+    asked = len(bare.server.requests)
+    answer = bare.run("bundle", "tiny", "--no-tool", "-o", "closed/x.tar", "--json")
+    assert (answer.code, answer.error["code"]) == (2, "usage.output")
+    assert "you may not write into its folder" in answer.error["message"]
+    assert len(bare.server.requests) == asked
+
+
+def test_the_command_for_the_other_machine_is_one_word_a_name(bare: Lab) -> None:
+    """A bundle's name with spaces stands in quotes, so that the line can be pasted."""
+    shown = bare.run("bundle", "tiny", "--no-tool", "-o", "my tiny.tar")
+    assert shown.code == 0
+    assert 'provision create --bundle "my tiny.tar"\n' in shown.out
 
 
 def test_without_network_every_missing_file_is_named(bare: Lab) -> None:

@@ -189,7 +189,9 @@ def test_export_names_absolute_addresses_and_digests(form: str, built: Lab, tmp_
     assert "pypi:" not in shown.out
     (text,) = built.run("export", "tiny", "--format", form, "--json").data["files"].values()
     assert text == shown.out
-    written = built.run("export", "tiny", "--format", form, "--output", str(tmp_path / "out"), "--json").data
+    written = built.run(
+        "export", "tiny", "--format", form, "--output", str(tmp_path / "new" / "out"), "--json"
+    ).data
     (path,) = written["files"]
     assert Path(path).read_text(encoding="utf-8") == shown.out
     if form == "pylock":

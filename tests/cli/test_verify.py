@@ -246,6 +246,13 @@ def test_words_name_package_list_and_startup(app: Lab) -> None:
     assert f"restored {SITE}/tinyapp/lost.py: it was missing\nremoved {SITE}/zz.pth: nothing" in repaired.out
 
 
+def test_what_was_put_back_is_told_in_the_past(app: Lab) -> None:
+    """After `repair` the file's content is no other any more."""
+    (prefix_of(app) / SITE / "tinyapp" / "__init__.py").write_text("broken(", encoding="utf-8")
+    repaired = app.run("repair", "tiny", "--no-validate")
+    assert f"restored {SITE}/tinyapp/__init__.py: its content was another\n" in repaired.out
+
+
 def test_one_file_is_no_files(app: Lab) -> None:
     """The noun fits the number beside it, whatever else there is."""
     prefix = prefix_of(app)

@@ -167,6 +167,7 @@ def test_a_version_for_other_pythons_only_says_so(bench: Bench, pypi: PackageInd
         "`cp310-cp310-manylinux_2_28_x86_64`, `cp311-cp311-win_amd64`"
     )
     assert "`python`" in caught.value.hints[0]
+    assert "`linux-64`, leave it out of the profile's `platforms`" in caught.value.hints[1]
 
 
 @pytest.mark.parametrize(

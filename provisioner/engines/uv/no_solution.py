@@ -105,7 +105,8 @@ def _no_wheel(requirement: str, tags: list[str], request: PipRequest, *, told: s
         hints=[
             f"choose another version of what asks for `{name}`, or a `python` that has a wheel"
             if told
-            else f"choose another version of `{name}`, or a `python` that has a wheel"
+            else f"choose another version of `{name}`, or a `python` that has a wheel",
+            f"if nobody needs `{request.platform}`, leave it out of the profile's `platforms`",
         ],
         context={"platform": request.platform, "python": request.python},
     )

@@ -152,6 +152,15 @@ def test_words_of_a_failure_are_short(tmp_path: Path) -> None:
     assert "use it" not in text
 
 
+def test_a_model_of_ones_own_that_fails_blames_no_file(tmp_path: Path) -> None:
+    """Repair would not help; the profile's own model, on the same device, tells which of the two it is."""
+    report = replace(FAILED, stage="weights", device={"asked": "xpu:1"})
+    text = describe_environment(PROFILE, generation(tmp_path), report, new=True, own_model=True)
+    wanted = "prove it with the profile's own model, to see whether yours is to blame:"
+    assert f"{wanted} provision validate demo --device xpu:1\n" in text
+    assert "repair demo" not in text
+
+
 def test_nothing_is_put_back_where_only_the_device_is_absent(tmp_path: Path) -> None:
     """Nobody changed an environment that could not be validated here; the device is what it wants."""
     report = replace(FAILED, verdict=Verdict.UNVALIDATED, stage="device", code="device_missing")
