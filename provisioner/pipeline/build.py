@@ -34,6 +34,7 @@ from provisioner.install.snapshot import keep_snapshot
 from provisioner.install.startup import check_startup
 from provisioner.lock.rules import is_sdist
 from provisioner.pipeline.space import check_room, measure_installed
+from provisioner.pipeline.unpacking import tell_unpacked
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -114,13 +115,17 @@ def build_packages(
         with (
             tell_step("install", "conda base", on_event),
             hold_unpacked(engines.home, plan.environment) as unpacked,
+            tell_unpacked(unpacked, measure_installed(plan.conda, files), on_event),
         ):
             engines.rattler.link_conda(prefix, plan.conda, files, platform=plan.platform, unpacked=unpacked)
         version = next((package.version for package in plan.conda if package.name == "python"), version)
     python = find_python(prefix, base=plan.base, platform=plan.platform)
     with tell_step("install", count_of(len(plan.wheels), "wheel"), on_event):
         if plan.wheels:
-            with hold_unpacked(engines.home, plan.environment) as unpacked:
+            with (
+                hold_unpacked(engines.home, plan.environment) as unpacked,
+                tell_unpacked(unpacked, measure_installed(plan.wheels, files), on_event),
+            ):
                 engines.uv.install_wheels(python, plan.wheels, files, unpacked=unpacked)
             built = [package for package in plan.wheels if is_sdist(package)]
             notices += check_startup(

@@ -124,9 +124,9 @@ class _Whole:
         """Take in what an event tells of one file or of all."""
         if event.item == WHOLE and event.unit == "bytes":
             self.total = event.total
-        elif event.item == WHOLE:
+        if event.item == WHOLE and event.unit != "bytes":
             self._files = format_progress(event.done, event.total, event.unit)
-        else:
+        elif event.item != WHOLE or event.done:  # the whole has bytes of its own where no file is told
             if event.item not in self._done:
                 self._resumed += event.done
             self._done[event.item] = event.done

@@ -137,6 +137,21 @@ def test_bars_show_events_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "warning: mind [this]" in shown
 
 
+def test_a_whole_without_files_has_its_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What tells its bytes for all files together, as unpacking does, is one line with what is left."""
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("COLUMNS", "80")
+    now = 100.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    with show_progress({"TERM": "xterm"}) as listener:
+        listener(StageStarted(stage="install", detail="32 wheels"))
+        listener(Progress(stage="install", item="all", done=100_000_000, total=1_000_000_000))
+        now = 110.0
+        listener(Progress(stage="install", item="all", done=500_000_000, total=1_000_000_000))
+    assert "install ━━━━━───── 500 MB of 1.0 GB, 40 MB/s, 12 s left" in terminal.getvalue()
+
+
 def test_a_download_fits_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
     """One line tells of the whole with totals and what is left, one of each running file; none is cut."""
     terminal = Terminal()
