@@ -98,6 +98,24 @@ def test_wheelhouses_are_asked_before_the_network(index: Loopback, tmp_path: Pat
     assert fetch(tmp_path / "data", entry, wheelhouses=[where])[DEMO.sha256].path.read_bytes() == DATA
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_a_page_of_links_is_asked_once_for_all_files(index: Loopback, tmp_path: Path, *, there: bool) -> None:
+    """Eight threads want a file from one page at the same time; a missing page is not asked for again."""
+    wheels = [make_wheel(f"demo{number}") for number in range(8)]
+    house = tmp_path / "wheels"
+    for name, data in wheels:
+        write_wheel(house, name, data)
+        index.files[name] = data
+    if there:
+        index.files["links.html"] = "\n".join(f'<a href="{name}">{name}</a>' for name, _ in wheels).encode()
+        index.types["links.html"] = "text/html"
+    index.delay_s = 0.2
+    page = f"{index.url}/ok/links.html"
+    files = [lock_wheel(name, data) for name, data in wheels]
+    assert len(fetch(tmp_path / "data", *files, wheelhouses=[page, str(house)])) == 8
+    assert index.count("/ok/links.html") == 1
+
+
 def test_a_namesake_in_a_wheelhouse_is_passed_over(index: Loopback, tmp_path: Path) -> None:
     """Another file of that name is not the locked one: the next source is asked."""
     house = tmp_path / "wheels"

@@ -7,6 +7,7 @@ environment are nobody's to bring: its interpreter, its settings, its activation
 import re
 import sys
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import PurePosixPath
 
 # Not possible, or a device, on Windows; a backslash separates folders there.
@@ -53,9 +54,14 @@ def find_name_fault(name: str, *, portable: bool) -> str | None:
         return "is empty or absolute"
     if ".." in parts or "." in parts:
         return "leaves its place"
-    if portable and any(_NOT_ON_WINDOWS.fullmatch(part) for part in parts):
+    if portable and not all(map(_can_be_on_windows, parts)):
         return "is not a file's name on Windows"
     return None
+
+
+@lru_cache(maxsize=10_000)  # most parts are folders that many members share
+def _can_be_on_windows(part: str) -> bool:
+    return _NOT_ON_WINDOWS.fullmatch(part) is None
 
 
 def find_link_fault(member: str, links: Mapping[str, str], *, portable: bool) -> str | None:
@@ -119,5 +125,6 @@ def find_foreign_fault(place: str, *, metadata: str) -> str | None:
 
 def runs_at_start(place: str, *, package: str) -> bool:
     """Tell whether Python runs a file in that place at every start, but for the one that everybody has."""
-    known = (package, PurePosixPath(place).name) in _KNOWN_AT_START
-    return _AT_START.fullmatch(place) is not None and not known
+    if _AT_START.fullmatch(place) is None:
+        return False
+    return (package, PurePosixPath(place).name) not in _KNOWN_AT_START

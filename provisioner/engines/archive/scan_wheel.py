@@ -85,7 +85,7 @@ def _check_record(text: str, names: list[str], archive: str) -> None:
     """Refuse a RECORD that leaves its place or leaves a file out: nobody could tell who brought it."""
     # some wheels made on Windows write its separator there, and installers read it as one
     listed = {row[0].replace("\\", "/") for row in csv.reader(text.splitlines()) if row}
-    for name in listed:
+    for name in listed - set(names):  # the members' own names were looked at before
         fault = find_name_fault(name, portable=True)
         if fault is not None:
             raise refuse(archive, f"{fault} (in RECORD)", member=name)

@@ -1,5 +1,6 @@
 """Where locked wheels lie: the pages of package indexes tell."""
 
+from collections import defaultdict
 from collections.abc import Mapping
 from threading import Lock
 
@@ -18,7 +19,8 @@ class IndexFiles:
         """Ask nothing yet."""
         self._downloader = downloader
         self._packages = packages
-        self._pages: dict[str, Mapping[str, IndexFile]] = {}
+        self._pages: dict[str, Mapping[str, IndexFile] | UnavailableError] = {}
+        self._reading: defaultdict[str, Lock] = defaultdict(Lock)
         self._lock = Lock()
 
     def find_in_default_index(self, package: CondaPackage | PipPackage) -> IndexFile:
@@ -47,17 +49,28 @@ class IndexFiles:
 
     def find_on_page(self, page: str, package: CondaPackage | PipPackage) -> IndexFile | None:
         """Return a file from any page of links, None where it is not there; errors as above."""
-        with self._lock:
-            files = self._pages.get(page)
-        if files is None:
-            fetched = fetch_page(self._downloader, page, project=package.name)
-            files = {file.filename: file for file in fetched.files or ()}
-            with self._lock:
-                self._pages[page] = files
+        files = self._read_page(page, project=package.name)
         file = files.get(package.filename)
         if file is not None and file.sha256 not in {None, package.sha256}:
             raise _another_file(package, page, got=file.sha256)
         return file
+
+    def _read_page(self, page: str, *, project: str) -> Mapping[str, IndexFile]:
+        """Return a page's files by their names; whoever wants the same page waits, and fails as it did."""
+        with self._lock:
+            reading = self._reading[page]
+        with reading:
+            if page not in self._pages:
+                try:
+                    fetched = fetch_page(self._downloader, page, project=project)
+                except UnavailableError as error:
+                    self._pages[page] = error
+                else:
+                    self._pages[page] = {file.filename: file for file in fetched.files or ()}
+        found = self._pages[page]
+        if isinstance(found, UnavailableError):
+            raise found
+        return found
 
 
 def _another_file(package: CondaPackage | PipPackage, page: str, *, got: str | None) -> InstallError:
