@@ -15,14 +15,17 @@ class Surroundings:
         versions: Version by package.
         intel: How many different signs of an Intel GPU or its software.
         other: How many different signs of other hardware.
+        unrelated: It shows a program that does not compute.
     """
 
     programs: tuple[Program, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     system: str | None = None
     card: str | None = None
+    architecture: str | None = None
     intel: int = 0
     other: int = 0
+    unrelated: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,6 +56,65 @@ class Explanation:
 
     matches: tuple[Match, ...]
     surroundings: Surroundings
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Statement:
+    """A fact about the stack that a log shows: a cause and a step, in words (``model.Fact``)."""
+
+    cause: str
+    step: str
+    replaces: tuple[str, ...]
+    proves: bool
+
+
+_MOST_STEPS = 4
+
+
+def make_symptom_match(
+    failure: Failure,
+    cause: str,
+    *,
+    line: int,
+    evidence: str,
+    programs: Sequence[Program],
+    state: Sequence[Statement],
+) -> Match:
+    """Return what is answered where only a symptom was found: the stack's state, then the program."""
+    # One that brings no environment of its own says what is used, not what it is used in.
+    names = [each.name for place, each in enumerate(programs) if place == 0 or each.own_environment]
+    causes, hints = failure.cause_by_program, failure.hints_by_program
+    of_program = next((causes[name] for name in names if name in causes), cause)
+    steps = next((hints[name] for name in names if name in hints), failure.hints)
+    ordered = _order_steps(state, steps)[:_MOST_STEPS]
+    return Match(
+        id=failure.id,
+        title=failure.title,
+        stage=failure.phase,
+        severity=failure.severity,
+        confidence=Confidence.MEDIUM if any(each.proves for each in state) else failure.confidence,
+        cause="\n".join([*(each.cause for each in state), of_program]),
+        fix=number_steps(ordered),
+        line=line,
+        evidence=evidence,
+    )
+
+
+def _order_steps(state: Sequence[Statement], steps: Sequence[str]) -> list[str]:
+    """Return the steps of the facts, then the others; a fact without a step moves those that it names."""
+    first: list[str] = []
+    rest = list(steps)
+    for each in state:
+        first += [each.step] if each.step else [step for step in rest if step in each.replaces]
+        rest = [step for step in rest if step not in each.replaces]
+    return list(dict.fromkeys([*first, *rest]))
+
+
+def number_steps(steps: Sequence[str]) -> str:
+    """Return steps as one text."""
+    if len(steps) == 1:
+        return steps[0]
+    return " ".join(f"({number}) {step}" for number, step in enumerate(steps, start=1))
 
 
 def make_match(

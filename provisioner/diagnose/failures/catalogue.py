@@ -11,12 +11,14 @@ from typing import Any, TypeVar
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
+from provisioner.diagnose.failures.answer import number_steps
 from provisioner.diagnose.failures.model import (
     Catalogue,
     Cause,
     Condition,
     Confidence,
     Evidence,
+    Fact,
     Failure,
     FileCount,
     General,
@@ -27,6 +29,7 @@ from provisioner.diagnose.failures.model import (
     Program,
     Severity,
     Signs,
+    Stack,
     System,
 )
 from provisioner.diagnose.failures.signature import Signature, parse_signature, parse_signatures
@@ -55,10 +58,14 @@ def load_catalogue(language: Language = Language.EN) -> Catalogue:
         InternalError: The file is damaged; the message names the entry.
     """
     here = importlib.resources.files("provisioner.diagnose.failures")
-    names = ("failures.yaml", "general.yaml", "codes.yaml", "signs.yaml")
-    special, general, codes, signs = (here.joinpath(name).read_text("utf-8") for name in names)
+    entries = "\n".join(
+        here.joinpath(name).read_text("utf-8") for name in ("failures.yaml", "general.yaml", "symptoms.yaml")
+    )
+    codes, signs, stack = (
+        here.joinpath(name).read_text("utf-8") for name in ("codes.yaml", "signs.yaml", "stack.yaml")
+    )
     words = "{}" if language is Language.EN else here.joinpath(f"{language}.yaml").read_text("utf-8")
-    return parse_catalogue(f"{special}\n{general}", codes, signs, words, language=language)
+    return parse_catalogue(entries, codes, signs, words, stack, language=language)
 
 
 def parse_catalogue(
@@ -66,6 +73,7 @@ def parse_catalogue(
     codes_text: str = "{}",
     signs_text: str = "{}",
     words_text: str = "{}",
+    stack_text: str = "{}",
     *,
     language: Language = Language.EN,
 ) -> Catalogue:
@@ -76,24 +84,27 @@ def parse_catalogue(
         codes_text: Numbers of error codes, by the library that prints them.
         signs_text: Signs of hardware, programs and systems.
         words_text: Titles, causes and cures of another language, by id.
-        language: Of ``words_text``.
+        stack_text: Releases, facts about them, and steps that entries share, in every language.
+        language: Of ``words_text``, and of the texts that are taken from ``stack_text``.
 
     Raises:
         InternalError: ``catalogue.invalid``; the message names the entry and what is wrong with it.
     """
-    entries, tables, signs, words = (
+    entries, tables, signs, words, stack = (
         _read(each, name)
         for each, name in (
             (text, "failures.yaml"),
             (codes_text, "codes.yaml"),
             (signs_text, "signs.yaml"),
             (words_text, f"{language}.yaml"),
+            (stack_text, "stack.yaml"),
         )
     )
     if not isinstance(entries, list):
         raise _mistake("the catalogue of failures is no list of entries")
     if not isinstance(words, Mapping):
         raise _mistake(f"{language}.yaml is no table of words by id")
+    steps = _pick_language(stack.get("steps", {}), language)
     failures: dict[str, Failure] = {}
     for number, entry in enumerate(entries, start=1):
         name = entry.get("id", f"#{number}") if isinstance(entry, dict) else f"#{number}"
@@ -101,7 +112,7 @@ def parse_catalogue(
             raise _mistake(f"catalogue entry `{name}`: the id is taken")
         try:
             translated = _translate(entry, words[name]) if name in words else entry
-            failures[name] = _parse_failure(translated, tables, _PROFILE_STEPS[language])
+            failures[name] = _parse_failure(translated, tables, _PROFILE_STEPS[language], steps)
         except (ValueError, TypeError, AttributeError, KeyError) as error:
             raise _mistake(f"catalogue entry `{name}`: {error}") from error
     if unknown := words.keys() - failures:
@@ -113,9 +124,36 @@ def parse_catalogue(
                     f"catalogue entry `{failure.id}`: `caused_by` names `{cause_id}`, no other entry"
                 )
     try:
-        return Catalogue(failures=failures, signs=_parse_signs(signs), shown=_SHOWN[language])
+        parsed = _parse_signs(signs)
     except (ValueError, TypeError, AttributeError) as error:
         raise _mistake(f"the signs of hardware and programs: {error}") from error
+    facts = _parse_stack(_pick_language(stack, language), steps)
+    if unknown := {name for failure in failures.values() for name in failure.state} - facts.facts.keys():
+        raise _mistake(f"there is no fact `{min(unknown)}` in stack.yaml, which an entry names under `state`")
+    return Catalogue(failures=failures, signs=parsed, stack=facts, shown=_SHOWN[language])
+
+
+def _pick_language(tree: Any, language: Language) -> Any:
+    """Return a tree in which each text that is given in every language is that of one."""
+    if not isinstance(tree, Mapping):
+        return tree
+    if tree.keys() == set(Language):
+        return tree[language]
+    return {name: _pick_language(each, language) for name, each in tree.items()}
+
+
+def _parse_stack(stack: Mapping[str, Any], steps: Mapping[str, Mapping[str, str]]) -> Stack:
+    facts = {}
+    for name, entry in stack.get("facts", {}).items():
+        lists = {key: tuple(entry[key]) for key in ("programs", "systems", "architectures") if key in entry}
+        try:
+            lists["replaces"] = tuple(
+                text for step in entry.get("replaces", ()) for text in steps[step].values()
+            )
+            facts[name] = Fact(**{key: each for key, each in entry.items() if key != "source"} | lists)
+        except (TypeError, KeyError) as error:
+            raise _mistake(f"stack.yaml, fact `{name}`: {error}") from error
+    return Stack(released=stack.get("released", {}), facts=facts)
 
 
 def _translate(entry: Mapping[str, Any], words: Mapping[str, Any]) -> dict[str, Any]:
@@ -123,10 +161,19 @@ def _translate(entry: Mapping[str, Any], words: Mapping[str, Any]) -> dict[str, 
     if words.keys() != entry.keys() & {"title", "cause", "fix", "general"}:
         raise ValueError("the words of another language are title, cause and fix, and general where it is")
     cause = words["cause"]
-    if not isinstance(cause, str):
-        pairs = zip(entry["cause"], cause, strict=True)
-        cause = [{**each, "text": text} for each, text in pairs]
+    if isinstance(cause, dict):
+        if cause.keys() != entry["cause"].keys():
+            raise ValueError("the causes of another language are for the same programs")
+        cause = {**cause, "any": _translate_causes(entry["cause"]["any"], cause["any"])}
+    else:
+        cause = _translate_causes(entry["cause"], cause)
     return {**entry, **words, "cause": cause}
+
+
+def _translate_causes(cause: str | list[Any], words: str | list[str]) -> str | list[Any]:
+    if isinstance(words, str):
+        return words
+    return [{**each, "text": text} for each, text in zip(cause, words, strict=True)]
 
 
 def _read(text: str, name: str) -> Any:
@@ -140,32 +187,65 @@ def _mistake(message: str) -> InternalError:
     return InternalError("catalogue.invalid", message)
 
 
-def _parse_failure(entry: Any, tables: Mapping[str, Any], profile_step: str) -> Failure:
+def _parse_failure(
+    entry: Any, tables: Mapping[str, Any], profile_step: str, steps: Mapping[str, Mapping[str, str]]
+) -> Failure:
     """Return one entry; a ``ValueError``, ``TypeError`` or ``AttributeError`` says what is wrong."""
     values: dict[str, Any] = {
         **_each(entry, "systems", System),
         **{name: _parse_all(entry[name]) for name in ("requires", "unless") if name in entry},
         **_each(entry, "conditions", _parse_condition),
-        **{name: tuple(entry[name]) for name in ("caused_by", "examples", "sources") if name in entry},
+        **{
+            name: tuple(entry[name])
+            for name in ("caused_by", "examples", "sources", "state")
+            if name in entry
+        },
         "signatures": _parse_all(_list_sources(entry, tables)),
         "phase": Phase(entry.get("phase")),
         "severity": Severity(entry.get("severity")),
         "confidence": Confidence(entry.get("confidence")),
         "intel": IntelSign(entry.get("intel", IntelSign.IMPLIED)),
     }
-    if isinstance(entry.get("cause"), str):
-        values["cause"] = (Cause(text=entry["cause"]),)
-    else:
-        values |= _each(entry, "cause", _parse_cause)
+    cause = entry.get("cause")
+    if isinstance(cause, dict):
+        values["cause"] = _parse_causes(cause["any"])
+        values["cause_by_program"] = {name: text for name, text in cause.items() if name != "any"}
+    elif cause is not None:
+        values["cause"] = _parse_causes(cause)
     if "general" in entry:
         general = entry["general"]
-        values["general"] = General(**general | {"fix": _number_steps(general["fix"])})
+        values["general"] = General(**general | {"fix": _join_steps(general["fix"])})
     plain = {key: value for key, value in entry.items() if key not in {"codes", "profile"}}
-    return Failure(**plain | values | _parse_fix(entry, profile_step))
+    parse_cure = _parse_symptom_fix(entry, steps) if entry.get("symptom") else _parse_fix(entry, profile_step)
+    return Failure(**plain | values | parse_cure)
 
 
 def _parse_all(sources: Iterable[str]) -> tuple[Signature, ...]:
     return tuple(signature for source in sources for signature in parse_signatures(source))
+
+
+def _parse_symptom_fix(entry: Mapping[str, Any], steps: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+    """Return the cure of a symptom, in which ``$name`` is a shared step in the program's form."""
+    fix = entry["fix"] if isinstance(entry["fix"], dict) else {"any": entry["fix"]}
+    named = {name for each in fix.values() for name in each if name.startswith("$")}
+    programs = {program for name in named for program in steps[name[1:]]} | fix.keys()
+    hints = {}
+    for program in sorted(programs):
+        own = fix.get(program) or fix["any"]
+        hints[program] = tuple(filled for step in own if (filled := _fill_step(step, program, steps)))
+    return {
+        "fix": number_steps(hints["any"]),
+        "hints": hints.pop("any"),
+        "hints_by_program": hints,
+        "fix_by_program": {program: number_steps(each) for program, each in hints.items()},
+    }
+
+
+def _fill_step(step: str, program: str, steps: Mapping[str, Mapping[str, str]]) -> str:
+    if not step.startswith("$"):
+        return step
+    forms = steps[step[1:]]
+    return forms.get(program, forms.get("any", ""))
 
 
 def _parse_fix(entry: Mapping[str, Any], profile_step: str) -> dict[str, Any]:
@@ -175,22 +255,18 @@ def _parse_fix(entry: Mapping[str, Any], profile_step: str) -> dict[str, Any]:
     fix = entry["fix"] if isinstance(entry["fix"], dict) else {"any": entry["fix"]}
     steps = fix["any"]
     values: dict[str, Any] = {
-        "fix": _number_steps(steps),
+        "fix": _join_steps(steps),
         "hints": tuple(steps) if isinstance(steps, list) else (),
-        "fix_by_program": {name: _number_steps(each) for name, each in fix.items() if name != "any"},
+        "fix_by_program": {name: _join_steps(each) for name, each in fix.items() if name != "any"},
     }
     if "profile" in entry:
         first = profile_step.format(profile=entry["profile"])
-        values |= {"fix": _number_steps([first, *steps]), "fix_elsewhere": values["fix"]}
+        values |= {"fix": _join_steps([first, *steps]), "fix_elsewhere": values["fix"]}
     return values
 
 
-def _number_steps(steps: str | list[str]) -> str:
-    if isinstance(steps, str):
-        return steps
-    if len(steps) == 1:
-        return steps[0]
-    return " ".join(f"({number}) {step}" for number, step in enumerate(steps, start=1))
+def _join_steps(steps: str | list[str]) -> str:
+    return steps if isinstance(steps, str) else number_steps(steps)
 
 
 def _list_sources(entry: Mapping[str, Any], tables: Mapping[str, Any]) -> list[str]:
@@ -208,10 +284,10 @@ def _list_sources(entry: Mapping[str, Any], tables: Mapping[str, Any]) -> list[s
 
 def _parse_signs(signs: Mapping[str, Any]) -> Signs:
     values: dict[str, Any] = {
-        **{name: _parse_all(signs[name]) for name in ("intel", "other") if name in signs},
+        **{name: _parse_all(signs[name]) for name in ("intel", "other", "unrelated") if name in signs},
         **_each(signs, "programs", _parse_program),
     }
-    for key in ("systems", "cards", "versions"):
+    for key in ("systems", "cards", "architectures", "versions"):
         table = signs.get(key, {})
         values[key] = {name: tuple(map(parse_signature, sources)) for name, sources in table.items()}
     return Signs(**values)
@@ -219,6 +295,10 @@ def _parse_signs(signs: Mapping[str, Any]) -> Signs:
 
 def _parse_program(value: Any) -> Program:
     return Program(**value | _each(value, "signatures", parse_signature))
+
+
+def _parse_causes(value: str | list[Any]) -> tuple[Cause, ...]:
+    return (Cause(text=value),) if isinstance(value, str) else tuple(map(_parse_cause, value))
 
 
 def _parse_cause(value: Any) -> Cause:

@@ -8,7 +8,7 @@ import math
 import re
 from bisect import bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -18,18 +18,21 @@ from provisioner.diagnose.failures.answer import (
     Surroundings,
     make_general_match,
     make_match,
+    make_symptom_match,
 )
 from provisioner.diagnose.failures.logtext import Block, blank_repeats, quote_lines, split_blocks, squeeze
 from provisioner.diagnose.failures.model import Catalogue, Evidence, Failure, IntelSign, Severity
 from provisioner.diagnose.failures.signature import Signature
+from provisioner.diagnose.failures.stack import list_statements
 from provisioner.diagnose.failures.surroundings import list_signs, read_surroundings
 
 _PIECE_CHARS = 1000
 _HEADING = re.compile(r"\s*(?:#{1,4} |\*\*|\[(?:Bug|Issue|BUG)\]|(?:Title|Subject|标题)\s*[:\uff1a])")
 _READ_BYTES = 16 * 1024
-_LEAST_READ_BYTES = 1024
+_LEAST_READ_BYTES = 512
 """Read around the anchors of one signature in one block: less where blocks before held them and no message,
 since a hostile log can hold an anchor many thousands of times."""
+_SENTENCE_CHARS = 150  # without white space
 _HEADINGS = 3
 """How many headings are passed over in a block in search of the message itself."""
 
@@ -68,9 +71,11 @@ def explain_log(chunks: Iterable[str], catalogue: Catalogue) -> Explanation:
     hits = _scan(chunks, list_signatures(catalogue))
     surroundings = read_surroundings(catalogue.signs, {source: hit.text for source, hit in hits.items()})
     found: dict[str, _Hit] = {}
-    for failure in catalogue.failures.values():
-        if _suits_hardware(failure, surroundings) and (hit := _find_failure(failure, hits)):
+    noise: list[_Hit] = []
+    for failure in sorted(catalogue.failures.values(), key=lambda failure: failure.symptom):
+        if _suits_hardware(failure, surroundings) and (hit := _find_failure(failure, hits, noise)):
             found[failure.id] = hit
+            noise += [hit] if failure.severity is Severity.BENIGN else []
     matches = []
     for name in _rank(sorted(found, key=lambda name: found[name].order), catalogue.failures):
         failure, hit = catalogue.failures[name], found[name]
@@ -79,7 +84,14 @@ def explain_log(chunks: Iterable[str], catalogue: Catalogue) -> Explanation:
         else:
             cause = _weigh_causes(failure, hits, catalogue.shown)
             programs = surroundings.programs
-            matches.append(make_match(failure, cause, line=hit.line, evidence=hit.quote, programs=programs))
+            if failure.symptom:
+                state = list_statements(failure.state, catalogue.stack, surroundings)
+                match = make_symptom_match(
+                    failure, cause, line=hit.line, evidence=hit.quote, programs=programs, state=state
+                )
+            else:
+                match = make_match(failure, cause, line=hit.line, evidence=hit.quote, programs=programs)
+            matches.append(match)
     return Explanation(matches=tuple(matches), surroundings=surroundings)
 
 
@@ -91,7 +103,12 @@ def _suits_hardware(failure: Failure, seen: Surroundings) -> bool:
         return False
     if failure.intel is IntelSign.IMPLIED:
         return True
-    return seen.intel > seen.other or (failure.general is not None and not seen.other)
+    if failure.symptom and seen.unrelated:
+        return False
+    if seen.intel > seen.other:
+        return True
+    is_intels = failure.symptom and any(program.intel for program in seen.programs)
+    return (is_intels or failure.general is not None) and not seen.other
 
 
 def list_signatures(catalogue: Catalogue) -> Iterator[Signature]:
@@ -184,14 +201,29 @@ class _Places:
         )
 
 
-def _find_failure(failure: Failure, hits: Mapping[str, _Hit]) -> _Hit | None:
-    """Return the earliest hit of the failure, or ``None`` where the log does not show it."""
+def _find_failure(failure: Failure, hits: Mapping[str, _Hit], noise: Collection[_Hit]) -> _Hit | None:
+    """Return the earliest hit of the failure, or ``None`` where the log does not show it.
+
+    Args:
+        failure: What is looked for.
+        hits: Where each signature was found, by its source.
+        noise: Lines that are known to be harmless; a symptom is not seen in them.
+    """
     own = [hits[signature.source] for signature in failure.signatures if signature.source in hits]
+    if failure.symptom:
+        own = [hit for hit in own if not any(_is_near(hit, each) for each in noise)]
     if not own or any(signature.source in hits for signature in failure.unless):
         return None
     if failure.requires and not any(signature.source in hits for signature in failure.requires):
         return None
     return min(own, key=lambda hit: hit.order)
+
+
+def _is_near(hit: _Hit, noise: _Hit) -> bool:
+    """Tell whether a hit lies in the sentence of another, wherever its lines were cut."""
+    start = noise.order[1] - _SENTENCE_CHARS
+    end = noise.order[1] + len(noise.text) + _SENTENCE_CHARS
+    return hit.order[0] == noise.order[0] and start <= hit.order[1] <= end
 
 
 def rank_matches(matches: Iterable[Match], catalogue: Catalogue) -> tuple[Match, ...]:
@@ -210,10 +242,10 @@ def rank_matches(matches: Iterable[Match], catalogue: Catalogue) -> tuple[Match,
 def _rank(found: Sequence[str], failures: Mapping[str, Failure]) -> list[str]:
     """Order the ids, which come as the log shows them: fatal, warning, noise; every root before its symptoms.
 
-    Fallbacks beside which there is something that is as bad and says more are left out.
+    Fallbacks beside which there is something that is as bad and says more are left out; of symptoms one is
+    left, where there is nothing else.
     """
-    worst = min((failures[name].rank for name in found if not failures[name].fallback), default=math.inf)
-    telling = (name for name in found if not failures[name].fallback or failures[name].rank < worst)
+    telling = _keep_telling(found, failures)
     by_place = sorted(telling, key=lambda name: failures[name].rank)
     ranked: dict[str, None] = {}
 
@@ -230,6 +262,21 @@ def _rank(found: Sequence[str], failures: Mapping[str, Failure]) -> list[str]:
     for name in by_place:
         place(name, frozenset())
     return list(ranked)
+
+
+def _keep_telling(found: Sequence[str], failures: Mapping[str, Failure]) -> Iterator[str]:
+    """Yield the ids beside which nothing as bad says more; of symptoms the first, and beside noise alone."""
+    others = [failures[name] for name in found if not failures[name].symptom]
+    worst = min((failure.rank for failure in others if not failure.fallback), default=math.inf)
+    is_told = any(failure.severity is not Severity.BENIGN for failure in others)
+    symptom = next((name for name in failures if failures[name].symptom and name in found), None)
+    for name in found:
+        failure = failures[name]
+        if failure.symptom:
+            if name == symptom and not is_told:
+                yield name
+        elif not failure.fallback or failure.rank < worst:
+            yield name
 
 
 def _weigh_causes(failure: Failure, hits: Mapping[str, _Hit], shown: str) -> str:

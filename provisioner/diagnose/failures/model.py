@@ -144,12 +144,14 @@ class Program:
     Attributes:
         signatures: Any of them in the log names the program.
         own_environment: It brings its own environment, so no profile of ours is a cure.
+        intel: It is made for Intel's hardware: a log of it that shows no other is of an Intel machine.
     """
 
     name: str
     title: str
     signatures: tuple[Signature, ...]
     own_environment: bool = True
+    intel: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -159,17 +161,21 @@ class Signs:
     Attributes:
         intel: Signs of an Intel GPU or of software for it.
         other: Signs of other hardware.
+        unrelated: Signs of programs that do not compute: games, browsers.
         programs: The most specific first.
         systems: Signs by operating system.
         cards: Signs by GPU, as a person names it.
+        architectures: Signs by generation of GPU.
         versions: Where the version of a package stands, by package.
     """
 
     intel: tuple[Signature, ...] = ()
     other: tuple[Signature, ...] = ()
+    unrelated: tuple[Signature, ...] = ()
     programs: tuple[Program, ...] = ()
     systems: Mapping[str, tuple[Signature, ...]] = field(default_factory=dict)
     cards: Mapping[str, tuple[Signature, ...]] = field(default_factory=dict)
+    architectures: Mapping[str, tuple[Signature, ...]] = field(default_factory=dict)
     versions: Mapping[str, tuple[Signature, ...]] = field(default_factory=dict)
 
 
@@ -181,6 +187,8 @@ class Failure:
         cause: At least one; the order is the order of likelihood without evidence.
         fix: What to do, in words.
         hints: The same as one imperative each, where the catalogue lists them.
+        hints_by_program: The imperatives for logs of these programs, of a symptom.
+        cause_by_program: The cause for logs of these programs, of a symptom.
         fix_elsewhere: The same without a command of ours, for programs that bring their own environment.
         fix_by_program: What to do instead where the log is of one of these programs (``Signs.programs``).
         intel: What signs of hardware mean for this failure.
@@ -191,6 +199,9 @@ class Failure:
         unless: The log must hold none of them.
         caused_by: Ids of failures that are the root of this one where both are found.
         fallback: It says that something failed and hardly why: answered only where nothing as bad says more.
+        symptom: It says only what kind of failure there is: answered only where no other entry is found but
+            noise, and of several symptoms the first of the file.
+        state: Facts about the state of the stack (``stack.yaml``) that can be the cause, the likeliest first.
         examples: Quoted from the sources; each is recognised as this failure first.
         conditions: Any of them holds in an environment that has, or will have, the failure.
     """
@@ -204,6 +215,8 @@ class Failure:
     cause: tuple[Cause, ...]
     fix: str
     hints: tuple[str, ...] = ()
+    hints_by_program: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    cause_by_program: Mapping[str, str] = field(default_factory=dict)
     fix_elsewhere: str = ""
     fix_by_program: Mapping[str, str] = field(default_factory=dict)
     intel: IntelSign = IntelSign.IMPLIED
@@ -214,6 +227,8 @@ class Failure:
     unless: tuple[Signature, ...] = ()
     caused_by: tuple[str, ...] = ()
     fallback: bool = False
+    symptom: bool = False
+    state: tuple[str, ...] = ()
     examples: tuple[str, ...]
     conditions: tuple[Condition, ...] = ()
     sources: tuple[str, ...]
@@ -222,6 +237,52 @@ class Failure:
     def rank(self) -> int:
         """Return its place among failures that are found together: the worst first."""
         return list(Severity).index(self.severity)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fact:
+    """A fact about programs, drivers and cards that explains failures where a log shows what it is about.
+
+    Attributes:
+        cause: In words; ``{version}`` is the package's in the log, ``{released}`` its month, ``{card}``
+            the GPU.
+        step: What to do.
+        programs, systems, architectures: The log shows one of them; empty for any.
+        package: The log shows a version of it.
+        since, below: The version is not less than the one, and less than the other.
+        build_below: The version's last number but patches, a driver's build, is less than this.
+        local: The version's local label begins so.
+        differs_from: The log shows a version of this package too, of another major or minor release.
+        replaces: Steps of symptoms that this one makes needless; without a step it puts them first.
+        proves: The log that shows it has the cause, rather than a likely one.
+    """
+
+    cause: str
+    step: str = ""
+    replaces: tuple[str, ...] = ()
+    programs: tuple[str, ...] = ()
+    systems: tuple[str, ...] = ()
+    architectures: tuple[str, ...] = ()
+    package: str | None = None
+    since: str | None = None
+    below: str | None = None
+    build_below: int | None = None
+    local: str = ""
+    differs_from: str | None = None
+    proves: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stack:
+    """What is known of releases (``stack.yaml``).
+
+    Attributes:
+        released: When a release came out, in words, by package and ``major.minor``.
+        facts: By name.
+    """
+
+    released: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    facts: Mapping[str, Fact] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -234,4 +295,5 @@ class Catalogue:
 
     failures: Mapping[str, Failure]
     signs: Signs = field(default_factory=Signs)
+    stack: Stack = field(default_factory=Stack)
     shown: str = "{}"

@@ -11,14 +11,18 @@ from provisioner.diagnose.failures.model import Signs
 from provisioner.diagnose.failures.signature import Signature
 
 _VERSION = re.compile(r"\d{1,4}(?:\.\d{1,6}){1,3}(?:a0|\+[a-z]{2,5}\d{0,4})?")
+_FORMS = {  # of packages that number in another way
+    "llama.cpp": re.compile(r"\d{4,5}"),
+    "compute-runtime": re.compile(r"2\d\.\d\d\.\d{5}(?:\.\d{1,2})?|1\.\d{1,2}\.\d{5}"),
+}
 
 
 def list_signs(signs: Signs) -> Iterator[Signature]:
     """Yield all that is looked for."""
-    yield from (*signs.intel, *signs.other)
+    yield from (*signs.intel, *signs.other, *signs.unrelated)
     for program in signs.programs:
         yield from program.signatures
-    for table in (signs.systems, signs.cards, signs.versions):
+    for table in (signs.systems, signs.cards, signs.architectures, signs.versions):
         for signatures in table.values():
             yield from signatures
 
@@ -36,13 +40,19 @@ def read_surroundings(signs: Signs, found: Mapping[str, str]) -> Surroundings:
             name: version.group()
             for name, signatures in signs.versions.items()
             for signature in reversed(signatures)
-            if (version := _VERSION.search(found.get(signature.source, "")))
+            if (version := _find_version(name, found.get(signature.source, "")))
         },
         system=_find_name(signs.systems, found),
         card=_find_name(signs.cards, found),
+        architecture=_find_name(signs.architectures, found),
         intel=sum(signature.source in found for signature in signs.intel),
         other=sum(signature.source in found for signature in signs.other),
+        unrelated=_holds(signs.unrelated, found),
     )
+
+
+def _find_version(package: str, text: str) -> re.Match[str] | None:
+    return _FORMS.get(package, _VERSION).search(text)
 
 
 def _find_name(table: Mapping[str, Sequence[Signature]], found: Mapping[str, str]) -> str | None:

@@ -1,0 +1,127 @@
+"""Where no entry knows a failure, its symptom, the program and the state of the stack make the answer."""
+
+import pytest
+
+from provisioner.diagnose.failures.answer import Surroundings
+from provisioner.diagnose.failures.catalogue import load_catalogue, parse_catalogue
+from provisioner.diagnose.failures.explain import explain_log, explain_text
+from provisioner.diagnose.failures.model import Confidence, Fact, Language, Program, Stack
+from provisioner.diagnose.failures.stack import list_statements
+from provisioner.errors import InternalError
+
+CATALOGUE = load_catalogue()
+
+
+def answer(log: str, language: Language = Language.EN) -> str:
+    """Give id, cause and fix of the only answer."""
+    (match,) = explain_text([log], load_catalogue(language))
+    return f"{match.id}: {match.cause} {match.fix}"
+
+
+def test_the_program_of_the_log_gives_cause_and_cure() -> None:
+    """The same symptom has another cause and cure in another program."""
+    crash = "After the first token it crashes.\n"
+    assert "back end in this build" in answer("llama-server on Intel Arc A770\n" + crash)
+    assert "requirements/xpu.txt" in answer("vllm serve on Intel Arc B580\n" + crash)
+
+
+def test_what_is_too_old_comes_first() -> None:
+    """A version in the log that is older than the card is said, is the first step, and proves the cause."""
+    log = "torch 2.5.1+xpu, Intel Arc B580, Ubuntu\nAfter the first token it crashes.\n"
+    (match,) = explain_text([log], CATALOGUE)
+    assert match.cause.startswith("torch 2.5.1+xpu is older than PyTorch's support for Arc B580")
+    assert match.fix.startswith("(1) Install a current torch for XPU")
+    assert match.confidence is Confidence.MEDIUM
+    assert match.fix.count("(4)") == 1
+    assert "(5)" not in match.fix
+
+
+def test_the_state_is_said_in_the_language_of_the_answer() -> None:
+    """Facts and shared steps have a text in each language."""
+    log = "llama.cpp version: 8121 (abc), Intel Arc A770\nIt crashes.\n"
+    assert "older than September 2026" in answer(log)
+    assert "早于 2026 年 9 月" in answer(log, Language.ZH)
+
+
+@pytest.mark.parametrize(
+    "log",
+    [
+        "NVIDIA GeForce RTX 4090, llama-server\nit crashes\n",
+        "llama-server\nit crashes\n",
+        "Intel Arc A770\nWhen I start the game it crashes.\n",
+        "Intel Arc A770, llama-server\nAll is well.\n",
+    ],
+)
+def test_a_symptom_needs_an_intel_gpu_that_computes(log: str) -> None:
+    """Other hardware, no hardware, games and success have no answer."""
+    assert explain_text([log], CATALOGUE) == ()
+
+
+def test_a_symptom_gives_way_to_a_cause() -> None:
+    """Beside any other answer but noise it says nothing."""
+    log = "Intel Arc A770, it crashes\nUR_RESULT_ERROR_OUT_OF_DEVICE_MEMORY\n"
+    assert not any(CATALOGUE.failures[match.id].symptom for match in explain_text([log], CATALOGUE))
+
+
+@pytest.mark.parametrize(
+    ("fact", "holds"),
+    [
+        (Fact(cause="", package="torch", below="2.7"), True),
+        (Fact(cause="", package="torch", below="2.6"), False),
+        (Fact(cause="", package="torch", since="2.6"), True),
+        (Fact(cause="", package="torch", since="2.7"), False),
+        (Fact(cause="", package="torch", local="cpu"), False),
+        (Fact(cause="", package="openvino"), False),
+        (Fact(cause="", package="ipex", differs_from="torch"), True),
+        (Fact(cause="", package="compute-runtime", build_below=33579), True),
+        (Fact(cause="", package="compute-runtime", build_below=33578), False),
+        (Fact(cause="", programs=("vllm",)), True),
+        (Fact(cause="", programs=("ollama",)), False),
+        (Fact(cause="", systems=("windows",)), False),
+        (Fact(cause="", architectures=("Alchemist",)), True),
+    ],
+)
+def test_a_fact_holds_where_the_log_shows_all_of_it(fact: Fact, holds: bool) -> None:  # noqa: FBT001
+    """Versions are compared as versions, drivers by their build."""
+    seen = Surroundings(
+        programs=(Program(name="vllm", title="vLLM", signatures=()),),
+        versions={"torch": "2.6.0+xpu", "ipex": "2.5.10+xpu", "compute-runtime": "1.6.33578"},
+        system="linux",
+        architecture="Alchemist",
+    )
+    assert bool(list_statements(["it"], Stack(facts={"it": fact}), seen)) is holds
+
+
+def test_versions_and_generation_are_read() -> None:
+    """Of torch, the driver, the kernel, a build of llama.cpp and the GPU."""
+    log = (
+        "Intel Arc B580, kernel 6.8.0-45-generic, libze-intel-gpu1 25.18.33578.6\n"
+        "version: 9562 (8f83d6c27)\n| torch | 2.8.0+xpu |\nDriver 32.0.101.6737\n"
+    )
+    seen = explain_log([log], CATALOGUE).surroundings
+    assert seen.architecture == "Battlemage"
+    assert seen.versions["compute-runtime"] == "25.18.33578"
+    assert seen.versions["windows-driver"] == "32.0.101.6737"
+    assert seen.versions["kernel"].startswith("6.8.0")
+    assert (seen.versions["llama.cpp"], seen.versions["torch"]) == ("9562", "2.8.0+xpu")
+
+
+def test_a_fact_that_is_not_there_is_refused() -> None:
+    """A symptom may name only facts of stack.yaml."""
+    entry = """
+- id: a-symptom
+  symptom: true
+  state: [nothing]
+  title: title
+  phase: import
+  systems: [linux]
+  severity: fatal
+  confidence: low
+  cause: cause
+  fix: [cure]
+  signatures: [one certain message]
+  examples: [one certain message]
+  sources: [owner/repository]
+"""
+    with pytest.raises(InternalError, match="nothing"):
+        parse_catalogue(entry)
