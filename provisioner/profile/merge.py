@@ -65,6 +65,7 @@ class _Part:
         text_of: Returns an item as it is always written.
         is_map: Whether it maps names to values, and not requirements to reasons.
         is_names: Whether the names of the mappings below it are the items.
+        is_whole: Whether the nearest file that has the list decides, and nothing is added up.
     """
 
     key: str
@@ -72,10 +73,11 @@ class _Part:
     text_of: Callable[[str], str] = _same
     is_map: bool = False
     is_names: bool = False
+    is_whole: bool = False
 
 
 _FILE_PARTS = (
-    _Part(key="platforms"),
+    _Part(key="platforms", is_whole=True),
     _Part(key="indexes", is_map=True),
     _Part(key="validation.imports"),
 )
@@ -254,6 +256,8 @@ def _merge_parts(parts: Sequence[_Part], tables: Iterable[Node | None]) -> dict[
     for table in tables:
         for part in parts:
             found, path = merged[part.key], part.key.split(".")
+            if part.is_whole and any(find_leaves(table, *path)):
+                found.clear()
             below = find_node(table, *path) if part.is_names else None
             for entry in below if isinstance(below, Table) else ():
                 found[entry.key.text] = Item(value=entry.key.text, origin=entry.key.origin)

@@ -42,6 +42,9 @@ def format_profile(first: FirstProfile) -> str:
         lines.append(f'python: "{first.python}"')
     lines += [
         "",
+        "# Lock for these only; for all where it is not said.",
+        f"# platforms: [{', '.join(PLATFORMS)}]",
+        "",
         f"# What your programs need besides; `provision add {first.name} PACKAGE` writes here, too.",
     ]
     lines += write_yaml({"pip": {"packages": list(first.pip.get(EVERYWHERE, ()))}})

@@ -116,6 +116,15 @@ def test_platforms_are_all_where_none_is_named(tmp_path: Path) -> None:
     assert [p.name for p in load(tmp_path, "r").platforms] == ["linux-64", "win-64"]
 
 
+def test_a_profile_narrows_the_platforms_of_what_it_extends(tmp_path: Path) -> None:
+    """The nearest list decides, so that a package for one system can be added to a stack for all."""
+    both = BASE + "platforms: [linux-64, win-64]\n"
+    child = "description: d\nextends: both\n"
+    write(tmp_path, {"both": both, "p": child + "platforms: [linux-64]\n", "q": child})
+    assert [p.name for p in load(tmp_path).platforms] == ["linux-64"]
+    assert [p.name for p in load(tmp_path, "q").platforms] == ["linux-64", "win-64"]
+
+
 def test_lists_add_and_mappings_merge_and_scalars_replace(tmp_path: Path) -> None:
     """A profile adds to its stack and has the last word."""
     stack = """\
