@@ -12,7 +12,9 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 from provisioner.engines.net.addresses import local_path
 from provisioner.errors import ErrorList, ProvisionError
 from provisioner.ground.names import DEFAULT_INDEX
+from provisioner.lock.file import read_lock
 from provisioner.pipeline.engines import Engines
+from provisioner.pipeline.settings import CONFIG_NAME
 from provisioner.profile.model import Profile
 
 
@@ -26,15 +28,19 @@ def list_wheelhouses(engines: Engines) -> list[Path]:
 
 
 def hint_wheelhouse(error: ProvisionError, profile: Profile, engines: Engines) -> None:
-    """Say, where a profile's index could not be read, that a wheelhouse has a file of it, and what to do.
+    """Say, where a profile's index could not be read, what of it is here, and how a lock gets at it.
 
     Args:
-        error: Gets a hint for each index (``context["index"]``) that a wheel here could have come from.
+        error: Gets a hint for each index (``context["index"]``) of which a profile that this one extends has
+            locked files, or that a wheel here could have come from.
         profile: What was to be locked.
         engines: Know the wheelhouses.
     """
     for each in error.errors if isinstance(error, ErrorList) else (error,):
         index = each.context.get("index")
+        if index and (hint := _advise_mirror(profile, index, engines)):
+            each.hints = tuple(dict.fromkeys((*each.hints, hint)))
+            continue
         requirements = _list_requirements(profile, index) if index else []
         wheel = _find_wheel(list_wheelhouses(engines), requirements)
         if wheel is None:
@@ -45,6 +51,23 @@ def hint_wheelhouse(error: ProvisionError, profile: Profile, engines: Engines) -
         )
         if hint not in each.hints:  # profiles share the error of an index that does not answer
             each.hints = (*each.hints, hint)
+
+
+def _advise_mirror(profile: Profile, index: str, engines: Engines) -> str | None:
+    """Return how the lock of a profile that this one extends stands for an index; None where none can."""
+    for name in profile.stacks:
+        try:
+            path = engines.settings.find_lockfile(engines.settings.load_profile(name))
+            locked = read_lock(path)
+        except ProvisionError:  # a stack has no lock
+            continue
+        if any(package.index == index for part in locked.platforms for package in part.pip):
+            return (
+                f"let the lock of `{name}` stand for `{index}`, whose pages every lock asks: run"
+                f" `provision mirror {name} --export DIR --url file://DIR`, and copy the lines of"
+                f" DIR/mirrors.yaml, without that of `{DEFAULT_INDEX}`, below `mirrors` in {CONFIG_NAME}"
+            )
+    return None
 
 
 def _list_requirements(profile: Profile, index: str) -> list[Requirement]:

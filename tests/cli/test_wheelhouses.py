@@ -10,6 +10,7 @@ import pytest
 
 from tests.cli.lab import Lab
 from tests.cli.pages import read_blocks, read_page
+from tests.loopback import serve
 from tests.wheels import make_wheel
 
 NOWHERE = "http://127.0.0.1:1"
@@ -34,6 +35,35 @@ def test_a_wheelhouse_locks_nothing_and_the_way_to_use_it_is_named(lab: Lab) -> 
     assert shown.error["hints"][-1].startswith("name a mirror of `pytorch-cpu` in `mirrors`")
     assert str(folder / wheel) in shown.error["hints"][-1]
     assert not lab.lockfile.exists()
+
+
+def test_the_lock_of_what_a_profile_extends_stands_for_an_index_that_is_gone(lab: Lab) -> None:
+    """The hint is a recipe: with the exported mirror the profile is locked, and what was locked stays."""
+    lab.offer("tinyapp", "1.0")
+    lab.offer("tinyextra", "1.0")
+    with serve({}) as gone:
+        mine, lab.server = lab.server, gone
+        lab.offer("torch", "2.13.0+cpu", index="torch")
+        lab.server = mine
+        lab.write_profile(changes={f"{lab.server.url}/ok/torch": f"{gone.url}/ok/torch"})
+        assert lab.run("lock", "tiny").code == 0
+        lab.build_tiny()  # torch's wheel lies in the store now
+    text = "description: Mine\nextends: tiny\npip:\n  packages: [tinyextra]\n"
+    (lab.envs / "mine.yaml").write_text(text, encoding="utf-8")
+    shutil.rmtree(lab.data / "cache" / "index")
+    refused = lab.run("lock", "mine", "--json")
+    assert refused.code == 8, refused.err
+    assert "`provision mirror tiny --export DIR --url file://DIR`" in refused.error["hints"][-1]
+
+    folder = lab.root / "mirror"
+    assert lab.run("mirror", "tiny", "--export", str(folder), "--url", folder.as_uri()).code == 0
+    lines = (folder / "mirrors.yaml").read_text(encoding="utf-8").splitlines()
+    kept = [f"  {line}\n" for line in lines if line.strip("\"'").startswith("http://")]  # the lab's scheme
+    (lab.root / "provision.yaml").write_text("".join(["mirrors:\n", *kept]), encoding="utf-8")
+    locked = lab.run("lock", "mine")
+    assert locked.code == 0, locked.err
+    (changed,) = lab.run("diff", "tiny", "mine", "--json").data["platforms"]
+    assert [(each["name"], each["kind"]) for each in changed["changes"]] == [("tinyextra", "added")]
 
 
 def test_a_wheel_of_another_version_is_not_named(lab: Lab) -> None:
