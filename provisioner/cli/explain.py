@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import IO
 
@@ -54,9 +55,15 @@ def _guess_language(environ: Mapping[str, str]) -> Language:
 def _explain(settings: Settings, source: str | None, language: Language) -> Result:
     if source is None or source == "-" or _is_log(source):
         with _open(source) as stream:
-            found = explain_log(_read(stream), language)
-        source = source or "standard input"
-        return render_log(found.matches, found.surroundings, source=source, language=language)
+            first = stream.read(_CHUNK_BYTES)
+            found = explain_log(chain([first], _read(stream)), language)
+        return render_log(
+            found.matches,
+            found.surroundings,
+            source=source or "standard input",
+            language=language,
+            empty=not first,
+        )
     built = None if check_profile_name(source) else explain_built(settings, source, language)
     if built is None:
         raise UsageError(

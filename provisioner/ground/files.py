@@ -109,7 +109,11 @@ def write_atomically(path: Path, content: str | bytes, *, mode: int = 0o600, syn
     Raises:
         OSError: It could not be written.
     """
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=_TEMPORARY_SUFFIX, dir=path.parent)
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=_TEMPORARY_SUFFIX, dir=path.parent)
+    except OSError as error:
+        error.filename = str(path)  # and not the temporary one
+        raise
     temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as out:

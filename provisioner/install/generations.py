@@ -109,8 +109,9 @@ def find_environment(home: EnvironmentHome, name: str) -> Generation | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, UnicodeDecodeError) as error:
-        why = f"the pointer to the current generation cannot be read: {error}"
-        raise _unusable(name, pointer, why) from error
+        why = getattr(error, "strerror", None) or str(error)
+        why = f"the pointer to the current generation cannot be read: {why.lower()}"
+        raise _unusable(name, pointer, why, closed=isinstance(error, PermissionError)) from error
     if _GENERATION.fullmatch(folder) is None:
         raise _unusable(name, pointer, "the pointer to the current generation is damaged")
     generation = _read_generation(home.generations(name) / folder)
@@ -252,7 +253,10 @@ def _read_generation(folder: Path) -> Generation | None:
         return None
     except OSError as error:
         raise _unusable(
-            folder.parents[1].name, path, f"its receipt cannot be read: {error.strerror}"
+            folder.parents[1].name,
+            path,
+            f"its receipt cannot be read: {error.strerror}",
+            closed=isinstance(error, PermissionError),
         ) from error
     receipt = parse_receipt(text, where=str(path))
     if Path(receipt.prefix) != folder:
@@ -265,10 +269,12 @@ def _read_generation(folder: Path) -> Generation | None:
     return Generation(number=int(folder.name.partition("-")[0]), prefix=folder, receipt=receipt)
 
 
-def _unusable(name: str, path: Path, why: str) -> InstallError:
+def _unusable(name: str, path: Path, why: str, *, closed: bool = False) -> InstallError:
+    anew = f"run `provision create PROFILE --name {name}` to build it anew"
+    mend = f"give yourself the right to read `{path}`, or name a data folder of your own with `--data-dir`"
     return InstallError(
         "install.receipt",
         f"the environment `{name}` cannot be used: {why}",
-        hints=[f"run `provision create PROFILE --name {name}` to build it anew"],
+        hints=[mend if closed else anew],
         context={"path": str(path)},
     )

@@ -27,6 +27,15 @@ _UNKNOWN = {
         "提示：运行 `provision doctor --save facts.json`，把该文件与日志一起发出"  # noqa: RUF001 # Chinese
     ),
 }
+_EMPTY = {
+    Language.EN: (
+        "the log is empty\n"
+        "hint: write both streams of the program into it, errors go to the second: `PROGRAM > log.txt 2>&1`"
+    ),
+    Language.ZH: (
+        "日志是空的\n提示：把程序的两个输出流都写进去，错误信息在第二个流里：`PROGRAM > log.txt 2>&1`"  # noqa: RUF001 # Chinese
+    ),
+}
 # Words around an answer; what stands beside them is data.
 _LABELS = {
     Language.EN: {
@@ -59,10 +68,13 @@ def render_log(
     *,
     source: str,
     language: Language = Language.EN,
+    empty: bool = False,
 ) -> Result:
     """Return what is known of a log; an unknown one is no error, and the text says what to collect."""
     found = list(matches)
-    text = "\n\n".join(describe_match(match, language) for match in found) if found else _UNKNOWN[language]
+    text = "\n\n".join(describe_match(match, language) for match in found)
+    if not found:
+        text = (_EMPTY if empty else _UNKNOWN)[language]
     if found and surroundings and (seen := _describe_surroundings(surroundings)):
         text = f"{text}\n\n{_LABELS[language]['log'].format(seen)}"
     return Result(data={"source": source, "matches": [asdict(match) for match in found]}, text=text)

@@ -25,13 +25,17 @@ def describe_integrated(tools: Tools, done: Integrated, *, removed: bool = False
     if tools.jupyter and removed:
         yield f"  Jupyter: {f'removed {done.jupyter}' if done.jupyter else 'there was no kernel of it'}"
     elif tools.jupyter and done.jupyter:
-        yield f"  Jupyter: kernel `{done.jupyter.name}` in {done.jupyter}"
+        yield f"  Jupyter: kernel `{done.jupyter.name}` written to {done.jupyter}"
     if tools.vscode and removed:
         yield f"  VS Code: {f'`{VSCODE_KEY}` out of {done.vscode}' if done.vscode else 'no setting of it'}"
     elif tools.vscode:
         kept = "" if done.vscode else ", as it was"
         old = f", in place of {shown(done.replaced)}" if done.replaced else ""
         yield f"  VS Code: `{VSCODE_KEY}` in {tools.folder / VSCODE_FILE}{kept}{old}"
+        chosen = (
+            "where you chose an interpreter before, run `Python: Clear Workspace Interpreter Setting` once"
+        )
+        yield f"    next: open the folder in VS Code; {chosen}"
 
 
 def _text(path: Path | None) -> str | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from provisioner.ground.text import count_of
+from provisioner.ground.text import as_word, count_of
 from provisioner.render.amounts import format_bytes
 from provisioner.render.result import Result
 
@@ -11,7 +11,10 @@ def render_export(
     folder: str, *, files: int, size: int, copied: int, removed: int, left_out: Sequence[str]
 ) -> Result:
     """Return what is in the folder now: ``files`` of ``size`` bytes; the rest as in the document."""
-    text = f"{folder}: {count_of(files, 'file')}, {format_bytes(size)} ({copied} copied, {removed} removed)"
+    text = (
+        f"{folder}: {count_of(files, 'file')}, {format_bytes(size)} ({copied} copied, {removed} removed)\n"
+        f"  show it: provision mirror --folder {as_word(folder)}"
+    )
     data = {
         "folder": folder,
         "files": files,

@@ -45,7 +45,7 @@ def test_explain_says_cause_and_fix_in_words(lab: Lab, seed: Path) -> None:
     assert {"id", "title", "stage", "confidence", "cause", "fix", "line"} <= set(match)
 
 
-@pytest.mark.parametrize("data", [b"", b"all is well\n", b"\0\xff\xfe\x80", b"\x1b[31mred"])
+@pytest.mark.parametrize("data", [b"all is well\n", b"\0\xff\xfe\x80", b"\x1b[31mred"])
 def test_explain_of_the_unknown_is_an_honest_answer(data: bytes, lab: Lab) -> None:
     """An unknown log is no error: an empty list, and what to collect."""
     shown = lab.spawn("explain", "--json", data=data)
@@ -53,6 +53,15 @@ def test_explain_of_the_unknown_is_an_honest_answer(data: bytes, lab: Lab) -> No
     words = lab.spawn("explain", data=data).out
     assert "no known failure was recognised" in words
     assert "provision doctor --save" in words
+
+
+def test_explain_of_an_empty_log_says_how_to_fill_it(lab: Lab) -> None:
+    """Whoever sends standard output into a file has the error on the terminal: both languages say so."""
+    (lab.root / "log.txt").touch()
+    shown = lab.run("explain", "log.txt")
+    assert (shown.code, shown.out.splitlines()[0]) == (0, "the log is empty")
+    assert "2>&1" in shown.out
+    assert "日志是空的" in lab.run("explain", "log.txt", "--lang", "zh").out
 
 
 @pytest.mark.parametrize(

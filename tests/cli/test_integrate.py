@@ -64,6 +64,9 @@ def start_kernel(lab: Lab) -> tuple[str, dict[str, str]]:
 
 def test_both_tools_start_the_new_generation(notebook: Lab) -> None:
     """The kernel and VS Code's interpreter start what is current, with the profile's variables."""
+    told = notebook.run("integrate", "tiny", "--jupyter", "--vscode")
+    assert "kernel `provision-tiny` written to " in told.out
+    assert "next: open the folder in VS Code; where you chose an interpreter before, " in told.out
     done = notebook.run("integrate", "tiny", "--jupyter", "--vscode", "--json")
     assert done.code == 0, done.err
     home = notebook.data / "environments" / "tiny"

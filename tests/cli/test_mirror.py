@@ -174,7 +174,9 @@ def test_a_folder_needs_no_server(tmp_path: Path, built: Lab) -> None:
 def test_an_exported_folder_is_served_as_it_is(tmp_path: Path, built: Lab) -> None:
     """`--folder` shows what `--export` wrote, and no link and no hidden file."""
     folder = tmp_path / "www"
-    assert built.run("mirror", "tiny", "--export", str(folder)).code == 0
+    exported = built.run("mirror", "tiny", "--export", str(folder))
+    assert exported.code == 0
+    assert f"show it: provision mirror --folder {folder}\n" in exported.out
     (folder / "pypi" / "secret").symlink_to("/etc/passwd")
     (folder / "pypi" / ".hidden").write_text("hidden")
     with serve_mirror(built, "--folder", str(folder)) as base:

@@ -1,5 +1,6 @@
 """`rollback` and `list --generations`: what worked before is there, and comes back as it was."""
 
+import os
 import subprocess
 from collections.abc import Iterator
 
@@ -80,6 +81,17 @@ def test_list_tells_generations_and_what_their_locks_changed(twice: Lab) -> None
     assert "  * 2  built 20" in shown
     assert "~ tinyapp 1.0 -> 2.0 (pip, pypi)" in shown
     assert "generations" not in twice.run("list", "--json").data["environments"][0]
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
+def test_an_environment_of_somebody_else_is_not_built_anew(twice: Lab) -> None:
+    """Where the right to read is missing, that is what the hint is about."""
+    pointer = twice.data / "environments" / "tiny" / "current"
+    pointer.chmod(0)
+    shown = twice.run("verify", "tiny", "--json")
+    pointer.chmod(0o600)
+    assert (shown.code, shown.error["code"]) == (5, "install.receipt")
+    assert f"give yourself the right to read `{pointer}`" in shown.error["hints"][0]
 
 
 def test_rollback_says_what_is_not_there(twice: Lab, lab: Lab) -> None:

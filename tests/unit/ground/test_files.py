@@ -114,3 +114,10 @@ def test_a_folder_that_cannot_be_made_is_not_told_to_be_removed(tmp_path: Path, 
         make_private_folder(tmp_path / place)
     assert f"cannot be made in `{tmp_path / 'file'}`" in caught.value.message
     assert not any("remove" in hint for hint in caught.value.hints)
+
+
+def test_a_file_that_cannot_be_written_is_named_itself(tmp_path: Path) -> None:
+    """The error does not name the temporary file beside it."""
+    with pytest.raises(FileNotFoundError) as caught:
+        write_atomically(tmp_path / "nowhere" / "a.yaml", "text")
+    assert caught.value.filename == str(tmp_path / "nowhere" / "a.yaml")
