@@ -1,18 +1,40 @@
 """Rows in columns and words under each other, as wide as the terminal; elsewhere no line is broken."""
 
+import os
 import re
 import shutil
 import sys
 from collections.abc import Sequence
+from typing import TextIO
 
 _TOKEN = re.compile(r"`[^`\n]*`\S*|[!-~…]+[，。；：、）]*|\s+|.[，。；：、）]*")  # noqa: RUF001 # a command, a word, or one wide character
 _FEWEST = 16  # cells beside a head in which words can still be read
 _INDENT = "      "
 
 
-def find_width() -> int | None:
-    """Return the cells of a line of the terminal that standard output is, None where it is none."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+def find_width(stream: TextIO | None = None) -> int | None:
+    """Return the cells of a line of the terminal that a stream is, by default standard output; None: none."""
+    stream = stream or sys.stdout
+    if not stream.isatty():
+        return None
+    try:
+        size = os.get_terminal_size(stream.fileno())
+    except (OSError, ValueError):
+        size = os.terminal_size((80, 24))
+    return shutil.get_terminal_size(size).columns
+
+
+def fill_lines(text: str, width: int | None) -> str:
+    """Return ``text`` with long lines filled to ``width`` cells, the rest two cells in; None: as it is."""
+    if width is None:
+        return text
+    lines = []
+    for line in text.split("\n"):
+        words = line.lstrip(" ")
+        indent = " " * (len(line) - len(words))
+        fits = _count_cells(line) <= width
+        lines.append(line if fits else fill(words, width, first=indent, rest=f"{indent}  "))
+    return "\n".join(lines)
 
 
 def align(rows: Sequence[Sequence[str]]) -> list[str]:

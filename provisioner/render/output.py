@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from provisioner.errors import ExitCode, ProvisionError
+from provisioner.render.columns import fill_lines, find_width
 from provisioner.render.streams import printable, write_text
 
 SCHEMA = "provision.result/1"
@@ -65,4 +66,5 @@ class Answer:
     def _say(errors: Iterable[ProvisionError]) -> None:
         for error in errors:
             hints = "".join(f"hint: {hint}\n" for hint in error.hints)
-            write_text(sys.stderr, printable(f"error: {error.message}\n{hints}"))
+            words = printable(f"error: {error.message}\n{hints}")
+            write_text(sys.stderr, fill_lines(words, find_width(sys.stderr)))

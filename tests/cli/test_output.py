@@ -93,6 +93,19 @@ def test_a_terminal_gets_bars_and_is_left_clean(columns: int, tiny: Lab) -> None
         assert "✓ install venv base" in seen
 
 
+@pytest.mark.parametrize("columns", [40, 80])
+def test_errors_are_filled_to_the_terminal(columns: int, lab: Lab) -> None:
+    """No word is cut at the edge and no command is broken; a pipe gets each sentence as one line."""
+    piped = lab.spawn("show", "llama3-openvin").err
+    code, out, seen = run_on_terminal(lab, "show", "llama3-openvin", columns=columns)
+    assert (code, out) == (2, "")
+    lines = seen.replace("\r\n", "\n").splitlines()
+    assert all(cell_len(line) <= columns for line in lines)
+    assert len(lines) > len(piped.splitlines()) == 2
+    assert seen.split() == piped.split()
+    assert [line for line in lines if not line.startswith(("error: ", "hint: ", "  "))] == []
+
+
 @pytest.mark.parametrize("columns", [60, 80, 100])
 def test_tables_are_filled_to_the_terminal(columns: int, tiny: Lab) -> None:
     """Words go on under their column, none is cut at the edge; a pipe gets each row as one line."""

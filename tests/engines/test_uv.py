@@ -164,7 +164,7 @@ def test_a_version_for_other_pythons_only_says_so(bench: Bench, pypi: PackageInd
     assert caught.value.code == "resolve.no_wheel"
     assert caught.value.message == (
         "`app==2.0` has no wheel for Python 3.11 on `linux-64`; its index has it for "
-        "`cp310-cp310-manylinux_2_28_x86_64`, `cp311-cp311-win_amd64`"
+        "`cp311-cp311-win_amd64`, `cp310-cp310-manylinux_2_28_x86_64`"
     )
     assert "`python`" in caught.value.hints[0]
     assert "`linux-64`, leave it out of the profile's `platforms`" in caught.value.hints[1]

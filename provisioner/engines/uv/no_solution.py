@@ -95,6 +95,8 @@ def _no_wheel(requirement: str, tags: list[str], request: PipRequest, *, told: s
     ``told`` is what the solver says, which names who asks; empty where the profile asks.
     """
     name = Requirement(requirement).name
+    own = f"cp{request.python.replace('.', '')}-"  # what has the wanted Python, for other systems, says most
+    tags = sorted(tags, key=lambda tag: not tag.startswith(own))
     others = f" and {len(tags) - _TAGS_SHOWN} more" if len(tags) > _TAGS_SHOWN else ""
     asked = ", which another package asks for, has no wheel" if told else " has no wheel"
     return ResolveError(
