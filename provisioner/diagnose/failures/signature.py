@@ -19,6 +19,7 @@ _TOKENS = re.compile(
     re.DOTALL,
 )
 _ALTERNATIVES = re.compile(r"\(\?:([^()]*)\)(?!\?)")
+_SINGLE_NUMBER = re.compile(r"(?<!\\)\{(\d+)\}")
 _MIN_ANCHOR_CHARS = 4
 _BREAK = b"\0"  # is in no squeezed text
 
@@ -96,8 +97,10 @@ def parse_signature(source: str) -> Signature:
     """Translate one signature.
 
     Raises:
-        ValueError: It has no literal part to look for.
+        ValueError: It has no literal part to look for, or a repeat with one number, which is no token.
     """
+    if number := _SINGLE_NUMBER.search(source):
+        raise ValueError(f"signature `{source}`: write `{{{number[1]},{number[1]}}}` for `{number[0]}`")
     parts: list[bytes] = []
     literals: list[bytes] = []  # a part outside groups that is there in every match, else a break
     depth = span_chars = 0

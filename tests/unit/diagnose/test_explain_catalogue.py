@@ -87,6 +87,12 @@ def test_a_damaged_file_is_refused(text: str, said: str) -> None:
         parse_catalogue(text)
 
 
+def test_a_repeat_without_an_upper_bound_of_its_own_is_refused() -> None:
+    r"""``\d{3}`` would be looked for as the characters ``{3}``, and never be found."""
+    with pytest.raises(ValueError, match=r"write `\{3,3\}`"):
+        parse_signature(r"Exit code: \d{3}")
+
+
 def test_a_signature_whose_text_stands_in_a_group_is_one_for_each_alternative() -> None:
     """Alternatives without a literal part beside them are looked for one by one, each with its own."""
     signatures = parse_signatures("(?:gives?|returns) NaN")
