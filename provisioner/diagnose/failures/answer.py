@@ -1,9 +1,9 @@
 """What is answered about a log or an environment."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from provisioner.diagnose.failures.model import Confidence, Failure, General, Phase, Program, Severity
+from provisioner.diagnose.failures.model import Cause, Confidence, Failure, General, Phase, Program, Severity
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,34 +69,60 @@ class Statement:
 
 
 _MOST_STEPS = 4
+_MOST_CAUSES = 2
 
 
 def make_symptom_match(
     failure: Failure,
-    cause: str,
+    proven: Sequence[Cause],
     *,
     line: int,
     evidence: str,
     programs: Sequence[Program],
     state: Sequence[Statement],
 ) -> Match:
-    """Return what is answered where only a symptom was found: the stack's state, then the program."""
+    """Return what is answered where only a symptom was found.
+
+    Args:
+        failure: The symptom.
+        proven: Its causes that the log shows; without one the program's or the general cause holds.
+        line: Of the log, from 1.
+        evidence: That line.
+        programs: Those of the log, the most specific first.
+        state: What the log shows of the stack.
+    """
     # One that brings no environment of its own says what is used, not what it is used in.
     names = [each.name for place, each in enumerate(programs) if place == 0 or each.own_environment]
-    causes, hints = failure.cause_by_program, failure.hints_by_program
-    of_program = next((causes[name] for name in names if name in causes), cause)
+    by_program, hints = failure.cause_by_program, failure.hints_by_program
+    general = next((by_program[name] for name in names if name in by_program), failure.cause[-1].text)
+    causes = [each.text for each in proven[:_MOST_CAUSES]] or [general]
     steps = next((hints[name] for name in names if name in hints), failure.hints)
-    ordered = _order_steps(state, steps)[:_MOST_STEPS]
+    first = [each.step for each in proven[:_MOST_CAUSES] if each.step]
     return Match(
         id=failure.id,
         title=failure.title,
         stage=failure.phase,
         severity=failure.severity,
         confidence=Confidence.MEDIUM if any(each.proves for each in state) else failure.confidence,
-        cause="\n".join([*(each.cause for each in state), of_program]),
-        fix=number_steps(ordered),
+        cause="\n".join([*(each.cause for each in state), *causes]),
+        fix=number_steps(_order_steps(state, [*first, *steps])[:_MOST_STEPS]),
         line=line,
         evidence=evidence,
+    )
+
+
+def put_state_first(
+    match: Match, failure: Failure, programs: Sequence[Program], state: Sequence[Statement]
+) -> Match:
+    """Return the answer of a fallback after what the log shows of the stack, where it shows something."""
+    if not state:
+        return match
+    hints = failure.hints_by_program
+    own = next((hints[each.name] for each in programs if each.name in hints), failure.hints) or (match.fix,)
+    return replace(
+        match,
+        cause="\n".join([*(each.cause for each in state), match.cause]),
+        fix=number_steps(_order_steps(state, own)[:_MOST_STEPS]),
     )
 
 

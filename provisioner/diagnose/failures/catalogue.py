@@ -128,7 +128,8 @@ def parse_catalogue(
     except (ValueError, TypeError, AttributeError) as error:
         raise _mistake(f"the signs of hardware and programs: {error}") from error
     facts = _parse_stack(_pick_language(stack, language), steps)
-    if unknown := {name for failure in failures.values() for name in failure.state} - facts.facts.keys():
+    named = {name for failure in failures.values() for name in failure.state} | set(facts.of_fallbacks)
+    if unknown := named - facts.facts.keys():
         raise _mistake(f"there is no fact `{min(unknown)}` in stack.yaml, which an entry names under `state`")
     return Catalogue(failures=failures, signs=parsed, stack=facts, shown=_SHOWN[language])
 
@@ -153,7 +154,8 @@ def _parse_stack(stack: Mapping[str, Any], steps: Mapping[str, Mapping[str, str]
             facts[name] = Fact(**{key: each for key, each in entry.items() if key != "source"} | lists)
         except (TypeError, KeyError) as error:
             raise _mistake(f"stack.yaml, fact `{name}`: {error}") from error
-    return Stack(released=stack.get("released", {}), facts=facts)
+    of_fallbacks = tuple(stack.get("of_fallbacks", ()))
+    return Stack(released=stack.get("released", {}), facts=facts, of_fallbacks=of_fallbacks)
 
 
 def _translate(entry: Mapping[str, Any], words: Mapping[str, Any]) -> dict[str, Any]:
@@ -170,10 +172,13 @@ def _translate(entry: Mapping[str, Any], words: Mapping[str, Any]) -> dict[str, 
     return {**entry, **words, "cause": cause}
 
 
-def _translate_causes(cause: str | list[Any], words: str | list[str]) -> str | list[Any]:
+def _translate_causes(cause: str | list[Any], words: str | list[Any]) -> str | list[Any]:
     if isinstance(words, str):
         return words
-    return [{**each, "text": text} for each, text in zip(cause, words, strict=True)]
+    return [
+        {**each, **(own if isinstance(own, dict) else {"text": own})}
+        for each, own in zip(cause, words, strict=True)
+    ]
 
 
 def _read(text: str, name: str) -> Any:
@@ -258,6 +263,9 @@ def _parse_fix(entry: Mapping[str, Any], profile_step: str) -> dict[str, Any]:
         "fix": _join_steps(steps),
         "hints": tuple(steps) if isinstance(steps, list) else (),
         "fix_by_program": {name: _join_steps(each) for name, each in fix.items() if name != "any"},
+        "hints_by_program": {
+            name: tuple(each) for name, each in fix.items() if name != "any" and isinstance(each, list)
+        },
     }
     if "profile" in entry:
         first = profile_step.format(profile=entry["profile"])

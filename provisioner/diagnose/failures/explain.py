@@ -19,9 +19,10 @@ from provisioner.diagnose.failures.answer import (
     make_general_match,
     make_match,
     make_symptom_match,
+    put_state_first,
 )
 from provisioner.diagnose.failures.logtext import Block, blank_repeats, quote_lines, split_blocks, squeeze
-from provisioner.diagnose.failures.model import Catalogue, Evidence, Failure, IntelSign, Severity
+from provisioner.diagnose.failures.model import Catalogue, Cause, Evidence, Failure, IntelSign, Severity
 from provisioner.diagnose.failures.signature import Signature
 from provisioner.diagnose.failures.stack import list_statements
 from provisioner.diagnose.failures.surroundings import list_signs, read_surroundings
@@ -82,15 +83,22 @@ def explain_log(chunks: Iterable[str], catalogue: Catalogue) -> Explanation:
         if failure.general and not surroundings.intel:
             matches.append(make_general_match(failure, failure.general, line=hit.line, evidence=hit.quote))
         else:
-            cause = _weigh_causes(failure, hits, catalogue.shown)
             programs = surroundings.programs
             if failure.symptom:
-                state = list_statements(failure.state, catalogue.stack, surroundings)
                 match = make_symptom_match(
-                    failure, cause, line=hit.line, evidence=hit.quote, programs=programs, state=state
+                    failure,
+                    _find_causes(failure, hits, catalogue.shown),
+                    line=hit.line,
+                    evidence=hit.quote,
+                    programs=programs,
+                    state=list_statements(failure.state, catalogue.stack, surroundings),
                 )
             else:
+                cause = _weigh_causes(failure, hits, catalogue.shown)
                 match = make_match(failure, cause, line=hit.line, evidence=hit.quote, programs=programs)
+                if failure.fallback and failure.intel is not IntelSign.IRRELEVANT:
+                    state = list_statements(catalogue.stack.of_fallbacks, catalogue.stack, surroundings)
+                    match = put_state_first(match, failure, programs, state)
             matches.append(match)
     return Explanation(matches=tuple(matches), surroundings=surroundings)
 
@@ -293,6 +301,16 @@ def _weigh_causes(failure: Failure, hits: Mapping[str, _Hit], shown: str) -> str
             proven.append(f"{cause.text} {shown.format(quote)}")
     ordered = proven + others
     return "\n".join(f"{number}. {text}" for number, text in enumerate(ordered, start=1))
+
+
+def _find_causes(failure: Failure, hits: Mapping[str, _Hit], shown: str) -> list[Cause]:
+    """Return the causes of a symptom for which the log has evidence, with the evidence in their text."""
+    quotes = ((cause, _find_evidence(cause.evidence, hits)) for cause in failure.cause)
+    return [
+        Cause(text=f"{cause.text} {shown.format(quote)}", step=cause.step)
+        for cause, quote in quotes
+        if quote is not None
+    ]
 
 
 def _find_evidence(evidence: Sequence[Evidence], hits: Mapping[str, _Hit]) -> str | None:

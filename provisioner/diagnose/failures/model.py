@@ -72,10 +72,12 @@ class Cause:
 
     Attributes:
         text: The cause in words.
+        step: What to do first where there is evidence, of a symptom.
         evidence: Any of these makes this cause likely.
     """
 
     text: str
+    step: str = ""
     evidence: tuple[Evidence, ...] = ()
 
 
@@ -279,10 +281,12 @@ class Stack:
     Attributes:
         released: When a release came out, in words, by package and ``major.minor``.
         facts: By name.
+        of_fallbacks: Names of facts that are said before the answer of a fallback.
     """
 
     released: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     facts: Mapping[str, Fact] = field(default_factory=dict)
+    of_fallbacks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

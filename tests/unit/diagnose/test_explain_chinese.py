@@ -38,6 +38,8 @@ def texts(failure: Failure) -> Iterator[tuple[str, str]]:
     yield "title", failure.title
     for number, cause in enumerate(failure.cause):
         yield f"cause {number}", cause.text
+        yield f"step of cause {number}", cause.step
+    yield from failure.cause_by_program.items()
     yield "fix", failure.fix
     yield "fix elsewhere", failure.fix_elsewhere or ""
     yield from failure.fix_by_program.items()

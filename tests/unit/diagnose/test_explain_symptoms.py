@@ -36,6 +36,23 @@ def test_what_is_too_old_comes_first() -> None:
     assert "(5)" not in match.fix
 
 
+def test_evidence_in_the_log_chooses_cause_and_first_step() -> None:
+    """Of the causes of a symptom those are given that the log shows."""
+    log = "Intel Arc A770, llama-server\nfailed to load adapter, libsycl.so.7 missing\n"
+    (match,) = explain_text([log], CATALOGUE)
+    assert match.cause.startswith("oneAPI's run time")
+    assert "libsycl.so.7 is oneAPI 2024" in match.fix.split("(2)")[0]
+
+
+def test_a_fallback_says_the_state_of_the_stack_first() -> None:
+    """An entry that hardly knows why something failed is preceded by what is too old."""
+    log = "torch 2.5.1+xpu, Intel Arc B580\nNative API failed\n"
+    match, *_ = explain_text([log], CATALOGUE)
+    assert CATALOGUE.failures[match.id].fallback
+    assert match.cause.startswith("torch 2.5.1+xpu is older than")
+    assert match.fix.startswith("(1) Install a current torch for XPU")
+
+
 def test_the_state_is_said_in_the_language_of_the_answer() -> None:
     """Facts and shared steps have a text in each language."""
     log = "llama.cpp version: 8121 (abc), Intel Arc A770\nIt crashes.\n"
