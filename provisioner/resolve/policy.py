@@ -18,6 +18,7 @@ from provisioner.resolve.model import CondaPackage, PlatformResolution, Resoluti
 
 SEED = "Could not run 'torch_ipex::mul_add' with arguments from the 'CPU' backend"
 
+_LISTED = 4  # packages of another build that are named; who replaces torch brings a dozen
 # Extra of ipex-llm 2.2.0 to the IPEX version that it pins; None where its stack has no IPEX.
 _IPEX_OF_EXTRA: dict[str, str | None] = {
     "": None,
@@ -149,13 +150,49 @@ def _find_foreign_ipex(profile: Profile, platform: Platform) -> Iterator[Resolve
 
 def _find_errors(profile: Profile, answer: PlatformResolution) -> Iterator[ResolveError]:
     packages = {package.name: package.version for package in answer.pip if not package.validation}
-    for problem in find_torch_problems(packages, profile.torch):
-        yield _make_error(
-            profile, problem.code, f"in the solution for `{answer.platform}`, {problem.message}"
-        )
+    problems = list(find_torch_problems(packages, profile.torch))
+    others = [problem for problem in problems if problem.code == "torch_variant"]
+    for problem in problems:
+        if problem in others[1:]:
+            continue  # told with the first
+        if problem in others:
+            yield _other_build(profile, answer, [each.message for each in others])
+        else:
+            reason = f"in the solution for `{answer.platform}`, {problem.message}"
+            yield _make_error(profile, problem.code, reason)
     transformers = packages.get("transformers")
     if transformers:
         yield from _check_transformers(profile, answer.platform, transformers)
+
+
+def _other_build(profile: Profile, answer: PlatformResolution, messages: Sequence[str]) -> ResolveError:
+    """Return one error for a torch of another build and what it brought; messages begin with a package."""
+    ranked = sorted(messages, key=lambda message: not message.startswith("`torch "))
+    names = [message.split("`")[1].partition(" ")[0] for message in ranked]
+    asker = _find_asker(answer, names[0])
+    reason = f"in the solution for `{answer.platform}`, {ranked[0]}"
+    if names[1:]:
+        listed = ", ".join(f"`{name}`" for name in names[1:_LISTED])
+        more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+        reason += f", nor are {listed}{more}"
+    reason += f"; `{asker}` brings it" if asker else ""
+    error = _make_error(profile, "torch_variant", reason)
+    if profile.torch is TorchVariant.NONE:
+        what = f"`{asker}`" if asker else "what brings it"
+        error.hints = (f"drop {what}, or build on a stack with torch (`extends`): this one has none",)
+    elif asker:
+        error.hints = (*error.hints, f"or drop `{asker}`, if it takes no other torch")
+    return error
+
+
+def _find_asker(answer: PlatformResolution, name: str) -> str | None:
+    """Return the package at the top of the chain that asks for one; None where nobody does."""
+    seen = [name]
+    while asker := next(
+        (each.name for each in answer.pip if seen[-1] in each.dependencies and each.name not in seen), None
+    ):
+        seen.append(asker)
+    return seen[-1] if len(seen) > 1 else None
 
 
 def _make_error(profile: Profile, code: str, reason: str) -> ResolveError:

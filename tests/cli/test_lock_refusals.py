@@ -56,6 +56,27 @@ def test_a_torchvision_of_another_build_is_not_explained_with_ipex(version: str,
     assert SEED not in sentences(shown)
 
 
+def test_a_dozen_packages_of_another_torch_are_one_sentence(lab: Lab) -> None:
+    """Torch stands first, and who brings it is what has to go; the packages around it are counted."""
+    kin = [f"nvidia-{name}-cu12" for name in ("cublas", "cudnn", "cufft", "curand", "nccl")]
+    shown = lock(
+        lab,
+        ("simple", "tinyapp", "1.0", "middle"),
+        ("simple", "middle", "1.0", "torch"),
+        ("simple", "torch", "2.13.0", *kin, "triton"),
+        *(("simple", name, "1.0") for name in (*kin, "triton")),
+        changes={
+            "    - torch==2.13.0+cpu\n": "",
+            "  routes:\n    torch: pytorch-cpu\n": "",
+        },
+    )
+    assert shown.error["code"] == "resolve.torch_variant"
+    told = sentences(shown)
+    assert "`torch 2.13.0` is not of torch variant `cpu`, nor are `nvidia-cublas-cu12`" in told
+    assert "and 3 more; `tinyapp` brings it" in told
+    assert "or drop `tinyapp`, if it takes no other torch" in told
+
+
 def test_ipex_of_a_dependency_is_not_explained_with_ipex_llm(lab: Lab) -> None:
     """Nobody has ipex-llm here: IPEX itself is what does not fit."""
     shown = lock(lab, CPU_TORCH, ("simple", "tinyapp", "1.0", IPEX), ("simple", IPEX, "2.8.0"))

@@ -156,7 +156,10 @@ def test_a_stack_without_torch_has_none() -> None:
     profile = with_pip("openvino-genai", torch=TorchVariant.NONE)
     check_resolution(profile, answer(bare))
     for version in ("2.13.0", "2.13.0+cpu"):
-        assert refusal(profile, answer(bare | {"torch": version})).code == "resolve.torch_variant"
+        error = refusal(profile, answer(bare | {"torch": version}))
+        assert error.code == "resolve.torch_variant"
+        (hint,) = error.hints
+        assert "build on a stack with torch" in hint
 
 
 def test_two_generations_of_the_runtime_are_refused() -> None:
