@@ -47,5 +47,10 @@ def count_of(number: int, noun: str) -> str:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return `` (did you mean `x`?)`` for the known word that is nearest to ``word``, else nothing."""
-    close = difflib.get_close_matches(word[:100].lower(), list(known), n=1, cutoff=0.6)
-    return f" (did you mean `{close[0]}`?)" if close else ""
+    nearest = find_nearest(word, known)
+    return f" (did you mean `{nearest}`?)" if nearest else ""
+
+
+def find_nearest(word: str, known: Iterable[str]) -> str | None:
+    """Return the known word that ``word`` was probably meant to be; None where none is near."""
+    return next(iter(difflib.get_close_matches(word[:100].lower(), list(known), n=1, cutoff=0.6)), None)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from provisioner.ground.names import PLATFORMS
-from provisioner.ground.text import shown
+from provisioner.ground.text import find_nearest, shown
 from provisioner.ground.yaml_fields import check_node
 from provisioner.ground.yaml_tree import (
     Kind,
@@ -64,7 +64,14 @@ def parse_file(name: str, file: str, root: Table, problems: list[PlacedProblem])
         indexes=tuple(entry.key.text for entry in indexes) if isinstance(indexes, Table) else (),
     )
     if not parsed.stack and root.get("extends") is None:
-        problems.extend(find_missing(lambda key: find_node(root, *key.split(".")) is not None, root.origin))
+        # A misspelt key is told as that, and not as missing, too; what `extends` brings is not known then.
+        meant = {find_nearest(key, PROFILE.fields) for key in root.entries if key not in PROFILE.fields}
+        if "extends" not in meant:
+            problems.extend(
+                find_missing(
+                    lambda key: key in meant or find_node(root, *key.split(".")) is not None, root.origin
+                )
+            )
     return parsed
 
 

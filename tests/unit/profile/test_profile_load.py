@@ -277,6 +277,26 @@ def test_a_missing_stack_names_what_there_is(tmp_path: Path) -> None:
     assert found[0].hints == ("known profiles: p, torch-xpu",)
 
 
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("description: p\nextend: s\n", ["extends"]),
+        (BASE.replace("device:", "devise:"), ["device"]),
+        (BASE.replace("family:", "famly:").replace("torch:", "troch:"), ["family", "torch"]),
+    ],
+)
+def test_a_misspelt_key_is_not_missing_too(tmp_path: Path, text: str, meant: list[str]) -> None:
+    """One mistake is one error: what the key was meant to be, or what `extends` brings, is not asked for."""
+    found = errors(write(tmp_path, {"p": text, "s": "description: s\nstack: true\n"}))
+    assert [e.message.partition("(")[2] for e in found] == [f"did you mean `{key}`?)" for key in meant]
+
+
+def test_an_unknown_key_hides_no_missing_one(tmp_path: Path) -> None:
+    """Where nothing near was meant, all that is wrong is told in one run."""
+    found = errors(write(tmp_path, {"p": BASE.replace("device: cpu", "unheard: of")}))
+    assert places(found) == ["profile.missing_key p:1:1", "profile.unknown_key p:3:1"]
+
+
 def test_keys_that_nobody_gives_are_told_after_merging(tmp_path: Path) -> None:
     """A profile may leave keys to its stack, but somebody has to give them."""
     files = {
