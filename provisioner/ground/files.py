@@ -37,6 +37,7 @@ _TOLD_AS = {
 }
 _INSTEAD = "choose another data folder with `--data-dir`"
 _TEMPORARY_SUFFIX = ".provision-tmp"
+_DELETING_AT_ONCE = 8
 # No writer of ours takes that long for one file.
 _DEAD_AFTER_S = 600.0
 
@@ -251,8 +252,10 @@ def remove_tree(path: Path) -> None:
     """
     if path.is_symlink() or path.is_file():
         path.unlink(missing_ok=True)
+    elif sys.platform == "win32" and path.exists():  # 3.11 cannot tell a junction there from a folder
+        _patiently(lambda: _remove_folder(path))
     elif path.exists():
-        _patiently(lambda: shutil.rmtree(path, onerror=_make_writable_and_retry))
+        _remove_by_level(path)
 
 
 def disk_error(path: Path, error: OSError, *, instead: str = _INSTEAD) -> InstallError:
@@ -279,6 +282,37 @@ def find_disk_fault(text: str) -> OSError | None:
         if re.search(pattern, text, re.IGNORECASE):
             return OSError(number, os.strerror(number))
     return None
+
+
+def _remove_by_level(path: Path) -> None:
+    """Delete a folder from its deepest folders up, several at once.
+
+    Most of that time is waiting: on network file systems, and on disks that are told of every freed block.
+    """
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - 5 ms that most runs save
+
+    levels: list[list[str | Path]] = [[path]]
+    while levels[-1]:
+        levels.append([below for folder in levels[-1] for below in _list_folders(folder)])
+    pool = ThreadPoolExecutor(_DELETING_AT_ONCE)
+    try:
+        for level in reversed(levels):
+            for _ in pool.map(_remove_folder, level):
+                pass
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)  # an interrupt waits for nobody
+
+
+def _list_folders(folder: str | Path) -> list[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
+    except OSError:  # closed to us: whoever deletes it opens it
+        return []
+
+
+def _remove_folder(path: str | Path) -> None:
+    shutil.rmtree(path, onerror=_make_writable_and_retry)
 
 
 def _make_writable_and_retry(function: Callable[[str], Any], name: str, info: Any) -> None:

@@ -186,7 +186,9 @@ def test_links_inside_an_environment_are_deleted_and_not_followed(
     target.mkdir()
     (target / "precious").write_text("x", encoding="utf-8")
     folder = add(home, 1)
-    (folder / "link").symlink_to(target)
+    for place in (folder, folder / "deep" / "er"):
+        place.mkdir(parents=True, exist_ok=True)
+        (place / "link").symlink_to(target)
     remove_environment(home, "demo")
     assert not folder.exists()
     assert (target / "precious").exists()
