@@ -26,4 +26,6 @@ def command(*, settings: Settings, environment: str | None, shell: str | None) -
     chosen = shell or guess_shell(settings.environ)
     following = mend_stable(EnvironmentHome(data=settings.data), environment)
     script = format_activation(find_activation(generation, following=following), shell=chosen)
-    return Result(data={"environment": environment, "shell": chosen, "script": script}, text=script)
+    return Result(
+        data={"environment": environment, "shell": chosen, "script": script}, text=script, verbatim=True
+    )

@@ -71,4 +71,4 @@ def command(*, settings: Settings, shell: str) -> Result:
     completion = SHELLS[shell](root, {}, "provision", COMPLETE_VARIABLE)
     # Not its `source()`: that starts a bash to ask for its version.
     script = completion.source_template % completion.source_vars()
-    return Result(data={"shell": shell, "script": script}, text=script)
+    return Result(data={"shell": shell, "script": script}, text=script, verbatim=True)

@@ -61,7 +61,7 @@ def command(
                 else ["name one platform with `--platform`, or a folder with `--output`"],
             )
         name, text = next(iter(files.items()))
-        return Result(data={"files": {name: text}}, text=text)
+        return Result(data={"files": {name: text}}, text=text, verbatim=True)
     folder = make_output_folder(output, "--output")
     for name, text in files.items():
         (folder / name).parent.mkdir(exist_ok=True)

@@ -128,7 +128,11 @@ def run(arguments: list[str]) -> int:
         if not isinstance(outcome, Result):  # help, version, or the exit code of a program that `run` ran
             return int(outcome or 0)
         return answer.finish(
-            outcome.data, text=outcome.text, code=int(outcome.exit_code), errors=outcome.errors
+            outcome.data,
+            text=outcome.text,
+            code=int(outcome.exit_code),
+            errors=outcome.errors,
+            verbatim=outcome.verbatim,
         )
     except SystemExit as error:  # click's own, after completion and after help into a closed pipe
         return error.code if isinstance(error.code, int) else 0

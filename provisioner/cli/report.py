@@ -24,6 +24,6 @@ def command(*, settings: Settings, name: str | None, output: str | None) -> Resu
         document = make_evidence(settings, name, on_event=listener)
     text = write_evidence(document)
     if output is None:
-        return Result(data={"evidence": document}, text=text.rstrip())
+        return Result(data={"evidence": document}, text=text.rstrip(), verbatim=True)
     write_output(output, text, "--output")
     return Result(data={"evidence": document, "saved": output}, text=output)

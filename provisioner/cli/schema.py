@@ -26,4 +26,4 @@ def command(*, settings: Settings, kind: str) -> Result:
     """Print the JSON Schema of profiles, for editors, or of the files that `provision report` writes."""
     del settings
     schema = _SCHEMAS[kind]()
-    return Result(data={"schema": schema}, text=json.dumps(schema, indent=2))
+    return Result(data={"schema": schema}, text=json.dumps(schema, indent=2), verbatim=True)

@@ -7,7 +7,11 @@ import sys
 from collections.abc import Sequence
 from typing import TextIO
 
-_TOKEN = re.compile(r"`[^`\n]*`\S*|[!-~…]+[，。；：、）]*|\s+|.[，。；：、）]*")  # noqa: RUF001 # a command, a word, or one wide character
+_TOKEN = re.compile(
+    r"(?:^|(?<=: ))provision [a-z].*"  # a command that ends the line
+    r"|`[^`\n]*`\S*|[!-~…]+[，。；：、）]*|\s+"  # noqa: RUF001 # what stands in backticks, a word, a gap
+    r"|.[，。；：、）]*"  # noqa: RUF001 # one wide character
+)
 _FEWEST = 16  # cells beside a head in which words can still be read
 _INDENT = "      "
 
@@ -69,7 +73,7 @@ def fill(text: str, width: int, *, first: str, rest: str = "    ") -> str:
     lines, line, gap, is_new = [], first, "", True
     for token in _TOKEN.findall(text):
         if token.isspace():
-            gap = "" if is_new else " "
+            gap = "" if is_new else " " if "\n" in token else token
             continue
         if not is_new and _count_cells(line + gap + token) > width:
             lines.append(line)

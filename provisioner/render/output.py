@@ -22,16 +22,24 @@ class Answer:
         self._document_is_out = False
 
     def finish(
-        self, data: Mapping[str, Any], *, text: str, code: int, errors: Iterable[ProvisionError] = ()
+        self,
+        data: Mapping[str, Any],
+        *,
+        text: str,
+        code: int,
+        errors: Iterable[ProvisionError] = (),
+        verbatim: bool = False,
     ) -> int:
-        """Print what a verb returned and pass its code on; success that nobody could be told is none."""
+        """Print what a verb returned and pass its code on; success that nobody could be told is none.
+
+        On a terminal ``text`` is filled to its width, unless it is ``verbatim``.
+        """
         found = list(errors)
         if self._as_json:
             problem = self._document(data, code=code, errors=found)
         else:
-            problem = write_text(
-                sys.stdout, printable(text if text.endswith("\n") or not text else f"{text}\n")
-            )
+            words = printable(text if text.endswith("\n") or not text else f"{text}\n")
+            problem = write_text(sys.stdout, words if verbatim else fill_lines(words, find_width()))
         self._say(found)
         if problem:
             write_text(sys.stderr, f"error: standard output cannot be written: {problem}\n")

@@ -64,7 +64,7 @@ def explain_as_sarif(result: Result, language: Language = Language.EN) -> Result
             {"ruleId": "damage", "level": "error", "message": {"text": text}, "locations": [place]}
             for text in damage
         ]
-    return replace(result, text=_write(rules, results, language))
+    return replace(result, text=_write(rules, results, language), verbatim=True)
 
 
 def doctor_as_sarif(result: Result) -> Result:
@@ -84,7 +84,7 @@ def doctor_as_sarif(result: Result) -> Result:
                 "locations": [{"logicalLocations": [{"name": layer["name"], "kind": "module"}]}],
             }
         )
-    return replace(result, text=_write([{"id": layer["name"]} for layer in layers], results))
+    return replace(result, text=_write([{"id": layer["name"]} for layer in layers], results), verbatim=True)
 
 
 def audit_as_sarif(result: Result) -> Result:
@@ -109,7 +109,7 @@ def audit_as_sarif(result: Result) -> Result:
     names = list(rules)
     for found in results:
         found["ruleIndex"] = names.index(found["ruleId"])
-    return replace(result, text=_write(list(rules.values()), results))
+    return replace(result, text=_write(list(rules.values()), results), verbatim=True)
 
 
 def _advisory_rule(found: Mapping[str, Any]) -> dict[str, Any]:

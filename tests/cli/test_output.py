@@ -122,6 +122,30 @@ def test_tables_are_filled_to_the_terminal(columns: int, tiny: Lab) -> None:
         assert same[0] == same[1]
 
 
+@pytest.mark.parametrize("columns", [50, 70])
+def test_answers_are_filled_to_the_terminal(columns: int, tiny: Lab) -> None:
+    """No word is cut at the edge; a command or a path that is too long has a line of its own, unbroken."""
+    assert tiny.spawn("create", "tiny", "--no-validate").code == 0
+    piped = tiny.spawn("create", "tiny", "--no-validate").out
+    shown = stdout_on_terminal(tiny, "create", "tiny", "--no-validate", columns=columns)
+    long = [line for line in shown.splitlines() if cell_len(line) > columns]
+    assert [line for line in long if not re.fullmatch(r" +(provision |/).*", line)] == []
+    assert (
+        "  use it:\n    provision run tiny -- python -c 'import torch; print(torch.__version__)'\n" in shown
+    )
+    assert shown.split() == piped.split()
+    shown = stdout_on_terminal(tiny, "create", "tiny", "--dry-run", columns=columns)
+    assert all(cell_len(line) <= columns for line in shown.splitlines())
+
+
+@pytest.mark.parametrize(
+    "verb", [("schema",), ("activate", "tiny", "--shell", "bash"), ("completion", "zsh")]
+)
+def test_scripts_and_files_are_not_filled(verb: tuple[str, ...], built: Lab) -> None:
+    """What a shell or another program reads is the same on a terminal and in a pipe."""
+    assert stdout_on_terminal(built, *verb, columns=20) == built.spawn(*verb).out
+
+
 def stdout_on_terminal(lab: Lab, *arguments: str, columns: int) -> str:
     """Run with stdout on a terminal of so many columns, and return what it got."""
     master, slave = pty.openpty()
