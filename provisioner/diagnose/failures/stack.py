@@ -14,7 +14,7 @@ _MOST_STATEMENTS = 2
 
 
 def list_statements(names: Sequence[str], stack: Stack, seen: Surroundings) -> list[Statement]:
-    """Return what the log shows to be so, of the named facts, in their order; of several the first two.
+    """Return what the log shows to be so, of the named facts: what proves a cause first; two at most.
 
     Args:
         names: Keys of ``stack.facts``.
@@ -22,6 +22,7 @@ def list_statements(names: Sequence[str], stack: Stack, seen: Surroundings) -> l
         seen: Versions, programs, system and card of the log.
     """
     held = [stack.facts[name] for name in names if _holds(stack.facts[name], seen)]
+    held.sort(key=lambda fact: not fact.proves)
     return [_state(fact, stack, seen) for fact in held[:_MOST_STATEMENTS]]
 
 

@@ -13,6 +13,7 @@ from provisioner.diagnose.failures.signature import Signature
 _VERSION = re.compile(r"\d{1,4}(?:\.\d{1,6}){1,3}(?:a0|\+[a-z]{2,5}\d{0,4})?")
 _FORMS = {  # of packages that number in another way
     "llama.cpp": re.compile(r"\d{4,5}"),
+    "kernel": re.compile(r"[4567]\.\d{1,2}"),  # squeezing joins what follows with the patch number
     "compute-runtime": re.compile(r"2\d\.\d\d\.\d{5}(?:\.\d{1,2})?|1\.\d{1,2}\.\d{5}"),
 }
 
