@@ -9,7 +9,8 @@ from typing import TextIO
 
 _TOKEN = re.compile(
     r"(?:^|(?<=: ))provision [a-z].*"  # a command that ends the line
-    r"|`[^`\n]*`\S*|[!-~…]+[，。；：、）]*|\s+"  # noqa: RUF001 # what stands in backticks, a word, a gap
+    r"|`[^`\n]*`[!-~]*[，。；：、）]*"  # noqa: RUF001 # what stands in backticks
+    r"|[!-~…]+[，。；：、）]*|\s+"  # noqa: RUF001 # a word, a gap
     r"|.[，。；：、）]*"  # noqa: RUF001 # one wide character
 )
 _FEWEST = 16  # cells beside a head in which words can still be read
