@@ -1,7 +1,8 @@
-"""Which of many literal texts a long text may hold, told from its groups of four bytes in one pass.
+"""Which of many literal texts a long text may hold, and from where, told from its groups of four bytes in one pass.
 
-Looking for a thousand anchors one after the other costs more than all that follows. A table of the groups of
-four bytes that a block holds leaves the few anchors of which every group is there.
+Looking for a thousand anchors one after the other costs more than all that follows. A table of where the groups
+of four bytes first stand in a block leaves the few anchors of which every group is there, and the search for
+each begins where its rarest group does.
 """
 
 from collections.abc import Collection
@@ -10,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 _GROUP_BYTES = 4  # no anchor is shorter
-_TABLE_BITS = 22
+_TABLE_BITS = 20
+_NOWHERE = 1 << 30  # no text is so long
 _MIX = np.uint32(2654435761)  # Knuth's multiplicative hash: spreads neighbouring groups over the table
 
 
@@ -26,16 +28,27 @@ class AnchorTable:
         for back in range(1, _GROUP_BYTES):
             inside[ends - back] = False
         self._hashes = _hash_groups(b"".join(self._anchors))[inside[: 1 - _GROUP_BYTES]]
-        self._starts = np.cumsum(lengths - _GROUP_BYTES + 1) - (lengths - _GROUP_BYTES + 1)
+        counts = lengths - _GROUP_BYTES + 1
+        self._starts = np.cumsum(counts) - counts
+        self._offsets = np.arange(len(self._hashes), dtype=np.int32) - np.repeat(self._starts, counts)
 
-    def list_possible(self, text: bytes) -> list[bytes]:
-        """Return the anchors that ``text`` may hold; those left out it does not hold."""
+    def list_possible(self, text: bytes) -> list[tuple[bytes, int]]:
+        """Return the anchors that ``text`` may hold, each with a place before which it does not stand.
+
+        The others it does not hold.
+        """
         if len(text) < _GROUP_BYTES:
             return []
-        table = np.zeros(1 << _TABLE_BITS, dtype=bool)
-        table[_hash_groups(text)] = True
-        found = np.logical_and.reduceat(table[self._hashes], self._starts)
-        return [self._anchors[at] for at in np.flatnonzero(found)]
+        hashes = _hash_groups(text)
+        first = np.full(1 << _TABLE_BITS, _NOWHERE, dtype=np.int32)
+        # Of equal places the last that is written stays, so backwards it is the first of the text.
+        first[hashes[::-1]] = np.arange(len(hashes), dtype=np.int32)[::-1]
+        earliest = np.maximum.reduceat(first[self._hashes] - self._offsets, self._starts)
+        found = np.flatnonzero(earliest < _NOWHERE >> 1)
+        return [
+            (self._anchors[at], max(start, 0))
+            for at, start in zip(found.tolist(), earliest[found].tolist(), strict=True)
+        ]
 
 
 def _hash_groups(text: bytes) -> NDArray[np.uint32]:

@@ -31,8 +31,8 @@ _PIECE_CHARS = 1000
 _HEADING = re.compile(r"\s*(?:#{1,4} |\*\*|\[(?:Bug|Issue|BUG)\]|(?:Title|Subject|标题)\s*[:\uff1a])")
 _READ_BYTES = 16 * 1024
 _LEAST_READ_BYTES = 512
-"""Read around the anchors of one signature in one block: less where blocks before held them and no message,
-since a hostile log can hold an anchor many thousands of times."""
+"""Read around the anchors of one signature in one block: a quarter for each block before that held them and no
+message, since a hostile log can hold an anchor many thousands of times."""
 _SENTENCE_CHARS = 150  # without white space
 _HEADINGS = 3
 """How many headings are passed over in a block in search of the message itself."""
@@ -142,12 +142,12 @@ def _scan(chunks: Iterable[str], signatures: Iterable[Signature]) -> dict[str, _
     for number, block in enumerate(split_blocks(blank_repeats(chunks))):
         squeezed = squeeze(block.text)
         places = _Places(block)
-        for anchor in table.list_possible(squeezed):
-            anchor_at = squeezed.find(anchor) if anchor in wanted else -1
+        for anchor, earliest in table.list_possible(squeezed):
+            anchor_at = squeezed.find(anchor, earliest) if anchor in wanted else -1
             if anchor_at < 0:
                 continue
             for source, signature in tuple(wanted[anchor].items()):
-                most_bytes = max(_READ_BYTES >> fruitless[source], _LEAST_READ_BYTES)
+                most_bytes = max(_READ_BYTES >> 2 * fruitless[source], _LEAST_READ_BYTES)
                 hit = _find_message(
                     signature, squeezed, places, anchor_at=anchor_at, number=number, most_bytes=most_bytes
                 )
