@@ -31,8 +31,8 @@ _PIECE_CHARS = 1000
 _HEADING = re.compile(r"\s*(?:#{1,4} |\*\*|\[(?:Bug|Issue|BUG)\]|(?:Title|Subject|标题)\s*[:\uff1a])")
 _READ_BYTES = 16 * 1024
 _LEAST_READ_BYTES = 512
-"""Read around the anchors of one signature in one block: a quarter for each block before that held them and no
-message, since a hostile log can hold an anchor many thousands of times."""
+"""Read around the anchors of one signature in one block: a quarter for each block before that held them and
+no message, since a hostile log can hold an anchor many thousands of times."""
 _SENTENCE_CHARS = 150  # without white space
 _HEADINGS = 3
 """How many headings are passed over in a block in search of the message itself."""
