@@ -1,4 +1,4 @@
-"""Which of many literal texts a long text may hold, and from where, told from groups of four bytes in one pass.
+"""Which of many literal texts a text may hold, and from where, told from groups of four bytes in one pass.
 
 Looking for a thousand anchors one after the other costs more than all that follows. A table of where the
 groups of four bytes first stand in a block leaves the few anchors of which every group is there, and the
