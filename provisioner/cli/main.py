@@ -10,7 +10,14 @@ import click
 
 from provisioner import __version__
 from provisioner.cli.signals import EXIT_CODES, find_signal
-from provisioner.errors import ErrorList, ExitCode, InternalError, ProvisionError, UsageError
+from provisioner.errors import (
+    ErrorList,
+    ExitCode,
+    InternalError,
+    ProvisionError,
+    UnavailableError,
+    UsageError,
+)
 from provisioner.ground.text import did_you_mean
 from provisioner.render.output import Answer
 from provisioner.render.result import Result
@@ -200,13 +207,17 @@ def _stopped(name: str) -> StoppedError:
     return error
 
 
-def _system_error(error: BaseException) -> InternalError | None:
+def _system_error(error: BaseException) -> ProvisionError | None:
     """Return the sentence for what the operating system refused; None where it did not."""
     if not isinstance(error, OSError) or not error.strerror:
         return None
+    from provisioner.ground.files import REFUSALS  # noqa: PLC0415 - 10 ms that `--help` saves
+
+    is_refused = error.errno in REFUSALS and error.filename
+    kind, code = (UnavailableError, "unavailable.file") if is_refused else (InternalError, "internal.system")
     place = f"`{error.filename}`" if error.filename else "a file"
-    return InternalError(
-        "internal.system",
+    return kind(
+        code,
         f"{place} could not be read or written: {error.strerror.lower()}",
         hints=["mend its permissions or free some space, and run the same command again"],
         context={"path": str(error.filename or ""), "errno": error.errno},

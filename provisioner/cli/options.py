@@ -10,6 +10,7 @@ from click.shell_completion import CompletionItem
 
 from provisioner.cli.settings import read_settings
 from provisioner.errors import ProvisionError
+from provisioner.ground.files import refused_error
 from provisioner.ground.text import shown
 from provisioner.install.generations import EnvironmentHome, list_environments
 from provisioner.profile.load import list_profiles
@@ -146,7 +147,12 @@ def settings_flags(function: Callable[..., Any]) -> Callable[..., Any]:
     def wrapped(**values: Any) -> Any:
         del values["as_json"]  # `main` has seen it; no verb needs to know how its result is shown
         settings = read_settings(**{name: values.pop(name) for name in _SETTINGS})
-        return function(settings=settings, **values)
+        try:
+            return function(settings=settings, **values)
+        except OSError as error:
+            if refused := refused_error(settings.data, error):
+                raise refused from error
+            raise
 
     return wrapped
 

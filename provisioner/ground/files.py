@@ -28,6 +28,8 @@ DISK_FAULTS = {
     errno.EFBIG: ("install.disk", "raise the limit on the size of files (see `ulimit -f`), or {}"),
     errno.EROFS: ("install.disk", "let it be written to, or {}"),
 }
+# Number of what the system refuses us, and no mistake of ours: rights, a file in the way, a full disk.
+REFUSALS = {errno.EACCES, errno.EPERM, errno.ENOTDIR, *DISK_FAULTS}
 # The numbers are Linux's and, for the first, Windows'.
 _TOLD_AS = {
     errno.ENOSPC: r"\bos error (?:28|112)\b|no space left",
@@ -273,6 +275,28 @@ def disk_error(path: Path, error: OSError, *, instead: str = _INSTEAD) -> Instal
         f"could not write `{error.filename or path}`: {why}",
         hints=[hint.format(instead)],
         context={"path": str(error.filename or path)},
+    )
+
+
+def refused_error(folder: Path, error: OSError) -> InstallError | None:
+    """Build the error for a data folder that the system keeps from us; None where it refused something else.
+
+    Args:
+        folder: The data folder.
+        error: What the system said of a path.
+    """
+    if error.errno not in REFUSALS or not isinstance(error.filename, str | os.PathLike):
+        return None
+    path = Path(error.filename)
+    if not path.is_relative_to(folder):
+        return None
+    if error.errno in DISK_FAULTS:
+        return disk_error(path, error)
+    return InstallError(
+        "install.folder",
+        f"`{path}` cannot be read or written: {(error.strerror or str(error)).lower()}",
+        hints=[f"give yourself the rights to all of `{folder}`", _INSTEAD],
+        context={"path": str(path)},
     )
 
 

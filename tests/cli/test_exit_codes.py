@@ -3,7 +3,9 @@
 One file, to be read beside the contract's table of codes.
 """
 
+import os
 import re
+import shutil
 import subprocess
 import sys
 from hashlib import sha256
@@ -12,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from provisioner.errors import ExitCode
-from tests.cli.lab import Lab, check_sentence
+from tests.cli.lab import COMMAND, Lab, Outcome, check_sentence
 
 HOLD = """
 import fcntl, sys, time
@@ -216,6 +218,77 @@ def test_install_of_a_changed_file(lab: Lab) -> None:
     assert [path.name for path in prefix.parent.iterdir()] == [prefix.name]
     ran = lab.spawn("run", "tiny", "--", "python", "-c", "import tinyapp; print(tinyapp.VERSION)")
     assert (ran.code, ran.out) == (0, "1.0\n")
+
+
+_VERBS = (
+    ("create", "tiny", "--no-validate"),
+    ("create", "tiny", "--dry-run"),
+    ("lock", "tiny", "--upgrade"),
+    ("add", "tiny", "tinyapp"),
+    ("list",),
+    ("clean",),
+    ("remove", "tiny"),
+    ("bundle", "tiny", "-o", "b.zip", "--no-tool"),
+)
+
+
+def _find_words_without_rights() -> tuple[str, ...] | None:
+    """Return what to put before a command so that permissions hold for it; None where nothing does that."""
+    if sys.platform == "win32":
+        return None
+    if os.geteuid() != 0:
+        return ()
+    words = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")  # root reads and writes everything
+    found = shutil.which(words[0])
+    return words if found and subprocess.run([*words, "true"], check=False).returncode == 0 else None
+
+
+_WITHOUT_RIGHTS = _find_words_without_rights()
+can_close = pytest.mark.skipif(_WITHOUT_RIGHTS is None, reason="no folder can be closed to this user")
+
+
+def _run_without_rights(lab: Lab, *arguments: str) -> Outcome:
+    """Run a command that may do to files what their permissions say."""
+    command = [*(_WITHOUT_RIGHTS or ()), *COMMAND, *arguments]
+    shown = subprocess.run(
+        command, cwd=lab.root, env=lab.child_environ, capture_output=True, text=True, check=False
+    )
+    return Outcome(code=shown.returncode, out=shown.stdout, err=shown.stderr)
+
+
+@can_close
+@pytest.mark.parametrize("verb", _VERBS, ids=" ".join)
+def test_install_into_a_closed_data_folder(tiny: Lab, verb: tuple[str, ...]) -> None:
+    """5: a data folder without rights is no bug of ours; it is named, and what there is to do."""
+    tiny.data.mkdir(mode=0o000)
+    shown = _run_without_rights(tiny, *verb, "--json")
+    tiny.data.chmod(0o700)
+    assert (shown.code, shown.error["code"].partition(".")[0]) == (ExitCode.INSTALL, "install")
+    assert str(tiny.data) in shown.error["message"]
+    assert "permission denied" in shown.error["message"]
+    assert "`--data-dir`" in shown.error["hints"][-1]
+    assert list(tiny.data.iterdir()) == []
+
+
+@pytest.mark.parametrize("verb", [_VERBS[0], *_VERBS[2:4], _VERBS[-1]], ids=" ".join)
+def test_install_into_a_data_folder_below_a_file(tiny: Lab, verb: tuple[str, ...]) -> None:
+    """5: nor is a data folder that can never be made."""
+    (tiny.root / "file").write_bytes(b"")
+    shown = tiny.run(*verb, "--json", PROVISION_DATA_DIR=str(tiny.root / "file" / "data"))
+    assert (shown.code, shown.error["code"].partition(".")[0]) == (ExitCode.INSTALL, "install")
+    assert str(tiny.root / "file") in shown.error["message"]
+    assert "`--data-dir`" in shown.error["hints"][-1]
+
+
+@can_close
+def test_unavailable_where_a_folder_takes_no_profile(lab: Lab) -> None:
+    """8: a file elsewhere that the system refuses us is named as that."""
+    lab.envs.chmod(0o500)
+    shown = _run_without_rights(lab, "init", "own", "--extends", "llama3-cpu", "--json")
+    lab.envs.chmod(0o700)
+    assert (shown.code, shown.error["code"]) == (ExitCode.UNAVAILABLE, "unavailable.file")
+    assert "`envs/own.yaml`" in shown.error["message"]
+    assert sorted(path.name for path in lab.root.iterdir()) == ["envs", "home"]
 
 
 def test_install_of_an_endless_file(lab: Lab) -> None:

@@ -16,7 +16,7 @@ from provisioner.engines.index.page import IndexFile
 from provisioner.engines.index.reader import IndexReader
 from provisioner.engines.net.pip_config import PackageSettings
 from provisioner.errors import UnavailableError
-from provisioner.ground.files import write_atomically
+from provisioner.ground.files import disk_error, write_atomically
 from provisioner.ground.names import DEFAULT_INDEX
 
 # What indexes themselves allow in Cache-Control; a lock made twice within it reads no page again.
@@ -292,9 +292,4 @@ def _write(path: Path, body: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, body, sync=False)
     except OSError as error:
-        raise UnavailableError(
-            "unavailable.cache",
-            f"the cache folder `{path.parent}` cannot be written: {(error.strerror or str(error)).lower()}",
-            hints=["free some space, or choose another folder with `--data-dir`"],
-            context={"path": str(path.parent)},
-        ) from error
+        raise disk_error(path.parent, error) from error

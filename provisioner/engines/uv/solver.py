@@ -20,6 +20,7 @@ from provisioner.engines.process.run import Completed
 from provisioner.engines.uv.no_solution import explain_failure, join_failures
 from provisioner.engines.uv.program import Uv
 from provisioner.errors import ResolveError
+from provisioner.ground.files import make_private_folder
 from provisioner.ground.names import DEFAULT_INDEX
 from provisioner.ground.scratch import hold_scratch
 from provisioner.resolve.model import PipPackage
@@ -102,6 +103,7 @@ class UvSolver:
         return {canonicalize_name(name): Version(version) for name, version in pins}
 
     def _run(self, work: Path, answer: Path, address: str, request: PipRequest) -> Completed:
+        make_private_folder(self._uv.cache)
         return self._uv.run(
             *("pip", "compile", "requirements.txt", "--overrides", "overrides.txt"),
             *("--output-file", answer.name, "--no-header", "--no-annotate", "--quiet"),
