@@ -7,6 +7,7 @@ from provisioner.cli.unfinished import undo_killed_changes
 from provisioner.errors import UsageError
 from provisioner.install.tools import Tools
 from provisioner.pipeline.create import CreateChoices, create
+from provisioner.pipeline.integrate import integrate
 from provisioner.pipeline.settings import Settings
 from provisioner.render.create import render_environment
 from provisioner.render.progress import show_progress
@@ -98,11 +99,6 @@ def _create(settings: Settings, profile_name: str, choices: CreateChoices, *, dr
         created = create(settings, profile, choices, on_event=listener)
     failed = created.report is not None and created.report.verdict is Verdict.FAILED
     tools = None if failed else choices.tools
-    integrated = None
-    if tools is not None:
-        from provisioner.pipeline.integrate import integrate  # noqa: PLC0415 - 5 ms that other runs save
-
-        integrated = (tools, integrate(settings, created.generation, tools))
     return render_environment(
         created.profile,
         created.generation,
@@ -110,5 +106,5 @@ def _create(settings: Settings, profile_name: str, choices: CreateChoices, *, dr
         elsewhere=created.elsewhere,
         matches=created.matches,
         up_to_date=created.up_to_date,
-        integrated=integrated,
+        integrated=(tools, integrate(settings, created.generation, tools)) if tools else None,
     )

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -313,8 +314,6 @@ def _remove_by_level(path: Path) -> None:
 
     Most of that time is waiting: on network file systems, and on disks that are told of every freed block.
     """
-    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - 5 ms that most runs save
-
     levels: list[list[str | Path]] = [[path]]
     while levels[-1]:
         levels.append([below for folder in levels[-1] for below in _list_folders(folder)])

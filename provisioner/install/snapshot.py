@@ -15,6 +15,7 @@ from pathlib import Path
 from provisioner.errors import InstallError
 from provisioner.ground.files import list_folder, write_atomically
 from provisioner.install.receipt import INVENTORY_NAME, SNAPSHOT_NAME
+from provisioner.install.verify import compare_with_inventory
 
 # Not `share` and `var`, where programs keep caches of their own.
 _FOLDERS = ("DLLs", "Lib", "Library/bin", "Scripts", "bin", "etc", "lib")
@@ -52,8 +53,6 @@ def find_changed(prefix: Path) -> tuple[str, ...]:
     now = take_snapshot(prefix)
     if _read(prefix) == now:
         return ()
-
-    from provisioner.install.verify import compare_with_inventory  # noqa: PLC0415 - 10 ms that other runs save
 
     try:
         differences = compare_with_inventory(prefix, fast=True).differences

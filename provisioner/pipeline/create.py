@@ -21,6 +21,7 @@ from provisioner.install.transaction import find_current, install_environment
 from provisioner.lock.file import read_lock
 from provisioner.lock.freshness import check_freshness
 from provisioner.lock.model import Lock
+from provisioner.pipeline.integrate import check_tools
 from provisioner.pipeline.reports import find_model, is_proven, read_report
 from provisioner.pipeline.settings import Settings, host_platform
 from provisioner.profile.model import Device, Platform, Profile
@@ -94,8 +95,6 @@ def create(settings: Settings, profile: Profile, choices: CreateChoices, *, on_e
         _lock(settings, profile, on_event=on_event)
     plan = plan_environment(settings, profile, name=choices.name, gpu=gpu)
     if choices.tools is not None:
-        from provisioner.pipeline.integrate import check_tools  # noqa: PLC0415 - 5 ms that other runs save
-
         check_tools(choices.tools, profile, [package.name for package in plan.installed])
     done = None if choices.rebuild else _find_done(settings, profile, plan, choices, on_event=on_event)
     if done is not None:
