@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from provisioner.events import Listener, Progress
+from provisioner.events import Listener, Progress, StageStarted
 
 _PAUSE_S = 0.5
 _PAUSES_PER_LOOK = 10  # a look at many files takes long; it may cost a tenth of a core
@@ -19,7 +19,8 @@ def tell_unpacked(
 ) -> Iterator[None]:
     """Tell the bytes of the files below ``folder`` while the block runs, as part of ``total``.
 
-    ``total`` may be too small, as of packages whose unpacked size nobody knows; no more than it is told.
+    Once it is all of them, the step is called ``link``, which is what engines do then, and nothing more is
+    told. ``total`` may be too small, as of packages of unknown size: no more than it is told.
     """
     stop = threading.Event()
 
@@ -30,6 +31,9 @@ def tell_unpacked(
             done = _count_bytes(folder, stop)
             if done and not stop.is_set():
                 on_event(Progress(stage="install", item="all", done=min(done, total), total=total))
+                if done >= total:
+                    on_event(StageStarted(stage="install", detail="link"))
+                    return
             pause = max(pause_s, _PAUSES_PER_LOOK * (time.thread_time() - started))
 
     thread = threading.Thread(target=watch, daemon=True)
