@@ -22,7 +22,7 @@ from provisioner.render.result import Result
 def command(
     *, settings: Settings, name: str | None, source: str | None, extends: str | None, facts: str | None
 ) -> Result:
-    """Begin this folder with a profile for what `doctor` finds on this machine.
+    """Begin this folder with a profile for what `doctor` finds on this machine, or put another into it.
 
     FILE may be an environment.yml, requirements.txt, pyproject.toml, pixi.toml or conda-lock.yml. What a
     profile cannot say of it is listed line by line, with the reason.
@@ -43,5 +43,6 @@ def command(
         source=begun.source,
         lines=begun.lines,
         notes=begun.notes,
+        is_folders=begun.is_folders,
         device=begun.device,
     )

@@ -58,6 +58,7 @@ class Begun:
         reasons: Why.
         files: The files, as seen from the folder.
         notes: What the name already means here.
+        is_folders: Whether verbs without a name mean it.
         device: Device that ``create`` has to be given on this machine; None: none.
         lines: What an imported file asks for, taken or not.
     """
@@ -66,6 +67,7 @@ class Begun:
     extends: str
     reasons: tuple[str, ...]
     files: tuple[str, ...]
+    is_folders: bool
     notes: tuple[str, ...] = ()
     device: str | None = None
     source: str | None = None
@@ -86,7 +88,8 @@ def begin_folder(
     Args:
         settings: Where things are.
         folder: The folder.
-        name: Of the profile; None: the folder's.
+        name: Of the profile; None: the source's where a profile may have it, else the folder's. A folder
+            that has ``provision.yaml`` gets another profile by name.
         extends: What it builds on; None: what this machine's card runs.
         source: Another tool's file to import.
         facts_file: Saved facts of the machine in place of this one's.
@@ -94,16 +97,11 @@ def begin_folder(
     Raises:
         UsageError: A file is there already, the folder's name is no profile's, or the source cannot be read.
     """
-    name = _choose_name(folder, name)
-    profile_path = folder / "envs" / f"{name}.yaml"
-    for path in (profile_path, folder / CONFIG_NAME):
-        if path.exists() or path.is_symlink():
-            raise UsageError(
-                "usage.init_exists",
-                f"`{path.relative_to(folder)}` is there already; nothing was written",
-                hints=["edit it, or begin in another folder"],
-                context={"path": str(path)},
-            )
+    begun = os.path.lexists(folder / CONFIG_NAME)
+    if begun and name is None:
+        raise _there(folder, folder / CONFIG_NAME)
+    if name is not None or source is None:
+        name = _choose_name(folder, name)
     if extends is None:
         proposal = propose_profile(settings, gather_facts(settings, facts_file), family=_FIRST_FAMILY)
         if proposal.profile is None:
@@ -113,9 +111,13 @@ def begin_folder(
         reasons: tuple[str, ...] = (first, *proposal.reasons)
     else:
         base, reasons = settings.load_profile(extends), (f"Made by `provision init --extends {extends}`.",)
-    found = Collection(python=base.python, brought=_find_brought(base))
+    found = Collection(python=base.python, brought=_find_brought(base), name=name)
     if source is not None:
         _read_source(source, found)
+    name = _choose_name(folder, found.name)
+    profile_path = folder / "envs" / f"{name}.yaml"
+    if os.path.lexists(profile_path):
+        raise _there(folder, profile_path)
     left = tuple(each for each in found.lines if each.reason)
     text = format_profile(
         FirstProfile(
@@ -134,7 +136,9 @@ def begin_folder(
         )
     )
     notes = tuple(_find_notes(settings, name))
-    files = {profile_path: text, folder / CONFIG_NAME: _CONFIG.format(name=name)}
+    files = {profile_path: text}
+    if not begun:
+        files[folder / CONFIG_NAME] = _CONFIG.format(name=name)
     if not (folder / ".gitignore").exists():
         files[folder / ".gitignore"] = _GITIGNORE
     for path, content in files.items():
@@ -145,10 +149,20 @@ def begin_folder(
         extends=base.name,
         reasons=reasons,
         files=tuple(path.relative_to(folder).as_posix() for path in files),
+        is_folders=not begun,
         notes=notes,
         device=None if facts_file else _find_device(settings, base),
         source=str(source) if source else None,
         lines=tuple(found.lines),
+    )
+
+
+def _there(folder: Path, path: Path) -> UsageError:
+    return UsageError(
+        "usage.init_exists",
+        f"`{path.relative_to(folder)}` is there already; nothing was written",
+        hints=["edit it, or name another profile for this folder: `provision init NAME`"],
+        context={"path": str(path)},
     )
 
 

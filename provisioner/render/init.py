@@ -16,9 +16,13 @@ def render_begun(
     source: str | None,
     lines: Sequence[ForeignLine],
     notes: Sequence[str],
+    is_folders: bool,
     device: str | None,
 ) -> Result:
-    """Return what was written and what comes next; ``device`` is what `create` is to be given here."""
+    """Return what was written and what comes next; ``device`` is what `create` is to be given here.
+
+    ``is_folders`` tells that verbs without a name mean the profile.
+    """
     taken = [each for each in lines if not each.reason]
     left = [each for each in lines if each.reason]
     text = [
@@ -31,7 +35,7 @@ def render_begun(
         text += [f"    {source}:{each.line}: {each.text}: {each.reason}" for each in left]
     text += [f"  note: {note}" for note in notes]
     given = f" --device {device}   (here is no GPU that it is for)" if device else ""
-    text.append(f"  next: provision create --lock{given}")
+    text.append(f"  next: provision create {'' if is_folders else f'{name} '}--lock{given}")
     return Result(
         data={
             "profile": name,

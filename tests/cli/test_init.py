@@ -131,9 +131,49 @@ def test_nothing_that_is_there_is_written_over(lab: Lab) -> None:
     before = {path: path.read_bytes() for path in lab.root.rglob("*") if path.is_file()}
     again = lab.run("init", "mine", "--json")
     assert again.error["code"] == "usage.init_exists"
-    other = lab.run("init", "other", "--json")
-    assert other.error["code"] == "usage.init_exists"
+    unnamed = lab.run("init", "--json")
+    assert unnamed.error["code"] == "usage.init_exists"
+    assert "`provision init NAME`" in unnamed.error["hints"][0]
     assert {path: path.read_bytes() for path in lab.root.rglob("*") if path.is_file()} == before
+
+
+def test_a_folder_gets_a_second_profile_by_name(lab: Lab) -> None:
+    """What is there stays, and verbs without a name go on to mean the first."""
+    assert lab.run("init", "mine").code == 0
+    before = {path: path.read_bytes() for path in lab.root.rglob("*") if path.is_file()}
+    other = lab.run("init", "other", "--extends", "llama3-torch-cpu", "--json")
+    assert other.data["files"] == ["envs/other.yaml"]
+    assert (
+        before.items() <= {path: path.read_bytes() for path in lab.root.rglob("*") if path.is_file()}.items()
+    )
+    assert lab.run("show", "--json").data["name"] == "mine"
+    third = lab.run("init", "third", "--extends", "llama3-torch-cpu")
+    assert third.out.splitlines()[-1] == "  next: provision create third --lock"
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "named", "name"),
+    [
+        ("environment.yml", "name: chat\ndependencies: [pip]\n", (), "chat"),
+        ("environment.yml", "name: chat\ndependencies: [pip]\n", ("mine",), "mine"),
+        ("environment.yml", "name: Chat GPT\ndependencies: [pip]\n", (), "folder"),
+        ("environment.yml", "name: base\ndependencies: [pip]\n", (), "folder"),
+        ("pyproject.toml", "[project]\nname = 'web-ui'\n", (), "web-ui"),
+        ("requirements.txt", "markdown\n", (), "folder"),
+    ],
+)
+def test_a_file_names_the_profile(file: str, text: str, named: tuple[str, ...], name: str, lab: Lab) -> None:
+    """The user's name goes first, then the file's where a profile may have it, then the folder's."""
+    place = lab.root / "folder"
+    place.mkdir()
+    (place / file).write_text(text)
+    arguments = ("init", *named, "--from", file, "--extends", "llama3-torch-cpu", "--json")
+    with lab.start(*arguments, cwd=place) as process:
+        out, _ = process.communicate(timeout=60)
+    answer = json.loads(out)["data"]
+    assert (answer["profile"], answer["files"][0]) == (name, f"envs/{name}.yaml")
+    reasons = [each["text"] for each in answer["not_taken"]]
+    assert ("name" in reasons) == (file == "environment.yml" and name != "chat")
 
 
 def test_an_imported_file_is_answered_line_by_line(lab: Lab) -> None:

@@ -8,7 +8,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 
-from provisioner.ground.names import PLATFORMS
+from provisioner.ground.names import PLATFORMS, check_profile_name
 from provisioner.profile import rules
 
 EVERYWHERE = ""
@@ -46,9 +46,11 @@ class Collection:
         pip: Requirements by platform; `EVERYWHERE` for all.
         conda: The same for conda packages.
         lines: Everything that the file asks for, in its order.
+        name: The profile's; None: nobody has chosen one, and the file's is taken where a profile may have it.
     """
 
     python: str
+    name: str | None = None
     brought: Mapping[str, str] = field(default_factory=dict)
     pip: dict[str, list[str]] = field(default_factory=dict)
     conda: dict[str, list[str]] = field(default_factory=dict)
@@ -63,6 +65,19 @@ class Collection:
     def leave(self, line: int, text: str, reason: str) -> None:
         """Note why a line is not in the profile."""
         self.lines.append(ForeignLine(line=line, text=text, reason=reason))
+
+    def add_name(self, line: int, text: str) -> None:
+        """Take the file's name where none was chosen, or note why not."""
+        self.suggest_name(text)
+        if text == self.name:
+            self.take(line, f"name: {text}")
+        else:
+            self.leave(line, "name", "a profile has its file's name: `provision init NAME` chooses it")
+
+    def suggest_name(self, text: str) -> None:
+        """Take the name of what a file is about where none was chosen; that it is named asks for nothing."""
+        if self.name is None and check_profile_name(text) is None:
+            self.name = text
 
     def add_requirement(self, line: int, text: str, *, platforms: Sequence[str] = (EVERYWHERE,)) -> None:
         """Take a PEP 508 requirement, or note why not; a marker chooses platforms."""

@@ -7,12 +7,6 @@ from provisioner.ground.yaml_tree import Branch, Leaf, Node, Table, find_items, 
 from provisioner.profile.foreign.collect import Collection
 from provisioner.profile.foreign.requirements import read_requirements
 
-_OF_THE_FILE = {
-    "name": "a profile has its file's name: `provision init NAME` chooses it",
-    "prefix": "provision chooses the folder",
-    "platforms": "",
-}
-
 
 def read_environment(root: Table, found: Collection) -> None:
     """Collect the entries of an environment file."""
@@ -28,8 +22,10 @@ def read_environment(root: Table, found: Collection) -> None:
         elif key == "variables":
             for name, value in find_texts(root, key):
                 found.add_variable(name.origin.line, name.text, value.text)
-        elif key in {"name", "prefix"}:
-            found.leave(line, key, _OF_THE_FILE[key])
+        elif key == "name" and isinstance(entry.value, Leaf):
+            found.add_name(line, entry.value.text)
+        elif key == "prefix":
+            found.leave(line, key, "provision chooses the folder")
         else:
             found.leave(line, key, "a profile has no such key")
 

@@ -16,6 +16,7 @@ def read_pyproject(document: Mapping[str, Any], text: str, found: Collection) ->
         wanted = str(project["requires-python"])
         found.add_python(places.find(wanted), f"requires-python {wanted}", wanted)
     if "name" in project:
+        found.suggest_name(str(project["name"]))
         reason = "the project itself is not installed: run it with `provision run`"
         found.leave(places.find("name"), f"name {project['name']}", reason)
     for wanted in _texts(project.get("dependencies")):
@@ -33,6 +34,8 @@ def read_pyproject(document: Mapping[str, Any], text: str, found: Collection) ->
         reason = "files are locked from indexes; an index of its own is said by `indexes` and `pip.routes`"
         found.leave(places.find(name), f"tool.uv.sources.{name} ({where})", reason)
     poetry = _table(_table(tools, "poetry"), "dependencies")
+    for name in _texts([_table(tools, "poetry").get("name")]):
+        found.suggest_name(name)
     for name, wanted in poetry.items():
         _read_poetry(places.find(name), name, wanted, found)
     if "pixi" in tools:
@@ -69,6 +72,8 @@ def _read_poetry(line: int, name: str, wanted: Any, found: Collection) -> None:
 
 def _read_pixi_table(pixi: Mapping[str, Any], places: "_Lines", found: Collection) -> None:
     for key in ("workspace", "project"):
+        for name in _texts([_table(pixi, key).get("name")]):
+            found.suggest_name(name)
         for channel in _texts(_table(pixi, key).get("channels")):
             found.add_channel(places.find(channel), channel)
         for platform in _texts(_table(pixi, key).get("platforms")):

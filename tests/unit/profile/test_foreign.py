@@ -35,6 +35,7 @@ def collect(name: str) -> Collection:
 TABLE: dict[str, tuple[dict[str, Any], dict[int, str]]] = {
     "diffusion.environment.yml": (
         {
+            "name": "diffusion",
             "python": "3.10",
             "channels": ["conda-forge"],
             "conda": {"": ["numpy=1.26", "ffmpeg"]},
@@ -42,7 +43,6 @@ TABLE: dict[str, tuple[dict[str, Any], dict[int, str]]] = {
             "env": {"HF_HOME": "models"},
         },
         {
-            1: "its file's name",
             3: "torch",
             4: "torch",
             6: "torch",
@@ -57,11 +57,11 @@ TABLE: dict[str, tuple[dict[str, Any], dict[int, str]]] = {
     ),
     "science.environment.yml": (
         {
+            "name": "science",
             "channels": ["conda-forge"],
             "conda": {"": ["pandas >=2,<3", "scipy=1.11.4", "matplotlib-base"]},
         },
         {
-            2: "name",
             3: "default channels",
             5: "one version",
             7: "channel",
@@ -93,15 +93,16 @@ TABLE: dict[str, tuple[dict[str, Any], dict[int, str]]] = {
         },
     ),
     "app.pyproject.toml": (
-        {"pip": {"": ["httpx>=0.27", "rich", "mylib"]}},
+        {"name": "app", "pip": {"": ["httpx>=0.27", "rich", "mylib"]}},
         {2: "not installed", 7: "brings it", 12: "no groups", 15: "no groups", 18: "locked from indexes"},
     ),
     "poetry.pyproject.toml": (
-        {"pip": {"": ["openai<2,>=1.30", "tiktoken<0.8,>=0.7.0", "pydantic"]}},
+        {"name": "chat", "pip": {"": ["openai<2,>=1.30", "tiktoken<0.8,>=0.7.0", "pydantic"]}},
         {9: "extras", 10: "Poetry's own"},
     ),
     "pixi.toml": (
         {
+            "name": "robot",
             "channels": ["conda-forge"],
             "conda": {"": ["numpy <2", "cmake"], "linux-64": ["libgl"]},
             "pip": {"": ["supervision==0.20.0"]},
@@ -118,7 +119,7 @@ TABLE: dict[str, tuple[dict[str, Any], dict[int, str]]] = {
         },
     ),
     "pixi-in.pyproject.toml": (
-        {"channels": ["conda-forge"], "conda": {"": ["htop"]}, "pip": {"": ["seaborn"]}},
+        {"name": "lab", "channels": ["conda-forge"], "conda": {"": ["htop"]}, "pip": {"": ["seaborn"]}},
         {2: "not installed", 3: "Python 3.11"},
     ),
     "conda-lock.yml": (
@@ -137,6 +138,7 @@ def test_every_line_is_taken_or_has_its_reason(name: str) -> None:
     """What is taken is in the profile's words, and what is not has its line and its reason."""
     found = collect(name)
     said = {
+        "name": found.name,
         "python": found.python,
         "channels": found.channels,
         "conda": found.conda,
@@ -144,7 +146,14 @@ def test_every_line_is_taken_or_has_its_reason(name: str) -> None:
         "env": found.env,
     }
     wanted, left = TABLE[name]
-    empty: dict[str, Any] = {"python": "3.11", "channels": [], "conda": {}, "pip": {}, "env": {}}
+    empty: dict[str, Any] = {
+        "name": None,
+        "python": "3.11",
+        "channels": [],
+        "conda": {},
+        "pip": {},
+        "env": {},
+    }
     assert said == empty | wanted
     reasons = {each.line: each.reason for each in found.lines if each.reason}
     assert set(reasons) == set(left), reasons
