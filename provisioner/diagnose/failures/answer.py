@@ -60,12 +60,13 @@ class Explanation:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Statement:
-    """A fact about the stack that a log shows: a cause and a step, in words (``model.Fact``)."""
+    """A fact about the stack that a log shows: a cause and its steps, in words (``model.Fact``)."""
 
     cause: str
-    step: str
+    steps: tuple[str, ...]
     replaces: tuple[str, ...]
     proves: bool
+    sole: bool
 
 
 _MOST_STEPS = 4
@@ -98,6 +99,8 @@ def make_symptom_match(
     causes = [each.text for each in proven[:_MOST_CAUSES]] or [general]
     steps = next((hints[name] for name in names if name in hints), failure.hints)
     first = [each.step for each in proven[:_MOST_CAUSES] if each.step]
+    if any(each.sole for each in state):
+        causes, first, steps = [], [], ()
     return Match(
         id=failure.id,
         title=failure.title,
@@ -114,14 +117,17 @@ def make_symptom_match(
 def put_state_first(
     match: Match, failure: Failure, programs: Sequence[Program], state: Sequence[Statement]
 ) -> Match:
-    """Return the answer of a fallback after what the log shows of the stack, where it shows something."""
+    """Return the answer of an entry after what the log shows of the stack, where it shows something."""
     if not state:
         return match
     hints = failure.hints_by_program
     own = next((hints[each.name] for each in programs if each.name in hints), failure.hints) or (match.fix,)
+    causes = [match.cause]
+    if any(each.sole for each in state):
+        causes, own = [], ()
     return replace(
         match,
-        cause="\n".join([*(each.cause for each in state), match.cause]),
+        cause="\n".join([*(each.cause for each in state), *causes]),
         fix=number_steps(_order_steps(state, own)[:_MOST_STEPS]),
     )
 
@@ -131,7 +137,7 @@ def _order_steps(state: Sequence[Statement], steps: Sequence[str]) -> list[str]:
     first: list[str] = []
     rest = list(steps)
     for each in state:
-        first += [each.step] if each.step else [step for step in rest if step in each.replaces]
+        first += each.steps or [step for step in rest if step in each.replaces]
         rest = [step for step in rest if step not in each.replaces]
     return list(dict.fromkeys([*first, *rest]))
 

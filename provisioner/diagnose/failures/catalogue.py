@@ -146,13 +146,19 @@ def _pick_language(tree: Any, language: Language) -> Any:
 def _parse_stack(stack: Mapping[str, Any], steps: Mapping[str, Mapping[str, str]]) -> Stack:
     facts = {}
     for name, entry in stack.get("facts", {}).items():
-        lists = {key: tuple(entry[key]) for key in ("programs", "systems", "architectures") if key in entry}
+        lists: dict[str, tuple[Any, ...]] = {
+            **{key: tuple(entry[key]) for key in ("programs", "systems", "architectures") if key in entry},
+            **_each(entry, "shows", _parse_all),
+            "lacks": _parse_all(entry.get("lacks", ())),
+            "steps": tuple([step] if isinstance(step := entry.get("step", []), str) else step),
+        }
         try:
             lists["replaces"] = tuple(
                 text for step in entry.get("replaces", ()) for text in steps[step].values()
             )
-            facts[name] = Fact(**{key: each for key, each in entry.items() if key != "source"} | lists)
-        except (TypeError, KeyError) as error:
+            plain = {key: each for key, each in entry.items() if key not in {"source", "step"}}
+            facts[name] = Fact(**plain | lists)
+        except (ValueError, TypeError, KeyError) as error:
             raise _mistake(f"stack.yaml, fact `{name}`: {error}") from error
     of_fallbacks = tuple(stack.get("of_fallbacks", ()))
     return Stack(released=stack.get("released", {}), facts=facts, of_fallbacks=of_fallbacks)

@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, chain
 
 from provisioner.diagnose.failures.answer import (
     Explanation,
@@ -73,7 +73,7 @@ def explain_log(chunks: Iterable[str], catalogue: Catalogue) -> Explanation:
     surroundings = read_surroundings(catalogue.signs, {source: hit.text for source, hit in hits.items()})
     found: dict[str, _Hit] = {}
     noise: list[_Hit] = []
-    for failure in sorted(catalogue.failures.values(), key=lambda failure: failure.symptom):
+    for failure in sorted(catalogue.failures.values(), key=_place_noise_first):
         if _suits_hardware(failure, surroundings) and (hit := _find_failure(failure, hits, noise)):
             found[failure.id] = hit
             noise += [hit] if failure.severity is Severity.BENIGN else []
@@ -91,16 +91,22 @@ def explain_log(chunks: Iterable[str], catalogue: Catalogue) -> Explanation:
                     line=hit.line,
                     evidence=hit.quote,
                     programs=programs,
-                    state=list_statements(failure.state, catalogue.stack, surroundings),
+                    state=list_statements(failure.state, catalogue.stack, surroundings, hits),
                 )
             else:
                 cause = _weigh_causes(failure, hits, catalogue.shown)
                 match = make_match(failure, cause, line=hit.line, evidence=hit.quote, programs=programs)
-                if failure.fallback and failure.intel is not IntelSign.IRRELEVANT:
-                    state = list_statements(catalogue.stack.of_fallbacks, catalogue.stack, surroundings)
+                if failure.intel is not IntelSign.IRRELEVANT:
+                    facts = (*failure.state, *(catalogue.stack.of_fallbacks if failure.fallback else ()))
+                    state = list_statements(facts, catalogue.stack, surroundings, hits)
                     match = put_state_first(match, failure, programs, state)
             matches.append(match)
     return Explanation(matches=tuple(matches), surroundings=surroundings)
+
+
+def _place_noise_first(failure: Failure) -> tuple[bool, bool]:
+    """Return a key that puts what is harmless before all else, and symptoms last."""
+    return failure.severity is not Severity.BENIGN, failure.symptom
 
 
 def _suits_hardware(failure: Failure, seen: Surroundings) -> bool:
@@ -122,6 +128,8 @@ def _suits_hardware(failure: Failure, seen: Surroundings) -> bool:
 def list_signatures(catalogue: Catalogue) -> Iterator[Signature]:
     """Yield all that is looked for in a log."""
     yield from list_signs(catalogue.signs)
+    for fact in catalogue.stack.facts.values():
+        yield from chain(fact.lacks, *fact.shows)
     for failure in catalogue.failures.values():
         yield from (*failure.signatures, *failure.requires, *failure.unless)
         for cause in failure.cause:
@@ -215,11 +223,12 @@ def _find_failure(failure: Failure, hits: Mapping[str, _Hit], noise: Collection[
     Args:
         failure: What is looked for.
         hits: Where each signature was found, by its source.
-        noise: Lines that are known to be harmless; a symptom is not seen in them.
+        noise: Messages that are known to be harmless: nothing is seen in them, and no symptom near them.
     """
     own = [hits[signature.source] for signature in failure.signatures if signature.source in hits]
-    if failure.symptom:
-        own = [hit for hit in own if not any(_is_near(hit, each) for each in noise)]
+    if failure.severity is not Severity.BENIGN:
+        chars = _SENTENCE_CHARS if failure.symptom else 0
+        own = [hit for hit in own if not any(_is_near(hit, each, chars) for each in noise)]
     if not own or any(signature.source in hits for signature in failure.unless):
         return None
     if failure.requires and not any(signature.source in hits for signature in failure.requires):
@@ -227,11 +236,11 @@ def _find_failure(failure: Failure, hits: Mapping[str, _Hit], noise: Collection[
     return min(own, key=lambda hit: hit.order)
 
 
-def _is_near(hit: _Hit, noise: _Hit) -> bool:
-    """Tell whether a hit lies in the sentence of another, wherever its lines were cut."""
-    start = noise.order[1] - _SENTENCE_CHARS
-    end = noise.order[1] + len(noise.text) + _SENTENCE_CHARS
-    return hit.order[0] == noise.order[0] and start <= hit.order[1] <= end
+def _is_near(hit: _Hit, noise: _Hit, chars: int) -> bool:
+    """Tell whether a hit begins in another or not farther than ``chars``, wherever lines were cut."""
+    start = noise.order[1] - chars
+    end = noise.order[1] + len(noise.text) + chars
+    return hit.order[0] == noise.order[0] and start <= hit.order[1] < end
 
 
 def rank_matches(matches: Iterable[Match], catalogue: Catalogue) -> tuple[Match, ...]:

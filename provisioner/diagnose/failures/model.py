@@ -203,7 +203,8 @@ class Failure:
         fallback: It says that something failed and hardly why: answered only where nothing as bad says more.
         symptom: It says only what kind of failure there is: answered only where no other entry is found but
             noise, and of several symptoms the first of the file.
-        state: Facts about the state of the stack (``stack.yaml``) that can be the cause, the likeliest first.
+        state: Facts (``stack.yaml``) that can be the cause, the likeliest first; of a fallback those of
+            ``Stack.of_fallbacks`` follow.
         examples: Quoted from the sources; each is recognised as this failure first.
         conditions: Any of them holds in an environment that has, or will have, the failure.
     """
@@ -248,7 +249,7 @@ class Fact:
     Attributes:
         cause: In words; ``{version}`` is the package's in the log, ``{released}`` its month, ``{card}``
             the GPU.
-        step: What to do.
+        steps: What to do.
         programs, systems, architectures: The log shows one of them; empty for any.
         package: The log shows a version of it.
         since, below: The version is not less than the one, and less than the other.
@@ -256,11 +257,14 @@ class Fact:
         local: The version's local label begins so.
         differs_from: The log shows a version of this package too, of another major or minor release.
         replaces: Steps of symptoms that this one makes needless; without a step it puts them first.
+        shows: Of each row the log holds one.
+        lacks: The log holds none of them.
         proves: The log that shows it has the cause, rather than a likely one.
+        sole: It leaves no room for other causes: what it says is the whole answer.
     """
 
     cause: str
-    step: str = ""
+    steps: tuple[str, ...] = ()
     replaces: tuple[str, ...] = ()
     programs: tuple[str, ...] = ()
     systems: tuple[str, ...] = ()
@@ -271,7 +275,10 @@ class Fact:
     build_below: int | None = None
     local: str = ""
     differs_from: str | None = None
+    shows: tuple[tuple[Signature, ...], ...] = ()
+    lacks: tuple[Signature, ...] = ()
     proves: bool = False
+    sole: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

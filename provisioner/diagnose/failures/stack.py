@@ -3,7 +3,7 @@
 Pure: facts (``stack.yaml``) and what the log shows go in, statements come out.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from packaging.version import InvalidVersion, Version
 
@@ -13,26 +13,34 @@ from provisioner.diagnose.failures.model import Fact, Stack
 _MOST_STATEMENTS = 2
 
 
-def list_statements(names: Sequence[str], stack: Stack, seen: Surroundings) -> list[Statement]:
+def list_statements(
+    names: Sequence[str], stack: Stack, seen: Surroundings, held: Container[str] = ()
+) -> list[Statement]:
     """Return what the log shows to be so, of the named facts: what proves a cause first; two at most.
+
+    One that leaves no room for others comes alone.
 
     Args:
         names: Keys of ``stack.facts``.
         stack: What is known of releases.
         seen: Versions, programs, system and card of the log.
+        held: Sources of the signatures that the log holds.
     """
-    held = [stack.facts[name] for name in names if _holds(stack.facts[name], seen)]
-    held.sort(key=lambda fact: not fact.proves)
-    return [_state(fact, stack, seen) for fact in held[:_MOST_STATEMENTS]]
+    facts = [stack.facts[name] for name in names if _holds(stack.facts[name], seen, held)]
+    facts.sort(key=lambda fact: not fact.proves)
+    facts = [fact for fact in facts if fact.sole][:1] or facts[:_MOST_STATEMENTS]
+    return [_state(fact, stack, seen) for fact in facts]
 
 
-def _holds(fact: Fact, seen: Surroundings) -> bool:
+def _holds(fact: Fact, seen: Surroundings, held: Container[str]) -> bool:
     """Tell whether the log shows all that the fact is about."""
     return (
         (not fact.programs or any(program.name in fact.programs for program in seen.programs))
         and (not fact.systems or seen.system in fact.systems)
         and (not fact.architectures or seen.architecture in fact.architectures)
         and (fact.package is None or _suits_version(fact, fact.package, seen))
+        and all(any(each.source in held for each in row) for row in fact.shows)
+        and not any(each.source in held for each in fact.lacks)
     )
 
 
@@ -72,7 +80,8 @@ def _state(fact: Fact, stack: Stack, seen: Surroundings) -> Statement:
         words["other"] = seen.versions.get(fact.differs_from, "")
     return Statement(
         cause=fact.cause.format(**words),
-        step=fact.step.format(**words),
+        steps=tuple(step.format(**words) for step in fact.steps),
         replaces=fact.replaces,
         proves=fact.proves,
+        sole=fact.sole,
     )

@@ -51,6 +51,59 @@ def test_evidence_in_the_log_chooses_cause_and_first_step() -> None:
     assert "libsycl.so.7 is oneAPI 2024" in match.fix.split("(2)")[0]
 
 
+@pytest.mark.parametrize(
+    ("log", "cause"),
+    [
+        ("openvino 2025.4.1, unprivileged LXC container, Intel UHD Graphics 770\nSIGSEGV\n", "topology"),
+        ("onnxruntime-openvino 1.24.1, Intel Arc A380\nSIGSEGV\n", "OpenVINO of its own"),
+        ("oneAPI: 2025.3, intel-sycl-rt: 2026.0.0, device='xpu'\nSegmentation fault\n", "Two SYCL releases"),
+        (
+            "Intel Iris Xe, ggml_opencl: selecting\nDouble type is not supported on this platform\n",
+            "ggml's OpenCL back end",
+        ),
+        (
+            "--use-ipex --skip-torch-cuda-test, Intel Arc A770\nTorch is not able to use GPU\n",
+            "program's venv folder",
+        ),
+        (
+            "ipex-llm on Intel Lunar Lake\ncould not create a primitive descriptor for a matmul primitive\n",
+            "older than Lunar Lake",
+        ),
+        (
+            "Intel Arc A770: torch.xpu.is_available() returns True, but the web UI fails to detect the XPU\n",
+            "torch itself sees the GPU",
+        ),
+    ],
+)
+def test_a_fact_that_leaves_no_room_for_others_is_the_whole_answer(log: str, cause: str) -> None:
+    """Program, container and card beside a message that says little make the cause, alone."""
+    match, *_ = explain_text([log], CATALOGUE)
+    assert cause in match.cause
+    assert "\n" not in match.cause
+
+
+def test_what_is_harmless_is_no_failure() -> None:
+    """An error code inside a warning that is known to be noise is not answered beside the failure itself."""
+    noise = "Warning: zesInit failed with code 2013265921. Sysman free-memory query may be unavailable.\n"
+    ids = [
+        match.id
+        for match in explain_text([noise, "UR_RESULT_ERROR_INVALID_VALUE at ggml-sycl.cpp:1800\n"], CATALOGUE)
+    ]
+    assert ids == ["ggml-sycl-operation-failed", "ggml-sysman-warning"]
+
+
+@pytest.mark.parametrize(
+    "log",
+    [
+        "I am running an AMD based system.\nonnxruntime with OpenVINO crashes\n",
+        "aarch64, oneAPI's oneDNN with ComputeLibrary\ncould not create a primitive descriptor\n",
+    ],
+)
+def test_software_of_intel_on_other_hardware_is_no_intel_gpu(log: str) -> None:
+    """OpenVINO and oneDNN run on AMD and ARM, too."""
+    assert explain_text([log], CATALOGUE) == ()
+
+
 def test_a_fallback_says_the_state_of_the_stack_first() -> None:
     """An entry that hardly knows why something failed is preceded by what is too old."""
     log = "torch 2.5.1+xpu, Intel Arc B580\nNative API failed\n"
