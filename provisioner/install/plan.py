@@ -32,6 +32,7 @@ class InstallPlan:
         env: Environment variables; ``{prefix}`` stands for the environment's folder.
         startup: Packages whose files Python may run at every start, to the reason.
         sources: Where the profile's files and the lockfile are, by their place in the environment's record.
+        source: Path of the user's profile; empty where it came with provision.
         fingerprint: sha256 over what is built, which is platform, python, packages and env; equal plans build
             equal environments.
     """
@@ -47,6 +48,7 @@ class InstallPlan:
     env: Mapping[str, str] = field(default_factory=dict)
     startup: Mapping[str, str] = field(default_factory=dict)
     sources: Mapping[str, Path] = field(default_factory=dict)
+    source: str = ""
     fingerprint: str
 
     @property

@@ -46,6 +46,7 @@ class Receipt:
         tools: Name to version of what built it.
         env: Environment variables; ``{prefix}`` stands for the folder.
         notices: What the user should know about packages.
+        source: Path of the user's profile; empty where it came with provision, or an older version built.
     """
 
     environment: str
@@ -60,6 +61,7 @@ class Receipt:
     tools: Mapping[str, str] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
+    source: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """Return the receipt as a JSON value."""
@@ -97,7 +99,7 @@ def parse_receipt(text: str, *, where: str) -> Receipt:
 def _check_types(receipt: Receipt) -> None:
     texts = [
         *(receipt.environment, receipt.profile, receipt.fingerprint, receipt.platform, receipt.base),
-        *(receipt.python, receipt.prefix, receipt.created_at, *receipt.notices),
+        *(receipt.python, receipt.prefix, receipt.created_at, receipt.source, *receipt.notices),
         *(text for pair in (*receipt.tools.items(), *receipt.env.items()) for text in pair),
         *(text for package in receipt.packages for text in asdict(package).values()),
     ]

@@ -195,4 +195,5 @@ def _make_receipt(
         tools=tools,
         env=plan.env,
         notices=notices,
+        source=plan.source,
     )

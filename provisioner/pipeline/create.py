@@ -4,13 +4,13 @@ gate -> lock if asked -> plan -> ledger -> fetch, build, switch -> validate -> v
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from provisioner.errors import LockError
+from provisioner.errors import InstallError, LockError
 from provisioner.events import Listener, Notice
-from provisioner.install.generations import EnvironmentHome, Generation
+from provisioner.install.generations import EnvironmentHome, Generation, find_environment, matches_plan
 from provisioner.install.launchers import mend_stable
 from provisioner.install.plan import InstallPlan, plan_install
 from provisioner.install.receipt import Receipt
@@ -23,7 +23,7 @@ from provisioner.lock.freshness import check_freshness
 from provisioner.lock.model import Lock
 from provisioner.pipeline.integrate import check_tools
 from provisioner.pipeline.reports import find_model, is_proven, read_report
-from provisioner.pipeline.settings import Settings, host_platform
+from provisioner.pipeline.settings import Settings, builtin_folder, host_platform
 from provisioner.profile.model import Device, Platform, Profile
 from provisioner.validate.model import Report
 
@@ -100,6 +100,8 @@ def create(settings: Settings, profile: Profile, choices: CreateChoices, *, on_e
     if done is not None:
         return done
 
+    if told := describe_replaced(settings, plan):
+        on_event(told)
     from provisioner.pipeline import (  # noqa: PLC0415 - 0.1 s that a run with nothing to do saves
         base_python,
         build,
@@ -178,7 +180,7 @@ def plan_environment(
         if error.code in {"lock.missing", "lock.stale"}:
             error.hints = (f"run `provision create {profile.name} --lock`, which locks it first",)
         raise
-    return plan_profile(
+    plan = plan_profile(
         lock,
         profile,
         platform=host_platform(),
@@ -189,6 +191,8 @@ def plan_environment(
             f"lockfiles/{path.name}": path,
         },
     )
+    own = Path(profile.file).absolute()
+    return plan if own.parent == builtin_folder("envs") else replace(plan, source=str(own))
 
 
 def plan_profile(
@@ -262,6 +266,27 @@ def describe_changes(name: str, changed: Sequence[str]) -> Notice:
     message = (
         f"`{name}` was changed since it was built: {listed}{more};"
         f" `provision repair {name}` puts its files back"
+    )
+    return Notice(message=message, level="warning")
+
+
+def describe_replaced(settings: Settings, plan: InstallPlan) -> Notice | None:
+    """Return the warning that what would be built replaces what another profile built; None: it does not.
+
+    A profile that has moved, and so is where it was no more, is no other one.
+    """
+    try:
+        current = find_environment(EnvironmentHome(data=settings.data), plan.environment)
+        if current is None or matches_plan(current, plan) or not (plan.source and current.receipt.source):
+            return None
+        if Path(current.receipt.source).samefile(plan.source):
+            return None
+    except (InstallError, OSError):  # damaged, or gone
+        return None
+    name = plan.environment
+    message = (
+        f"the environment `{name}` is of another profile, `{current.receipt.source}`, and is replaced;"
+        f" `--name OTHER` leaves it, and `provision rollback {name}` brings it back"
     )
     return Notice(message=message, level="warning")
 

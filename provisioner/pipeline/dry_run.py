@@ -12,6 +12,7 @@ from provisioner.lock.model import Lock
 from provisioner.pipeline.create import (
     CreateChoices,
     describe_changes,
+    describe_replaced,
     find_state,
     pass_gate,
     plan_environment,
@@ -60,6 +61,8 @@ def preview_create(
     with Engines(settings) as engines:
         current = None if choices.rebuild else find_current(engines.home, plan)
         if current is None:
+            if told := describe_replaced(settings, plan):
+                on_event(told)
             judge_stack(
                 settings, profile, plan, device=choices.device, enforce=choices.gate, on_event=on_event
             )

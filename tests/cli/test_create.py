@@ -1,6 +1,8 @@
 """`create` where nothing, or another thing, is to do than the first time."""
 
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +11,10 @@ from provisioner.install.receipt import OTHER_REPORT_NAME
 from provisioner.profile.load import load_profile
 from provisioner.validate.model import Report, Verdict, digest_validation
 from tests.cli.lab import Lab
+
+
+def append(path: Path, text: str) -> None:
+    path.write_text(path.read_text(encoding="utf-8") + text, encoding="utf-8")
 
 
 @pytest.mark.parametrize("words", [("create", "tiny"), ("add", "tiny", "x"), ("validate", "tiny")])
@@ -26,6 +32,42 @@ def test_create_with_nothing_to_do_is_quiet(built: Lab) -> None:
     shown = built.spawn("create", "tiny", "--no-validate")
     assert (shown.code, shown.err) == (0, "")
     assert built.tree() == before
+
+
+def test_an_environment_of_another_folders_profile_is_not_replaced_in_silence(tiny: Lab) -> None:
+    """Its path is told before anything is built; what it was stays for `rollback`."""
+    prefix = tiny.build_tiny()
+    second = tiny.root / "second"
+    shutil.copytree(tiny.envs, second / "envs")
+    shutil.copytree(tiny.lockfile.parent, second / "lockfiles")
+    words = ("create", "tiny", "--lock", "--no-validate")
+    assert tiny.spawn(*words, cwd=second).err == ""  # a copy that says the same replaces nothing
+    append(second / "envs" / "tiny.yaml", "env: {FLAVOUR: second}\n")
+    told = f"the environment `tiny` is of another profile, `{tiny.envs / 'tiny.yaml'}`, and is replaced"
+    for more in (("--dry-run",), ()):
+        shown = tiny.spawn("create", "tiny", "--no-validate", *more, cwd=second)
+        assert shown.code == 0, shown.err
+        assert f"warning: {told}" in shown.err
+    assert shown.err.index(told) < shown.err.index("install: ")
+    assert tiny.run("rollback", "tiny").code == 0
+    assert str(prefix) in tiny.run("list", "--json").out
+
+
+def test_a_profile_that_has_moved_replaces_its_own_environment(tiny: Lab) -> None:
+    """A checkout at another path, and a profile that has changed, are the same profile."""
+    tiny.build_tiny()
+    append(tiny.envs / "tiny.yaml", "env: {FLAVOUR: first}\n")
+    assert "another profile" not in tiny.spawn("create", "tiny", "--no-validate").err
+    moved = tiny.root / "moved"
+    moved.mkdir()
+    tiny.envs.rename(moved / "envs")
+    tiny.lockfile.parent.rename(moved / "lockfiles")
+    text = (moved / "envs" / "tiny.yaml").read_text().replace("FLAVOUR: first", "FLAVOUR: second")
+    (moved / "envs" / "tiny.yaml").write_text(text)
+    shown = tiny.spawn("create", "tiny", "--no-validate", cwd=moved)
+    assert shown.code == 0, shown.err
+    assert "install: " in shown.err
+    assert "another profile" not in shown.err
 
 
 def test_what_passed_on_the_device_that_is_asked_for_is_not_proven_again(lab: Lab) -> None:
