@@ -15,6 +15,8 @@ _FORMS = {  # of packages that number in another way
     "llama.cpp": re.compile(r"\d{4,5}"),
     "kernel": re.compile(r"[4567]\.\d{1,2}"),  # squeezing joins what follows with the patch number
     "compute-runtime": re.compile(r"2\d\.\d\d\.\d{5}(?:\.\d{1,2})?|1\.\d{1,2}\.\d{5}"),
+    "opencl-driver": re.compile(r"2\d\.\d\d\.\d{5}"),
+    "level-zero-driver": re.compile(r"2\d\.\d\d\.\d{5}"),
 }
 
 

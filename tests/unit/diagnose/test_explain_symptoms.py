@@ -43,6 +43,21 @@ def test_what_proves_a_cause_is_said_before_what_is_only_old() -> None:
     assert match.cause.startswith("Linux 6.8 is older than")
 
 
+def test_driver_packages_of_two_releases_are_said() -> None:
+    """Versions of the OpenCL and the Level Zero driver that differ come before what is only old."""
+    log = "Intel Arc A770\nintel-opencl-icd 24.35.30872.22, libze-intel-gpu1 25.18.33578.6\nit crashes\n"
+    (match,) = explain_text([log], CATALOGUE)
+    assert match.cause.startswith("The driver's packages are of two releases: intel-opencl-icd 24.35.30872 ")
+
+
+def test_a_driver_that_lists_the_gpu_is_not_blamed() -> None:
+    """Where sycl-ls shows the GPU, the program's own environment is the first step."""
+    log = "[level_zero:gpu][level_zero:0] Intel(R) Arc(TM) A770\n>>> torch.xpu.is_available()\nFalse\n"
+    match, *_ = explain_text([log], CATALOGUE)
+    assert match.cause.startswith("sycl-ls lists the GPU")
+    assert match.fix.startswith("(1) Ask the program's own Python")
+
+
 def test_evidence_in_the_log_chooses_cause_and_first_step() -> None:
     """Of the causes of a symptom those are given that the log shows."""
     log = "Intel Arc A770, llama-server\nfailed to load adapter, libsycl.so.7 missing\n"
