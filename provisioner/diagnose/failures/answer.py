@@ -1,6 +1,7 @@
 """What is answered about a log or an environment."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from provisioner.diagnose.failures.model import Cause, Confidence, Failure, General, Phase, Program, Severity
@@ -73,6 +74,22 @@ _MOST_STEPS = 4
 _MOST_CAUSES = 2
 
 
+_OPTIONS = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+=[\w:.]*\w|(?<![\w-])--[a-z][\w-]*\w")
+_SETTINGS = re.compile(
+    r"[A-Z].*|--(?:enforce-eager|lowvram|novram|(?:use|disable|skip|fp32|bf16|no-half|no-mmap)\b.*)"
+)
+
+
+def find_settings(step: str) -> list[str]:
+    """Return the variables with their values, and the switches, that a step says to set."""
+    return [each for each in _OPTIONS.findall(step) if _SETTINGS.fullmatch(each)]
+
+
+def _put_done_last(steps: Iterable[str], done: Container[str]) -> list[str]:
+    """Return the steps, those last whose variables and options the log shows all."""
+    return sorted(steps, key=lambda step: all(each in done for each in _OPTIONS.findall(step) or [""]))
+
+
 def make_symptom_match(
     failure: Failure,
     proven: Sequence[Cause],
@@ -81,6 +98,7 @@ def make_symptom_match(
     evidence: str,
     programs: Sequence[Program],
     state: Sequence[Statement],
+    done: Container[str] = (),
 ) -> Match:
     """Return what is answered where only a symptom was found.
 
@@ -91,6 +109,7 @@ def make_symptom_match(
         evidence: That line.
         programs: Those of the log, the most specific first.
         state: What the log shows of the stack.
+        done: Settings that the log shows; steps that say nothing else come last.
     """
     # One that brings no environment of its own says what is used, not what it is used in.
     names = [each.name for place, each in enumerate(programs) if place == 0 or each.own_environment]
@@ -108,27 +127,32 @@ def make_symptom_match(
         severity=failure.severity,
         confidence=Confidence.MEDIUM if any(each.proves for each in state) else failure.confidence,
         cause="\n".join([*(each.cause for each in state), *causes]),
-        fix=number_steps(_order_steps(state, [*first, *steps])[:_MOST_STEPS]),
+        fix=number_steps(_order_steps(state, _put_done_last([*first, *steps], done))[:_MOST_STEPS]),
         line=line,
         evidence=evidence,
     )
 
 
 def put_state_first(
-    match: Match, failure: Failure, programs: Sequence[Program], state: Sequence[Statement]
+    match: Match,
+    failure: Failure,
+    programs: Sequence[Program],
+    state: Sequence[Statement],
+    done: Container[str] = (),
 ) -> Match:
-    """Return the answer of an entry after what the log shows of the stack, where it shows something."""
-    if not state:
-        return match
+    """Return the answer of an entry after what the log shows of the stack, and steps that are done last."""
     hints = failure.hints_by_program
     own = next((hints[each.name] for each in programs if each.name in hints), failure.hints) or (match.fix,)
+    if not state:
+        is_whole = number_steps(own) == match.fix
+        return replace(match, fix=number_steps(_put_done_last(own, done))) if is_whole else match
     causes = [match.cause]
     if any(each.sole for each in state):
         causes, own = [], ()
     return replace(
         match,
         cause="\n".join([*(each.cause for each in state), *causes]),
-        fix=number_steps(_order_steps(state, own)[:_MOST_STEPS]),
+        fix=number_steps(_order_steps(state, _put_done_last(own, done))[:_MOST_STEPS]),
     )
 
 

@@ -5,13 +5,15 @@ The types are strict about keys and words; tests of the catalogue check the rest
 """
 
 import importlib.resources
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Any, TypeVar
 
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-from provisioner.diagnose.failures.answer import number_steps
+from provisioner.diagnose.failures.answer import find_settings, number_steps
 from provisioner.diagnose.failures.model import (
     Catalogue,
     Cause,
@@ -131,7 +133,15 @@ def parse_catalogue(
     named = {name for failure in failures.values() for name in failure.state} | set(facts.of_fallbacks)
     if unknown := named - facts.facts.keys():
         raise _mistake(f"there is no fact `{min(unknown)}` in stack.yaml, which an entry names under `state`")
-    return Catalogue(failures=failures, signs=parsed, stack=facts, shown=_SHOWN[language])
+    steps_of_all = (step for failure in failures.values() for step in _list_steps(failure))
+    settings = {
+        name: parse_signature(re.escape(name)) for step in steps_of_all for name in find_settings(step)
+    }
+    return Catalogue(failures=failures, signs=parsed, stack=facts, settings=settings, shown=_SHOWN[language])
+
+
+def _list_steps(failure: Failure) -> Iterator[str]:
+    yield from chain(failure.hints, *failure.hints_by_program.values())
 
 
 def _pick_language(tree: Any, language: Language) -> Any:

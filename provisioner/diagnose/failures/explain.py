@@ -78,6 +78,7 @@ def explain_log(chunks: Iterable[str], catalogue: Catalogue) -> Explanation:
             found[failure.id] = hit
             noise += [hit] if failure.severity is Severity.BENIGN else []
     matches = []
+    done = {name for name, signature in catalogue.settings.items() if signature.source in hits}
     for name in _rank(sorted(found, key=lambda name: found[name].order), catalogue.failures):
         failure, hit = catalogue.failures[name], found[name]
         if failure.general and not surroundings.intel:
@@ -92,6 +93,7 @@ def explain_log(chunks: Iterable[str], catalogue: Catalogue) -> Explanation:
                     evidence=hit.quote,
                     programs=programs,
                     state=list_statements(failure.state, catalogue.stack, surroundings, hits),
+                    done=done,
                 )
             else:
                 cause = _weigh_causes(failure, hits, catalogue.shown)
@@ -99,7 +101,7 @@ def explain_log(chunks: Iterable[str], catalogue: Catalogue) -> Explanation:
                 if failure.intel is not IntelSign.IRRELEVANT:
                     facts = (*failure.state, *(catalogue.stack.of_fallbacks if failure.fallback else ()))
                     state = list_statements(facts, catalogue.stack, surroundings, hits)
-                    match = put_state_first(match, failure, programs, state)
+                    match = put_state_first(match, failure, programs, state, done)
             matches.append(match)
     return Explanation(matches=tuple(matches), surroundings=surroundings)
 
@@ -128,6 +130,7 @@ def _suits_hardware(failure: Failure, seen: Surroundings) -> bool:
 def list_signatures(catalogue: Catalogue) -> Iterator[Signature]:
     """Yield all that is looked for in a log."""
     yield from list_signs(catalogue.signs)
+    yield from catalogue.settings.values()
     for fact in catalogue.stack.facts.values():
         yield from chain(fact.lacks, *fact.shows)
     for failure in catalogue.failures.values():

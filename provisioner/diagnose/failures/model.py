@@ -301,10 +301,12 @@ class Catalogue:
     """Every known failure, by id, in the file's order, and what a log shows of its surroundings.
 
     Attributes:
+        settings: Variables with their values and switches that steps name, each with its signature.
         shown: How evidence stands behind a cause; ``{}`` is the line of the log.
     """
 
     failures: Mapping[str, Failure]
     signs: Signs = field(default_factory=Signs)
     stack: Stack = field(default_factory=Stack)
+    settings: Mapping[str, Signature] = field(default_factory=dict)
     shown: str = "{}"

@@ -58,6 +58,16 @@ def test_a_driver_that_lists_the_gpu_is_not_blamed() -> None:
     assert match.fix.startswith("(1) Ask the program's own Python")
 
 
+def test_what_is_set_already_is_not_the_first_step() -> None:
+    """A step comes last whose variables and switches all stand in the log."""
+    log = "ComfyUI on Intel Arc A770\nRuntimeError: something new\n"
+    flags = "--disable-all-custom-nodes --use-pytorch-cross-attention --use-split-cross-attention --fp32-vae"
+    (before,) = explain_text([log], CATALOGUE)
+    (after,) = explain_text([f"python main.py {flags} --bf16-vae\n", log], CATALOGUE)
+    assert before.fix.startswith("(1) Start with --disable-all-custom-nodes")
+    assert "(4) Start with --disable-all-custom-nodes" in after.fix
+
+
 def test_evidence_in_the_log_chooses_cause_and_first_step() -> None:
     """Of the causes of a symptom those are given that the log shows."""
     log = "Intel Arc A770, llama-server\nfailed to load adapter, libsycl.so.7 missing\n"
