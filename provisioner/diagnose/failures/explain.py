@@ -98,9 +98,12 @@ def explain_log(chunks: Iterable[str], catalogue: Catalogue) -> Explanation:
             else:
                 cause = _weigh_causes(failure, hits, catalogue.shown)
                 match = make_match(failure, cause, line=hit.line, evidence=hit.quote, programs=programs)
-                if failure.intel is not IntelSign.IRRELEVANT:
-                    facts = (*failure.state, *(catalogue.stack.of_fallbacks if failure.fallback else ()))
-                    state = list_statements(facts, catalogue.stack, surroundings, hits)
+                is_intels = failure.intel is not IntelSign.IRRELEVANT
+                if is_intels or surroundings.intel > surroundings.other:
+                    of_fallbacks = catalogue.stack.of_fallbacks if failure.fallback and is_intels else ()
+                    state = list_statements(
+                        (*failure.state, *of_fallbacks), catalogue.stack, surroundings, hits
+                    )
                     match = put_state_first(match, failure, programs, state, done)
             matches.append(match)
     return Explanation(matches=tuple(matches), surroundings=surroundings)
