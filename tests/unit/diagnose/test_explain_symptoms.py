@@ -95,6 +95,12 @@ def test_evidence_in_the_log_chooses_cause_and_first_step() -> None:
             "older than Lunar Lake",
         ),
         (
+            "Lunar Lake, xe 0000:00:02.0: GT0: Unsupported GuC v70.20.0!\nprobe with driver xe failed\n",
+            "GuC firmware",
+        ),
+        ("torch 2.13.0+xpu, works in 2.12\nUR_RESULT_ERROR_OUT_OF_RESOURCES\n", "another torch release"),
+        ("IGC_EnableDPEmulation=1, UHD Graphics 770\nZE_RESULT_ERROR_DEVICE_LOST\n", "emulated by force"),
+        (
             "Intel Arc A770: torch.xpu.is_available() returns True, but the web UI fails to detect the XPU\n",
             "torch itself sees the GPU",
         ),
@@ -121,7 +127,9 @@ def test_what_is_harmless_is_no_failure() -> None:
     "log",
     [
         "I am running an AMD based system.\nonnxruntime with OpenVINO crashes\n",
-        "aarch64, oneAPI's oneDNN with ComputeLibrary\ncould not create a primitive descriptor\n",
+        "torch 2.4, no Intel GPU\nAssertionError: Torch not compiled with XPU enabled\n",
+        "AMD Radeon 6950XT, rocm OpenCL\nplugins/intel_gpu/src/plugin\n[GPU] ProgramBuilder build failed!\n",
+        "on aarch64, oneAPI's oneDNN with ComputeLibrary\ncould not create a primitive descriptor\n",
     ],
 )
 def test_software_of_intel_on_other_hardware_is_no_intel_gpu(log: str) -> None:
