@@ -125,3 +125,13 @@ def test_damaged_words_are_refused(words: str) -> None:
     parse_catalogue(entry)
     with pytest.raises(InternalError):
         parse_catalogue(entry, words_text=words, language=Language.ZH)
+
+
+@pytest.mark.parametrize("name", ENGLISH.stack.facts)
+def test_every_fact_has_chinese_text_with_the_same_names_and_commands(name: str) -> None:
+    """What versions, programs and cards of a log mean is said in both languages, with the same steps."""
+    english, chinese = ENGLISH.stack.facts[name], CHINESE.stack.facts[name]
+    for one, other in zip((english.cause, *english.steps), (chinese.cause, *chinese.steps), strict=True):
+        assert _CHINESE_CHARACTER.search(other), other
+        assert copied(other) == copied(one)
+        assert set(re.findall(r"\{\w+\}", other)) == set(re.findall(r"\{\w+\}", one))
