@@ -102,7 +102,9 @@ def read_account() -> dict[str, dict[str, str]]:
 
 
 def blur(line: str) -> str:
-    """Return a line without what differs from run to run: figures, devices, space."""
+    """Return a line without what differs from run to run and CPU to CPU: figures, devices, words."""
+    line = re.sub(r"(prompt: .* -> .\s*\w+).*", r"\1", line)
+    line = re.sub(r"(?<= on cpu) \(.*\)$", " (DEVICE)", line)  # Intel's CPUs have parentheses in their names
     line = re.sub(r"(?:AMD|Intel)\W[^)]*(?=\))", "DEVICE", line.replace("(AMD EPYC)", "(DEVICE)"))
     return re.sub(r"\s+", " ", re.sub(r"\d+(?:\.\d+)*(?:e-?\d+)?", "#", line)).strip()
 
