@@ -6,6 +6,7 @@ from provisioner.cli.options import argument, flag, lock_timeout_flag, settings_
 from provisioner.cli.unfinished import undo_killed_changes
 from provisioner.errors import UsageError
 from provisioner.install.tools import Tools
+from provisioner.pipeline.bundle_use import hold_bundle
 from provisioner.pipeline.create import CreateChoices, create
 from provisioner.pipeline.integrate import integrate
 from provisioner.pipeline.settings import Settings
@@ -82,8 +83,6 @@ def command(
             "`--bundle` brings its own lock, and `--lock` cannot go with it",
             hints=["leave one of them out"],
         )
-    from provisioner.pipeline.bundle_use import hold_bundle  # noqa: PLC0415 - 5 ms that other runs save
-
     with hold_bundle(settings, Path(bundle), profile_name) as (held, name_in_bundle):
         return _create(held, name_in_bundle, choices, dry_run=dry_run)
 

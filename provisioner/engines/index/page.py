@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urljoin
 
-from provisioner.engines.index.html_page import Link, read_links
 from provisioner.engines.net.addresses import check_address, host_and_port, redact, split_credentials
 from provisioner.engines.net.download import Downloader
 from provisioner.errors import UnavailableError
@@ -80,7 +79,7 @@ def parse_page(body: bytes, *, kind: str, url: str, project: str) -> tuple[Index
         if "json" in kind:
             found = [_from_json(file, url) for file in json.loads(body)["files"]]
         else:
-            found = _from_html(body.decode(), url=url)
+            found = _from_html(body.decode(), url=url, project=project)
         return tuple(_checked(found, base=url))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UnavailableError(
@@ -135,21 +134,25 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _from_html(text: str, *, url: str) -> list[IndexFile]:
-    links = read_links(text, url=url)
-    if not links and not _EMPTY_PAGE.search(text):
+def _from_html(text: str, *, url: str, project: str) -> list[IndexFile]:
+    import pypi_simple  # noqa: PLC0415 - 0.2 s of requests that users of JSON indexes save
+
+    try:
+        page = pypi_simple.ProjectPage.from_html(project, text, base_url=url)
+    except Exception as error:  # its own, bs4's, packaging's, urllib's: a server may send anything
+        raise ValueError(str(error)) from error
+    if not page.packages and not _EMPTY_PAGE.search(text):
         raise ValueError("a web page without a file")
-    return [_from_link(link, url) for link in links]
-
-
-def _from_link(link: Link, base: str) -> IndexFile:
-    address, _, fragment = link.url.partition("#")
-    name, _, digest = fragment.partition("=")
-    return IndexFile(
-        filename=link.text,
-        url=address,
-        sha256=digest if name == "sha256" else None,
-        requires_python=link.attributes.get("data-requires-python"),
-        yanked=link.attributes.get("data-yanked"),
-        provenance=_find_provenance(link.attributes.get("data-provenance"), base),
-    )
+    return [
+        IndexFile(
+            filename=package.filename,
+            url=package.url,
+            sha256=(package.digests or {}).get("sha256"),
+            requires_python=package.requires_python,
+            uploaded=package.upload_time.isoformat() if package.upload_time else None,
+            yanked=(package.yanked_reason or "") if package.is_yanked else None,
+            size=package.size,
+            provenance=_find_provenance(package.provenance_url, url),
+        )
+        for package in page.packages
+    ]
