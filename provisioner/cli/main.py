@@ -18,6 +18,7 @@ from provisioner.errors import (
     UnavailableError,
     UsageError,
 )
+from provisioner.ground.refusals import REFUSALS
 from provisioner.ground.text import did_you_mean
 from provisioner.render.output import Answer
 from provisioner.render.result import Result
@@ -211,8 +212,6 @@ def _system_error(error: BaseException) -> ProvisionError | None:
     """Return the sentence for what the operating system refused; None where it did not."""
     if not isinstance(error, OSError) or not error.strerror:
         return None
-    from provisioner.ground.files import REFUSALS  # noqa: PLC0415 - 10 ms that `--help` saves
-
     is_refused = error.errno in REFUSALS and error.filename
     kind, code = (UnavailableError, "unavailable.file") if is_refused else (InternalError, "internal.system")
     place = f"`{error.filename}`" if error.filename else "a file"

@@ -10,7 +10,7 @@ from click.shell_completion import CompletionItem
 
 from provisioner.cli.settings import read_settings
 from provisioner.errors import ProvisionError
-from provisioner.ground.files import refused_error
+from provisioner.ground.refusals import refused_error
 from provisioner.ground.text import shown
 from provisioner.install.generations import EnvironmentHome, list_environments
 from provisioner.profile.load import list_profiles

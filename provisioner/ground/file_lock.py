@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from provisioner.errors import BusyError, InstallError
-from provisioner.ground.files import DISK_FAULTS, disk_error
+from provisioner.ground.refusals import DISK_FAULTS, disk_error
 
 if sys.platform == "win32":
     import msvcrt

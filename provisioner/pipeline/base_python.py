@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from provisioner.engines.uv.managed import find_unpacked, load_managed, unpack_managed
-from provisioner.ground.files import disk_error
+from provisioner.ground.refusals import disk_error
 from provisioner.install.plan import VENV, InstallPlan
 from provisioner.pipeline.engines import Engines
 

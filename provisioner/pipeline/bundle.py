@@ -31,7 +31,8 @@ from provisioner.engines.uv.managed import load_managed
 from provisioner.errors import UsageError
 from provisioner.events import Listener, Progress, tell_step
 from provisioner.ground.file_lock import hold_output
-from provisioner.ground.files import disk_error, replace, sync_folder
+from provisioner.ground.files import replace, sync_folder
+from provisioner.ground.refusals import disk_error
 from provisioner.ground.text import count_of
 from provisioner.lock.mirror_tree import place_of, render_requirements
 from provisioner.lock.model import Lock

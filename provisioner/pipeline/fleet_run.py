@@ -17,7 +17,8 @@ from provisioner.diagnose.fleet.machine import Machine, Status
 from provisioner.engines.ansible.playbook import Ansible, describe_abort, find_ansible
 from provisioner.errors import UsageError
 from provisioner.events import Listener, Notice, StageFinished, StageStarted, ignore_events
-from provisioner.ground.files import DISK_FAULTS, disk_error, make_private_folder, write_atomically
+from provisioner.ground.files import make_private_folder, write_atomically
+from provisioner.ground.refusals import DISK_FAULTS, disk_error
 from provisioner.ground.scratch import hold_scratch
 from provisioner.lock.file import read_lock, read_lock_head
 from provisioner.lock.freshness import check_freshness

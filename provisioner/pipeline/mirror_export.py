@@ -10,7 +10,8 @@ from provisioner.errors import InstallError, UsageError
 from provisioner.events import Listener, Progress
 from provisioner.ground.file_lock import hold_output
 from provisioner.ground.file_state import hash_file
-from provisioner.ground.files import disk_error, replace, write_atomically
+from provisioner.ground.files import replace, write_atomically
+from provisioner.ground.refusals import disk_error
 from provisioner.lock.mirror_tree import REQUIREMENTS, SIMPLE, WEB
 from provisioner.pipeline.mirror import MAP_NAME, MirrorTree, write_map
 from provisioner.pipeline.space import check_room

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from provisioner.errors import InstallError, ProvisionError
 from provisioner.events import Listener, Notice
-from provisioner.ground.files import disk_error
+from provisioner.ground.refusals import disk_error
 from provisioner.ground.text import count_of
 from provisioner.install.environment_lock import hold_environment
 from provisioner.install.generations import Generation

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from provisioner.errors import InstallError, LockError, UsageError
 from provisioner.events import Listener, Notice, ignore_events
-from provisioner.ground.files import disk_error
+from provisioner.ground.refusals import disk_error
 from provisioner.install.environment_lock import hold_environment
 from provisioner.install.generations import (
     EnvironmentHome,

@@ -10,7 +10,8 @@ from provisioner.engines.net.addresses import redact_text
 from provisioner.engines.process.run import ProgramTimeoutError
 from provisioner.engines.store.file import StoredFile
 from provisioner.errors import InstallError, InternalError
-from provisioner.ground.files import disk_error, find_disk_fault, write_atomically
+from provisioner.ground.files import write_atomically
+from provisioner.ground.refusals import disk_error, find_disk_fault
 from provisioner.resolve.model import CondaPackage
 
 _TIMEOUT_S = 1800.0

@@ -16,8 +16,9 @@ from provisioner.engines.index.page import IndexFile
 from provisioner.engines.index.reader import IndexReader
 from provisioner.engines.net.pip_config import PackageSettings
 from provisioner.errors import UnavailableError
-from provisioner.ground.files import disk_error, write_atomically
+from provisioner.ground.files import write_atomically
 from provisioner.ground.names import DEFAULT_INDEX
+from provisioner.ground.refusals import disk_error
 
 # What indexes themselves allow in Cache-Control; a lock made twice within it reads no page again.
 FRESH_S = 600.0

@@ -35,7 +35,7 @@ from provisioner.engines.net.settings import NetworkSettings
 from provisioner.engines.net.transfer import CHUNK_BYTES, Transfer
 from provisioner.errors import InstallError, UnavailableError
 from provisioner.events import Listener, Notice, ignore_events
-from provisioner.ground.files import disk_error
+from provisioner.ground.refusals import disk_error
 
 if TYPE_CHECKING:
     from provisioner.engines.net.client import HttpClient

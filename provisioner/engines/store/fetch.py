@@ -25,7 +25,7 @@ from provisioner.engines.store.file import StoredFile
 from provisioner.engines.store.store import Package, Store
 from provisioner.errors import InstallError, ProvisionError, UnavailableError
 from provisioner.events import Listener, Notice, Progress, ignore_events
-from provisioner.ground.files import disk_error
+from provisioner.ground.refusals import disk_error
 from provisioner.resolve.model import CondaPackage
 
 _JOBS = 8

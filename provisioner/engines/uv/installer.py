@@ -12,7 +12,8 @@ from provisioner.engines.store.file import StoredFile
 from provisioner.engines.uv.interpreter import find_interpreter
 from provisioner.engines.uv.program import Uv
 from provisioner.errors import InstallError, InternalError
-from provisioner.ground.files import disk_error, find_disk_fault, make_private_folder
+from provisioner.ground.files import make_private_folder
+from provisioner.ground.refusals import disk_error, find_disk_fault
 from provisioner.ground.scratch import hold_scratch
 from provisioner.lock.pylock import describe_package, format_pylock
 from provisioner.resolve.model import PipPackage
