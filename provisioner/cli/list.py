@@ -1,7 +1,7 @@
 """``provision list``: environments and profiles."""
 
 from provisioner.cli.options import flag, settings_flags, verb
-from provisioner.ground.files import measure_tree
+from provisioner.ground.deletion import measure_tree
 from provisioner.install.generations import EnvironmentHome, Generation, list_environments
 from provisioner.pipeline.evidence import find_proofs
 from provisioner.pipeline.reports import read_report

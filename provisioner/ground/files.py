@@ -3,26 +3,22 @@
 import errno
 import glob
 import os
-import shutil
 import stat
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from provisioner.errors import InstallError
+from provisioner.ground.patience import act_patiently
 from provisioner.ground.refusals import ANOTHER_DATA_FOLDER, DISK_FAULTS, disk_error
 
 if sys.platform == "win32":
     import _winapi
 
-_PATIENCE_S = 10.0
 _TEMPORARY_SUFFIX = ".provision-tmp"
-_DELETING_AT_ONCE = 8
 # No writer of ours takes that long for one file.
 _DEAD_AFTER_S = 600.0
 
@@ -173,7 +169,7 @@ def is_temporary(name: str) -> bool:
 
 def replace(source: Path, target: Path) -> None:
     """Move a file over another; on Windows again while a virus scanner or an indexer holds one of them."""
-    _patiently(lambda: source.replace(target))
+    act_patiently(lambda: source.replace(target))
 
 
 def sync_folder(path: Path) -> None:
@@ -205,99 +201,6 @@ def list_folder(path: str | Path) -> Iterator["os.DirEntry[str]"]:
             yield from entries
     finally:
         os.close(descriptor)
-
-
-def measure_tree(*paths: Path) -> int:
-    """Return the bytes that deleting folders and files frees: files that others link to are not among them.
-
-    What stands below two of the paths counts once.
-    """
-    sizes: dict[tuple[int, int], int] = {}
-    links: dict[tuple[int, int], int] = {}
-    # others may delete there meanwhile: `os.walk` goes on where a folder is gone
-    walked = (each for path in paths if not path.is_symlink() for each in os.walk(path))
-    below = [Path(place, name) for place, folders, files in walked for name in (*folders, *files)]
-    for file in {*paths, *below}:
-        try:
-            status = file.lstat()
-        except OSError:
-            continue  # gone meanwhile
-        if not stat.S_ISDIR(status.st_mode):
-            key = (status.st_dev, status.st_ino)
-            sizes[key] = status.st_size
-            links[key] = links.get(key, status.st_nlink) - 1
-    return sum(size for key, size in sizes.items() if links[key] <= 0)
-
-
-def remove_tree(path: Path) -> None:
-    """Delete a folder with everything in it, or a file; a link is deleted, never followed.
-
-    Raises:
-        OSError: Something in it could not be deleted.
-    """
-    if path.is_symlink() or path.is_file():
-        path.unlink(missing_ok=True)
-    elif sys.platform == "win32" and path.exists():  # 3.11 cannot tell a junction there from a folder
-        _patiently(lambda: _remove_folder(path))
-    elif path.exists():
-        _remove_by_level(path)
-
-
-def _remove_by_level(path: Path) -> None:
-    """Delete a folder from its deepest folders up, several at once.
-
-    Most of that time is waiting: on network file systems, and on disks that are told of every freed block.
-    """
-    levels: list[list[str | Path]] = [[path]]
-    while levels[-1]:
-        levels.append([below for folder in levels[-1] for below in _list_folders(folder)])
-    pool = ThreadPoolExecutor(_DELETING_AT_ONCE)
-    try:
-        for level in reversed(levels):
-            for _ in pool.map(_remove_folder, level):
-                pass
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)  # an interrupt waits for nobody
-
-
-def _list_folders(folder: str | Path) -> list[str]:
-    try:
-        with os.scandir(folder) as entries:
-            return [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
-    except OSError:  # closed to us: whoever deletes it opens it
-        return []
-
-
-def _remove_folder(path: str | Path) -> None:
-    shutil.rmtree(path, onerror=_make_writable_and_retry)
-
-
-def _make_writable_and_retry(function: Callable[[str], Any], name: str, info: Any) -> None:
-    """Packages bring folders and files that are read-only."""
-    path = Path(name)
-    if isinstance(info[1], FileNotFoundError):
-        return
-    with suppress(OSError):
-        path.parent.chmod(0o700)
-        if not path.is_symlink():
-            path.chmod(0o700)
-    function(name)
-
-
-def _patiently(action: Callable[[], object]) -> None:
-    """Run ``action``; on Windows again for ten seconds while another program holds a file."""
-    deadline = time.monotonic() + (_PATIENCE_S if sys.platform == "win32" else 0.0)
-    pause_s = 0.05
-    while True:
-        try:
-            action()
-        except PermissionError:
-            if time.monotonic() >= deadline:
-                raise
-            time.sleep(pause_s)
-            pause_s = min(pause_s * 2, 1.0)
-        else:
-            return
 
 
 def _not_regular(path: Path) -> NotRegularError:

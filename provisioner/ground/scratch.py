@@ -11,8 +11,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from provisioner.errors import InstallError
+from provisioner.ground.deletion import remove_tree
 from provisioner.ground.file_lock import hold_file
-from provisioner.ground.files import remove_tree
 
 _NAME = re.compile(r"provision-[a-z]+-[a-z0-9_]{8}")
 _LOCK = "lock"

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from provisioner.errors import InstallError, UsageError
-from provisioner.ground.files import is_temporary, make_private_folder, remove_tree, write_atomically
+from provisioner.ground.deletion import remove_tree
+from provisioner.ground.files import is_temporary, make_private_folder, write_atomically
 from provisioner.ground.names import check_profile_name
 from provisioner.install.plan import InstallPlan
 from provisioner.install.prefix_layout import find_python

@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from provisioner.errors import InstallError
-from provisioner.ground.files import make_private_folder, remove_tree
+from provisioner.ground.deletion import remove_tree
+from provisioner.ground.files import make_private_folder
 from provisioner.ground.names import check_profile_name
 from provisioner.ground.scratch import hold_folder
 from provisioner.install.generations import (

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from provisioner.ground.files import remove_tree, replace, write_atomically
+from provisioner.ground.deletion import remove_tree
+from provisioner.ground.files import replace, write_atomically
 from provisioner.ground.scratch import hold_folder
 from provisioner.install.inventory import BuiltFile, digest_file, digest_text, is_bytecode, read_list
 from provisioner.install.verify import Change, Difference

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from provisioner.errors import InstallError
 from provisioner.events import Listener, Notice, StageFinished, StageStarted, ignore_events
-from provisioner.ground.files import remove_tree
+from provisioner.ground.deletion import remove_tree
 from provisioner.ground.refusals import disk_error
 from provisioner.install.environment_lock import hold_environment
 from provisioner.install.generations import (

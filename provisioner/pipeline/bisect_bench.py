@@ -11,7 +11,8 @@ from provisioner.engines.process.become import find_program
 from provisioner.engines.process.run import ProgramTimeoutError, run_program
 from provisioner.errors import InstallError, UnvalidatedError, UsageError
 from provisioner.events import Listener, Notice
-from provisioner.ground.files import make_private_folder, remove_tree, write_atomically
+from provisioner.ground.deletion import remove_tree
+from provisioner.ground.files import make_private_folder, write_atomically
 from provisioner.ground.scratch import find_dead_scratch, hold_scratch
 from provisioner.install.activation import apply_activation, find_activation
 from provisioner.install.environment_lock import hold_environment

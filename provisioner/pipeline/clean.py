@@ -12,7 +12,8 @@ from provisioner.engines.bytecode.cache import remove_compiled
 from provisioner.engines.machine.environment import find_base_python_folder
 from provisioner.engines.store.store import remove_dead_parts, remove_stored
 from provisioner.errors import BusyError, InstallError
-from provisioner.ground.files import measure_tree, remove_dead_temporaries, remove_tree
+from provisioner.ground.deletion import measure_tree, remove_among_others, remove_tree
+from provisioner.ground.files import make_private_folder, remove_dead_temporaries
 from provisioner.ground.scratch import find_dead_scratch
 from provisioner.install.environment_lock import hold_environment
 from provisioner.install.generations import (
@@ -119,18 +120,22 @@ def clean(settings: Settings, choices: CleanChoices, *, lock_timeout_s: float) -
     A generation that a program is using is kept.
 
     Raises:
+        InstallError: ``install.folder``: the data folder is another user's or open to all.
         LockError: A profile to keep has no lockfile.
         UsageError: There is no such profile.
     """
     kept = _find_locked(settings, choices.keep) if choices.keep else frozenset()
     limit = math.inf if choices.older_than_s is None else time.time() - choices.older_than_s
     home = EnvironmentHome(data=settings.data)
+    if home.data.is_dir():
+        make_private_folder(home.data)
     removed: list[Path] = []
     in_use: list[str] = []
     leftovers = 0
     # In a dry run the same walk under the same locks puts into it what would go.
     found: list[Path] = []
     delete: _Delete = found.append if choices.dry_run else remove_tree
+    delete_scratch: _Delete = found.append if choices.dry_run else remove_among_others
     names = {*(name for name, _ in list_environments(home)), *list_unbuilt(home), *list_unpacked(home)}
     environments = [home.environment(name) for name in sorted(names)]
     scratch = find_dead_scratch()
@@ -151,7 +156,8 @@ def clean(settings: Settings, choices: CleanChoices, *, lock_timeout_s: float) -
             removed += remove_dead_temporaries(
                 (Path(place, name) for place, _, names in os.walk(folder) for name in names), remove=delete
             )
-        removed += _remove_folders([*scratch, *caches], delete)
+        removed += _remove_folders(scratch, delete_scratch)
+        removed += _remove_folders(caches, delete)
         if choices.everything or choices.keep or choices.older_than_s is not None:
             with hold_unused_downloads(home) as unused:
                 if unused:

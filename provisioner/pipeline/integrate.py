@@ -8,7 +8,8 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 
 from provisioner.errors import UsageError
-from provisioner.ground.files import read_file, remove_tree, write_atomically
+from provisioner.ground.deletion import remove_among_others
+from provisioner.ground.files import read_file, write_atomically
 from provisioner.ground.json_edit import read_json, remove_key, set_key
 from provisioner.ground.yaml_edit import UneditableError
 from provisioner.install.environment_lock import hold_environment
@@ -126,7 +127,7 @@ def remove_kernel(settings: Settings, name: str) -> Path | None:
     folder = find_kernel_folder(settings.environ, name)
     with suppress(OSError):
         if read_kernel_owner(folder) == EnvironmentHome(data=settings.data).environment(name):
-            remove_tree(folder)
+            remove_among_others(folder)
             return folder
     return None
 

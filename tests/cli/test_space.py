@@ -1,6 +1,7 @@
 """What environments have on the disk, and what `clean` leaves of it."""
 
 import os
+import sys
 import time
 from hashlib import sha256
 from pathlib import Path
@@ -74,6 +75,22 @@ def test_clean_deletes_no_download_from_under_a_build(tiny: Lab) -> None:
         assert list_stored(tiny) == ["tinyapp", "torch"]
     assert tiny.run("clean", "--all").code == 0
     assert list_stored(tiny) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the folder's access list is the user's there")
+def test_clean_deletes_nothing_where_every_user_may_write(lab: Lab) -> None:
+    """Somebody could put a link in a folder's place, and `clean` would delete behind it."""
+    kept = lab.data / "store" / "sha256" / "00" / "0" / "file"
+    kept.parent.mkdir(parents=True)
+    kept.touch()
+    lab.data.chmod(0o777)
+    shown = lab.run("clean", "--all", "--json")
+    assert (shown.code, shown.error["code"]) == (5, "install.folder")
+    assert "every user may write to it" in shown.error["message"]
+    assert kept.exists()
+    lab.data.chmod(0o755)
+    assert lab.run("clean", "--all").code == 0
+    assert not kept.exists()
 
 
 @pytest.mark.parametrize("words", [(), ("--all",), ("--older-than", "1d")])

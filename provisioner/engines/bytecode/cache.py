@@ -16,8 +16,9 @@ from pathlib import Path, PurePosixPath
 
 from provisioner.engines.process.run import run_program
 from provisioner.errors import InternalError
+from provisioner.ground.deletion import remove_tree
 from provisioner.ground.file_state import hash_file, read_state
-from provisioner.ground.files import make_private_folder, remove_tree, replace, write_atomically
+from provisioner.ground.files import make_private_folder, replace, write_atomically
 from provisioner.ground.scratch import hold_scratch
 
 _WORKER = Path(__file__).with_name("worker.py")

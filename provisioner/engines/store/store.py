@@ -15,9 +15,10 @@ from pathlib import Path
 from provisioner.engines.archive.scan import SCANNER, scan_package
 from provisioner.engines.store.file import StoredFile
 from provisioner.errors import InstallError
+from provisioner.ground.deletion import remove_tree
 from provisioner.ground.file_lock import hold_file
 from provisioner.ground.file_state import hash_file, read_state
-from provisioner.ground.files import is_temporary, make_private_folder, remove_tree, replace, write_atomically
+from provisioner.ground.files import is_temporary, make_private_folder, replace, write_atomically
 from provisioner.resolve.model import CondaPackage, PipPackage
 
 Package = CondaPackage | PipPackage

@@ -15,7 +15,8 @@ from provisioner.engines.archive.member_rules import find_link_fault, find_name_
 from provisioner.engines.archive.refused import Budget, refuse
 from provisioner.engines.net.addresses import filename_of
 from provisioner.errors import UsageError
-from provisioner.ground.files import make_private_folder, remove_tree, replace
+from provisioner.ground.deletion import remove_tree
+from provisioner.ground.files import make_private_folder, replace
 from provisioner.ground.scratch import hold_scratch
 from provisioner.install.snapshot import is_untouched, keep_snapshot
 from provisioner.resolve.model import PipPackage

@@ -1,9 +1,7 @@
 """Files: what is read is a regular file, and what is written is there as a whole or not at all."""
 
 import os
-import shutil
 import sys
-import threading
 from pathlib import Path
 
 import pytest
@@ -13,7 +11,6 @@ from provisioner.ground.files import (
     NotRegularError,
     is_temporary,
     make_private_folder,
-    measure_tree,
     read_file,
     write_atomically,
 )
@@ -80,30 +77,6 @@ def test_what_a_killed_writer_left_goes_with_the_next_write(tmp_path: Path) -> N
     os.utime(other, (1, 1))
     write_atomically(tmp_path / "a[1]", "whole")
     assert sorted(tmp_path.iterdir()) == sorted([tmp_path / "a[1]", young, other])
-
-
-def test_what_deleting_frees_leaves_out_what_others_link_to(tmp_path: Path) -> None:
-    """A file with another link outside frees nothing; one that is linked twice inside counts once."""
-    tree = tmp_path / "tree"
-    tree.mkdir()
-    (tree / "own").write_bytes(b"x" * 100)
-    os.link(tree / "own", tree / "again")
-    (tmp_path / "shared").write_bytes(b"x" * 1000)
-    os.link(tmp_path / "shared", tree / "linked")
-    assert measure_tree(tree) == 100
-
-
-def test_a_tree_is_measured_while_others_delete_there(tmp_path: Path) -> None:
-    """A folder that goes meanwhile counts as nothing."""
-    for _ in range(5):
-        for number in range(400):
-            (tmp_path / "tree" / str(number) / "deep").mkdir(parents=True)
-        deleting = threading.Thread(target=shutil.rmtree, args=(tmp_path / "tree",))
-        deleting.start()
-        while deleting.is_alive():
-            measure_tree(tmp_path / "tree")
-        deleting.join()
-    assert measure_tree(tmp_path / "tree") == 0
 
 
 @pytest.mark.parametrize("place", ["file/below", "file/below/more"])

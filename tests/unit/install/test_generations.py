@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from provisioner.errors import InstallError, UsageError
-from provisioner.ground.files import make_private_folder, remove_tree, write_atomically
+from provisioner.ground.files import make_private_folder, write_atomically
 from provisioner.install.generations import (
     EnvironmentHome,
     find_current_name,
@@ -192,17 +192,6 @@ def test_links_inside_an_environment_are_deleted_and_not_followed(
     remove_environment(home, "demo")
     assert not folder.exists()
     assert (target / "precious").exists()
-
-
-def test_read_only_trees_can_be_deleted(tmp_path: Path) -> None:
-    """Packages bring folders without write permission."""
-    deep = tmp_path / "a" / "b"
-    deep.mkdir(parents=True)
-    (deep / "f").write_text("x", encoding="utf-8")
-    (deep / "f").chmod(0o400)
-    deep.chmod(0o500)
-    remove_tree(tmp_path / "a")
-    assert not (tmp_path / "a").exists()
 
 
 def test_folders_of_ours_are_for_us_alone(tmp_path: Path) -> None:
